@@ -1,0 +1,3 @@
+module m2embed
+
+go 1.27
