@@ -1,0 +1,4 @@
+package kernel
+
+// Sets lists the back ends that this machine can run, slowest first.
+func Sets() []*Set { return []*Set{&Go} }
