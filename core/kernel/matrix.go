@@ -32,7 +32,7 @@ func NewQuantizedMatrix(set *Set, weights []int8, scales []float32, outputs, inp
 }
 
 // Quantized says whether the matrix holds 8-bit weights, so that Multiply
-// needs a [Quantizer].
+// needs a quantised [Input].
 func (m *Matrix) Quantized() bool { return m.quantized != nil }
 
 func (m *Matrix) prepare() {
@@ -88,57 +88,69 @@ func (m *Matrix) panelOffset(first int) int {
 // panel: enough to pay for reading the panel, few enough to stay in cache.
 const rowTile = 96
 
-// Multiply computes c[i, j-first] = bias[j] + Σ_k a[i,k]·W[j,k] for m rows and
-// the columns first ≤ j < last. first must be a multiple of the panel width
-// or of [GroupWidth]. a is (m, K) with row stride lda, c has row stride ldc.
-// q is needed by quantised matrices only.
-func (m *Matrix) Multiply(c []float32, ldc int, a []float32, lda, rows, first, last int, q *Quantizer) {
+// Input is the left operand of a product: rows of activations, as float32 for
+// float32 matrices and quantised for 8-bit ones.
+type Input struct {
+	Values []float32 // (rows, K), row i begins at i*Stride
+	Stride int
+
+	Quantized *Quantized // needed by 8-bit matrices only
+	Row       int        // the first row in Quantized
+}
+
+// Multiply computes c[i, j-first] = bias[j] + Σ_k a[i,k]·W[j,k] for the rows of
+// in and the columns first ≤ j < last. first must be a multiple of the panel
+// width, last too unless it is Outputs. c has row stride ldc.
+func (m *Matrix) Multiply(c []float32, ldc int, in Input, rows, first, last int) {
 	m.pack.Do(m.prepare)
-	if m.quantized != nil {
-		m.multiplyQuantized(c, ldc, a, lda, rows, first, last, q)
-		return
-	}
 	width := m.set.PanelWidth
 	for r := 0; r < rows; r += rowTile {
 		count := min(rowTile, rows-r)
 		for j := first; j < last; j += width {
 			n := min(width, m.Outputs-j)
-			panel := m.weights[j*m.Inputs : (j+n)*m.Inputs]
-			m.set.GemmF32(c[r*ldc+j-first:], ldc, a[r*lda:], lda, count, n, m.Inputs, panel, m.biasFrom(j))
+			var bias []float32
+			if m.bias != nil {
+				bias = m.bias[j:]
+			}
+			if m.quantized == nil {
+				panel := m.weights[j*m.Inputs : (j+n)*m.Inputs]
+				m.set.GemmF32(c[r*ldc+j-first:], ldc, in.Values[r*in.Stride:], in.Stride, count, n, m.Inputs, panel, bias)
+				continue
+			}
+			q, row := in.Quantized, in.Row+r
+			m.set.GemmI8(c[r*ldc+j-first:], ldc, q.rows[row*q.stride:], q.scales[row:], q.sums[row:], count, n, m.Inputs,
+				m.panels[m.panelOffset(j):], m.scales[j:], bias)
 		}
 	}
 }
 
-func (m *Matrix) biasFrom(j int) []float32 {
-	if m.bias == nil {
-		return nil
-	}
-	return m.bias[j:]
-}
-
-func (m *Matrix) multiplyQuantized(c []float32, ldc int, a []float32, lda, rows, first, last int, q *Quantizer) {
-	width := m.set.PanelWidth
-	for r := 0; r < rows; r += rowTile {
-		count := min(rowTile, rows-r)
-		q.quantize(m.set, a[r*lda:], lda, count, m.Inputs)
-		for j := first; j < last; j += width {
-			n := min(width, m.Outputs-j)
-			m.set.GemmI8(c[r*ldc+j-first:], ldc, q.rows, q.scales[:], q.sums[:], count, n, m.Inputs,
-				m.panels[m.panelOffset(j):], m.scales[j:], m.biasFrom(j))
-		}
-	}
-}
-
-// Quantizer is the scratch in which activations are quantised; one a thread.
-type Quantizer struct {
+// Quantized holds rows of activations as 8-bit integers, each row with a scale
+// of its own, so that a row never depends on its neighbours.
+type Quantized struct {
+	set    *Set
+	inputs int
+	stride int
 	rows   []byte
-	scales [rowTile]float32
-	sums   [rowTile]int32
+	scales []float32
+	sums   []int32
 }
 
-func (q *Quantizer) quantize(set *Set, a []float32, lda, m, k int) {
-	if need := rowTile * set.QuantizedStride(k); len(q.rows) < need {
-		q.rows = make([]byte, need)
+// Reset makes room for rows of k values, keeping memory that is large enough.
+func (q *Quantized) Reset(set *Set, rows, k int) {
+	q.set, q.inputs, q.stride = set, k, set.QuantizedStride(k)
+	q.rows = grow(q.rows, rows*q.stride)
+	q.scales = grow(q.scales, rows)
+	q.sums = grow(q.sums, rows)
+}
+
+// Store quantises a (rows, K) with row stride lda into the rows from `at` on.
+func (q *Quantized) Store(at int, a []float32, lda, rows int) {
+	q.set.QuantizeRows(q.rows[at*q.stride:], q.scales[at:], q.sums[at:], a, lda, rows, q.inputs)
+}
+
+func grow[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n)
 	}
-	set.QuantizeRows(q.rows, q.scales[:], q.sums[:], a, lda, m, k)
+	return s[:n]
 }
