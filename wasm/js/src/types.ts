@@ -1,0 +1,194 @@
+/**
+ * The public interface of m2embed: every entry (page, worker, edge, Node,
+ * Deno, Bun) gives an {@link Embedder} with the same behaviour and, over the
+ * wasm back end, the same bits.
+ *
+ * Letters in shapes: B texts, L tokens, D hidden size.
+ */
+
+/** Where the forward pass runs. `auto` takes the GPU where it is available. */
+export type Backend = 'auto' | 'wasm' | 'webgpu';
+
+/**
+ * How far a text is padded before it is run. Pads are part of the model: they
+ * change the vector. `longest` pads to the longest text of the call, so there
+ * a vector depends on its batch; with all others it never does.
+ */
+export type Padding = 'none' | 'longest' | 'max_length' | number;
+
+/** How hidden states (L, D) become one vector (D). */
+export type Pooling = 'model' | 'cls' | 'mean';
+
+/** What to do with a text that has more tokens than the limit. */
+export type Truncate = 'end' | 'end_drop_sep' | 'error';
+
+/** Bytes of one file, or where to get them. */
+export type Source = string | URL | Request | Response | Blob | ArrayBuffer | Uint8Array | ReadableStream<Uint8Array>;
+
+/** The three files of a model. */
+export interface ModelFiles {
+  /** `config.json`. */
+  config: Source;
+  /** `tokenizer.json`, or a `vocab.txt`. */
+  tokenizer: Source;
+  /** A safetensors file or a PyTorch checkpoint. */
+  weights: Source;
+}
+
+/** Hex sha256 sums to check the files against; a wrong sum fails the load. */
+export interface Integrity {
+  config?: string;
+  tokenizer?: string;
+  weights?: string;
+}
+
+/** How far a load has come. */
+export interface LoadProgress {
+  /** What is being fetched or made ready now. */
+  stage: 'module' | 'config' | 'tokenizer' | 'weights' | 'ready';
+  /** Bytes of this stage so far. */
+  loaded: number;
+  /** Bytes of this stage in all; 0 while unknown. */
+  total: number;
+  /** Whether the bytes come from the cache rather than the network. */
+  cached: boolean;
+}
+
+export interface LoadOptions {
+  /**
+   * The `m2embed.wasm` module: bytes, an address, or already compiled (the
+   * only form that edge runtimes allow). Default: the file beside this package.
+   */
+  module?: Source | WebAssembly.Module;
+  onProgress?: (progress: LoadProgress) => void;
+  signal?: AbortSignal;
+  /**
+   * Where fetched weights are kept: `true` or a name for the Cache API of a
+   * page, `false` (default outside pages) for nowhere.
+   */
+  cache?: boolean | string;
+  sha256?: Integrity;
+  /** Used for every request; default `globalThis.fetch`. */
+  fetch?: typeof globalThis.fetch;
+  /** How often a download that is cut is taken up again (default 4). */
+  retries?: number;
+  backend?: Backend;
+  /** Limit of linear memory in bytes (default and most: 4 GiB). */
+  memoryLimit?: number;
+}
+
+export interface EmbedOptions {
+  /** Scale each vector to unit length. Default: what the model's config says. */
+  normalize?: boolean;
+  /** Default: what the model's config says. */
+  padding?: Padding;
+  /** Most tokens of a text, special tokens included. Default: the model's limit. */
+  maxLength?: number;
+  /** Default `end`: cut the end and keep the closing [SEP]. */
+  truncate?: Truncate;
+  /** Default `model`: as the model was trained. */
+  pooling?: Pooling;
+  signal?: AbortSignal;
+  onProgress?: (progress: EmbedProgress) => void;
+}
+
+/** How far an embedding has come; `done / total` is a share of the work. */
+export interface EmbedProgress {
+  done: number;
+  total: number;
+}
+
+/** One text's vector and what was run for it. */
+export interface Embedding {
+  /** (D) */
+  vector: Float32Array;
+  /** Tokens that were run for the text, special tokens included, pads not. */
+  tokens: number;
+  /** Positions that were run, pads included. */
+  length: number;
+  /** Whether the text had more tokens than the limit and was cut. */
+  truncated: boolean;
+}
+
+/** A text as the model sees it. */
+export interface Tokenization {
+  /** (L) token ids, special tokens included. */
+  ids: Int32Array;
+  /** (L) the tokens as the vocabulary writes them. */
+  tokens: string[];
+  /** (2L) start and end of each token in the text, in UTF-16 code units; special tokens have 0, 0. */
+  offsets: Int32Array;
+}
+
+/** A text, or its token ids (special tokens included). */
+export type Input = string | Int32Array | readonly number[];
+
+export interface ModelInfo {
+  /** D, the size of a vector. */
+  hiddenSize: number;
+  layers: number;
+  /** The most positions that the model can run. */
+  maxLength: number;
+  vocabularySize: number;
+  /** The model's own padding, pooling and normalisation. */
+  padding: Padding;
+  pooling: string;
+  normalize: boolean;
+  /** Size of the weights in memory, in bytes. */
+  weightBytes: number;
+  /** The back end in use. */
+  backend: 'wasm' | 'webgpu';
+  /** The kernel set of the wasm back end, "wasm-simd" or "go". */
+  kernels: string;
+  /** Version of the module. */
+  version: string;
+}
+
+/** A loaded model. */
+export interface Embedder {
+  readonly info: ModelInfo;
+  /** Bytes of linear memory that the model's instance holds now. */
+  readonly memory: number;
+
+  /** The vector (D) of a text. */
+  embed(text: string | Int32Array, options?: EmbedOptions): Promise<Float32Array>;
+  /** The vectors (B, D) of texts. */
+  embed(texts: readonly Input[], options?: EmbedOptions): Promise<Float32Array[]>;
+
+  /** Like embed, and says for each text what was run. */
+  embedDetailed(texts: readonly Input[], options?: EmbedOptions): Promise<Embedding[]>;
+
+  tokenize(text: string): Promise<Tokenization>;
+
+  /** Cosine similarity of two texts or vectors. */
+  similarity(a: string | Float32Array, b: string | Float32Array, options?: EmbedOptions): Promise<number>;
+
+  /** Frees the model. Calls after it are refused. */
+  dispose(): Promise<void>;
+}
+
+/** What went wrong, for programs. The message is for people. */
+export type ErrorCode =
+  | 'bad_argument'
+  | 'bad_config'
+  | 'bad_tokenizer'
+  | 'bad_weights'
+  | 'too_long'
+  | 'out_of_memory'
+  | 'bad_handle'
+  | 'not_ready'
+  | 'instance_lost'
+  | 'network'
+  | 'integrity'
+  | 'internal';
+
+/** Every error of this package, but for aborts: those reject with the signal's reason. */
+export class M2EmbedError extends Error {
+  override readonly name = 'M2EmbedError';
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
