@@ -1,0 +1,420 @@
+package checkpoint
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"slices"
+	"sort"
+	"strings"
+)
+
+// File is an opened checkpoint. Its methods may be called from several
+// goroutines at once.
+type File struct {
+	format   string
+	source   io.ReaderAt
+	memory   []byte // the whole file, if it was opened over memory
+	size     int64
+	metadata map[string]string
+	tensors  map[string]*entry // by canonical name
+	names    []string          // sorted keys of tensors
+}
+
+// entry says where one tensor lies in the file.
+type entry struct {
+	original string
+	dtype    DType
+	shape    []int
+	strides  []int // in elements; nil means contiguous and row-major
+	offset   int64 // of the first element, from the start of the file
+	elements int
+	span     int64 // bytes from offset to the end of the last element
+	alias    string
+}
+
+// Info describes a tensor without reading it.
+type Info struct {
+	Name     string
+	DType    DType
+	Shape    []int
+	Bytes    int64
+	Alias    string // name of the tensor whose data this one shares, or ""
+	Original string // full name in the file
+}
+
+// Open reads the description of a checkpoint of size bytes. The format is
+// told from the first bytes: safetensors, the zip format of torch.save or its
+// older one. In a Composer checkpoint the model's own dictionary is found.
+// r is read whenever a tensor is asked for and must stay open.
+//
+// # Errors
+//
+// A file that is cut, that describes tensors which do not fit it, or that is
+// of another kind is refused. A tensor's name is part of the message where
+// one is concerned.
+func Open(r io.ReaderAt, size int64) (*File, error) {
+	f := &File{source: r, size: size}
+	return f, f.open()
+}
+
+// OpenBytes is Open over memory. Tensors whose elements lie contiguous in b,
+// which is all of them in safetensors and nearly all in the files of
+// torch.save, alias b and cost no copy.
+func OpenBytes(b []byte) (*File, error) {
+	f := &File{source: bytes.NewReader(b), memory: b, size: int64(len(b))}
+	return f, f.open()
+}
+
+func (f *File) open() error {
+	head := make([]byte, min(f.size, 64))
+	if err := f.readFull(head, 0); err != nil {
+		return fmt.Errorf("read checkpoint: %w", err)
+	}
+	var found []*entry
+	var err error
+	switch {
+	case len(head) >= 4 && string(head[:4]) == "PK\x03\x04":
+		f.format = "pytorch zip"
+		found, err = readTorchZip(f)
+	case bytes.HasPrefix(head, legacyMagic):
+		f.format = "pytorch legacy"
+		found, err = readTorchLegacy(f)
+	case len(head) > 8 && head[8] == '{':
+		f.format = "safetensors"
+		found, f.metadata, err = readSafetensors(f)
+	default:
+		return fmt.Errorf("read checkpoint: %s", describeUnknown(head))
+	}
+	if err != nil {
+		return fmt.Errorf("read %s checkpoint: %w", f.format, err)
+	}
+	if err := f.index(found); err != nil {
+		return fmt.Errorf("read %s checkpoint: %w", f.format, err)
+	}
+	return nil
+}
+
+// describeUnknown says what a file is that is no checkpoint.
+func describeUnknown(head []byte) string {
+	const want = "; want safetensors or a file of torch.save"
+	switch {
+	case len(head) == 0:
+		return "the file is empty"
+	case bytes.HasPrefix(head, []byte("version https://git-lfs")):
+		return "this is a Git LFS pointer, not the file that it points to; fetch the real one"
+	case bytes.HasPrefix(head, []byte("GGUF")):
+		return "this is a GGUF file" + want
+	case bytes.HasPrefix(head, []byte("\x89HDF")):
+		return "this is an HDF5 file" + want
+	case bytes.HasPrefix(bytes.TrimSpace(head), []byte("<")):
+		return "this is an HTML or XML page, perhaps the error page of a failed download" + want
+	case head[0] == 0x80:
+		return "this is a pickle, but not one of torch.save" + want
+	}
+	return fmt.Sprintf("unknown format, first bytes %q%s", head[:min(len(head), 8)], want)
+}
+
+// readFull reads len(p) bytes at an offset. What is cut is io.ErrUnexpectedEOF.
+func (f *File) readFull(p []byte, offset int64) error {
+	n, err := f.source.ReadAt(p, offset)
+	if n == len(p) {
+		return nil
+	}
+	if err == nil || errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// CanonicalName strips what training code puts in front of a tensor's name:
+// every "module." component, then a leading "model.", then a leading "bert.".
+func CanonicalName(name string) string {
+	for strings.HasPrefix(name, "module.") {
+		name = name[len("module."):]
+	}
+	for {
+		i := strings.Index(name, ".module.")
+		if i < 0 {
+			break
+		}
+		name = name[:i] + name[i+len(".module"):]
+	}
+	name = strings.TrimPrefix(name, "model.")
+	return strings.TrimPrefix(name, "bert.")
+}
+
+// index fills the tables by canonical name, then the aliases.
+func (f *File) index(found []*entry) error {
+	f.tensors = make(map[string]*entry, len(found))
+	slices.SortFunc(found, func(a, b *entry) int { return strings.Compare(a.original, b.original) })
+	type place struct {
+		offset  int64
+		dtype   DType
+		layout  string
+		nothing bool
+	}
+	first := map[place]string{}
+	for _, e := range found {
+		name := CanonicalName(e.original)
+		if other, ok := f.tensors[name]; ok {
+			return fmt.Errorf("tensors %q and %q both stand for %q", other.original, e.original, name)
+		}
+		f.tensors[name] = e
+		if e.elements == 0 {
+			continue // nothing to share
+		}
+		p := place{offset: e.offset, dtype: e.dtype, layout: fmt.Sprint(e.shape, e.strides)}
+		if kept, ok := first[p]; ok {
+			e.alias = kept
+		} else {
+			first[p] = name
+		}
+	}
+	f.addMetadataAliases()
+	f.addSharedFrequencies()
+	f.names = slices.Sorted(maps.Keys(f.tensors))
+	return nil
+}
+
+// addAlias lets name stand for the data of an existing tensor.
+func (f *File) addAlias(name, original, kept string) {
+	e := *f.tensors[kept]
+	e.original = original
+	if e.alias == "" {
+		e.alias = kept
+	}
+	f.tensors[name] = &e
+}
+
+// addMetadataAliases adds the names that a safetensors file has dropped: its
+// metadata maps each to the name that was kept.
+func (f *File) addMetadataAliases() {
+	for _, dropped := range slices.Sorted(maps.Keys(f.metadata)) {
+		name, kept := CanonicalName(dropped), CanonicalName(f.metadata[dropped])
+		_, present := f.tensors[name]
+		_, known := f.tensors[kept]
+		if !present && known {
+			f.addAlias(name, dropped, kept)
+		}
+	}
+}
+
+// addSharedFrequencies adds the missing sine frequencies. One vector serves
+// six places of a filter; a file may hold it under one name alone.
+func (f *File) addSharedFrequencies() {
+	const first = ".implicit_filter.1.freq"
+	for _, kept := range slices.Sorted(maps.Keys(f.tensors)) {
+		filter, ok := strings.CutSuffix(kept, first)
+		if !ok {
+			continue
+		}
+		for _, network := range []string{".implicit_filter.", ".implicit_filter_rev."} {
+			for i := range 3 {
+				// A sine follows each linear layer but the last.
+				if _, ok := f.tensors[fmt.Sprint(filter, network, 2*i, ".weight")]; !ok {
+					continue
+				}
+				tail := fmt.Sprint(network, 2*i+1, ".freq")
+				if _, ok := f.tensors[filter+tail]; !ok {
+					original := strings.TrimSuffix(f.tensors[kept].original, first) + tail
+					f.addAlias(filter+tail, original, kept)
+				}
+			}
+		}
+	}
+}
+
+// Format returns "safetensors", "pytorch zip" or "pytorch legacy".
+func (f *File) Format() string { return f.format }
+
+// Metadata returns a copy of a safetensors file's metadata; it is empty for
+// other formats.
+func (f *File) Metadata() map[string]string {
+	m := maps.Clone(f.metadata)
+	if m == nil {
+		m = map[string]string{}
+	}
+	return m
+}
+
+// Names returns the canonical names of all tensors, sorted, aliases included.
+func (f *File) Names() []string { return slices.Clone(f.names) }
+
+// Info describes the tensor with the given canonical name.
+func (f *File) Info(name string) (Info, bool) {
+	e, ok := f.tensors[name]
+	if !ok {
+		return Info{}, false
+	}
+	return Info{
+		Name: name, DType: e.dtype, Shape: slices.Clone(e.shape),
+		Bytes: e.bytes(), Alias: e.alias, Original: e.original,
+	}, true
+}
+
+func (e *entry) bytes() int64 { return int64(e.elements) * int64(e.dtype.Size()) }
+
+// Tensor reads the tensor with the given canonical name. Whatever strides the
+// file has, Data is contiguous and row-major. It aliases the file's memory
+// where Float32View of OpenBytes says so, else it is a copy.
+func (f *File) Tensor(name string) (Tensor, error) {
+	e, ok := f.tensors[name]
+	if !ok {
+		return Tensor{}, f.missing(name)
+	}
+	data, err := f.elements(e)
+	if err != nil {
+		return Tensor{}, fmt.Errorf("read tensor %q: %w", name, err)
+	}
+	return Tensor{Name: name, DType: e.dtype, Shape: slices.Clone(e.shape), Data: data}, nil
+}
+
+// missing is the error for a name that the file lacks. It helps with prefixes.
+func (f *File) missing(name string) error {
+	if c := CanonicalName(name); c != name {
+		if _, ok := f.tensors[c]; ok {
+			return fmt.Errorf("read tensor %q: no such tensor; it is called %q here", name, c)
+		}
+	}
+	return fmt.Errorf("read tensor %q: no such tensor among %d of this %s checkpoint", name, len(f.names), f.format)
+}
+
+// elements returns the data of a tensor in row-major order.
+func (f *File) elements(e *entry) ([]byte, error) {
+	data, err := f.read(e.offset, e.span)
+	if err != nil || e.strides == nil {
+		return data, err
+	}
+	return gather(data, e), nil
+}
+
+// read returns n bytes at an offset, without a copy where it can.
+func (f *File) read(offset, n int64) ([]byte, error) {
+	if offset < 0 || n < 0 || offset > f.size-n || n > math.MaxInt {
+		return nil, fmt.Errorf("bytes %d to %d lie outside the file of %d bytes", offset, offset+n, f.size)
+	}
+	if f.memory != nil {
+		return f.memory[offset : offset+n : offset+n], nil
+	}
+	data := make([]byte, n)
+	if err := f.readFull(data, offset); err != nil {
+		return nil, fmt.Errorf("bytes %d to %d: %w", offset, offset+n, err)
+	}
+	return data, nil
+}
+
+// gather copies strided elements into row-major order.
+func gather(data []byte, e *entry) []byte {
+	size := e.dtype.Size()
+	out := make([]byte, 0, e.elements*size)
+	index := make([]int, len(e.shape))
+	position := 0 // of the current element, in elements
+	for range e.elements {
+		out = append(out, data[position*size:position*size+size]...)
+		for axis := len(index) - 1; axis >= 0; axis-- {
+			index[axis]++
+			position += e.strides[axis]
+			if index[axis] < e.shape[axis] {
+				break
+			}
+			position -= e.strides[axis] * e.shape[axis]
+			index[axis] = 0
+		}
+	}
+	return out
+}
+
+// Stream reads a tensor in pieces of at most len(buffer) bytes, in row-major
+// order, and hands each to yield. Pieces hold whole elements; buffer must
+// hold one at least. yield must not keep a piece. Strided tensors are
+// gathered whole first.
+func (f *File) Stream(name string, buffer []byte, yield func(piece []byte) error) error {
+	e, ok := f.tensors[name]
+	if !ok {
+		return f.missing(name)
+	}
+	size := e.dtype.Size()
+	step := len(buffer) / size * size
+	if step == 0 {
+		return fmt.Errorf("read tensor %q: buffer of %d bytes, want %d or more", name, len(buffer), size)
+	}
+	var whole []byte
+	if e.strides != nil {
+		var err error
+		if whole, err = f.elements(e); err != nil {
+			return fmt.Errorf("read tensor %q: %w", name, err)
+		}
+	}
+	total := e.bytes()
+	for at := int64(0); at < total; at += int64(step) {
+		n := min(int64(step), total-at)
+		piece := buffer[:n]
+		if whole != nil {
+			piece = whole[at : at+n]
+		} else if err := f.readFull(piece, e.offset+at); err != nil {
+			return fmt.Errorf("read tensor %q: %w", name, err)
+		}
+		if err := yield(piece); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// place checks a tensor's description against the bytes that are there and
+// fills in its elements, span and strides. available is the number of bytes
+// from e.offset to the end of what holds the tensor.
+func (e *entry) place(strides []int, available int64) error {
+	n, ok := product(e.shape)
+	size := e.dtype.Size()
+	if !ok || n > math.MaxInt/size {
+		return fmt.Errorf("shape %v is too large", e.shape)
+	}
+	e.elements = n
+	if int64(n) > available/int64(size) {
+		return fmt.Errorf("shape %v of %s takes %d bytes, but %d are there", e.shape, e.dtype, int64(n)*int64(size), max(available, 0))
+	}
+	e.span = int64(n) * int64(size)
+	if strides == nil || n == 0 || isContiguous(e.shape, strides) {
+		return nil
+	}
+	last := int64(0)
+	for axis, s := range strides {
+		if s < 0 {
+			return fmt.Errorf("negative stride in %v", strides)
+		}
+		steps := int64(e.shape[axis] - 1)
+		if steps > 0 && int64(s) > (available/int64(size)-1-last)/steps {
+			return fmt.Errorf("shape %v with strides %v reaches past its %d bytes", e.shape, strides, available)
+		}
+		last += steps * int64(s)
+	}
+	e.strides = strides
+	e.span = (last + 1) * int64(size)
+	return nil
+}
+
+// isContiguous reports whether strides are those of row-major order. Axes of
+// size 1 may have any.
+func isContiguous(shape, strides []int) bool {
+	want := 1
+	for axis := len(shape) - 1; axis >= 0; axis-- {
+		if shape[axis] == 1 {
+			continue
+		}
+		if strides[axis] != want {
+			return false
+		}
+		want *= shape[axis]
+	}
+	return true
+}
+
+// sortByOffset orders entries by their place in the file.
+func sortByOffset(entries []*entry) {
+	sort.SliceStable(entries, func(i, j int) bool { return entries[i].offset < entries[j].offset })
+}
