@@ -5,6 +5,10 @@ import "math"
 // The plain int8 layout: a quantised row is k signed bytes, a panel is (n, K)
 // signed bytes as the checkpoint has them.
 
+// smallestQuantized is the magnitude from which on a row is told from zeros:
+// below it 127/max|a| would leave the range of a float32.
+const smallestQuantized = 1e-36
+
 func quantizedStride(k int) int { return k }
 
 func panelI8Bytes(n, k int) int { return n * k }
@@ -17,11 +21,12 @@ func quantizeRows(q []byte, scales []float32, sums []int32, a []float32, lda, m,
 		for _, v := range row {
 			largest = max(largest, float32(math.Abs(float64(v))))
 		}
-		scales[i], sums[i] = largest/127, 0
-		if largest == 0 {
+		scales[i], sums[i] = 0, 0
+		if largest < smallestQuantized {
 			clear(out)
 			continue
 		}
+		scales[i] = largest / 127
 		inverse := 127 / largest
 		for p, v := range row {
 			r := int32(math.RoundToEven(float64(v * inverse)))

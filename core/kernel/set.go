@@ -25,7 +25,8 @@ type Set struct {
 	// QuantizeRows quantises m rows of k values to signed 8-bit integers, each
 	// row by itself: scale = max|a| / 127, q = a / scale rounded to the nearest
 	// even integer. The layout of q is the back end's own. sums holds Σ_k q of
-	// each row, scales each row's scale (0 for a row of zeros).
+	// each row, scales each row's scale (0 for a row whose largest magnitude
+	// is below 1e-36, which counts as zeros).
 	QuantizeRows func(q []byte, scales []float32, sums []int32, a []float32, lda, m, k int)
 
 	// PackI8 writes n ≤ PanelWidth rows w (n, K) of signed 8-bit weights as one
