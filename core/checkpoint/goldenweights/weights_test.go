@@ -145,6 +145,7 @@ func TestWrittenFiles(t *testing.T) {
 		w := New(c)
 		for kind, write := range map[string]func(*bytes.Buffer) error{
 			"safetensors": func(b *bytes.Buffer) error { return w.WriteSafetensors(b) },
+			"pytorch zip": func(b *bytes.Buffer) error { return w.WriteTorch(b) },
 		} {
 			var b bytes.Buffer
 			if err := write(&b); err != nil {

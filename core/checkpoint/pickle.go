@@ -1,0 +1,627 @@
+package checkpoint
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// The values that a pickle can make here. Besides these there are nil (None),
+// bool, int64, float64 and string.
+type (
+	// global is a name, "module.name", that a pickle refers to. It is never
+	// looked up anywhere.
+	global string
+	// opaque stands for whatever cannot take part in a state dictionary: an
+	// object of an unknown class, the result of an unknown function, bytes.
+	opaque string
+	tuple  []any
+	list   struct{ items []any }
+	// dict keeps the order of its pairs; of equal keys the last one counts.
+	dict struct{ keys, values []any }
+)
+
+// The bounds of a pickle. A state dictionary of a thousand tensors takes about
+// 50,000 operations.
+const (
+	maxPickleOperations = 4_000_000
+	maxPickleString     = 1 << 20 // longer ones are skipped: no name is that long
+	maxPickleLine       = 1 << 16
+)
+
+// unpickler is the stack machine of the pickle format, protocols 0 to 5,
+// without the power to call anything. Functions of torch that rebuild a
+// tensor are known by name; see reduce in torch.go.
+type unpickler struct {
+	in    *cursor
+	stack []any
+	marks []int // heights of the stack
+	memo  map[int64]any
+	// storages collects every storage that was named, by key.
+	storages map[string]*torchStorage
+}
+
+// cursor reads a part of the file from front to back.
+type cursor struct {
+	f        *File
+	position int64
+	end      int64
+	window   []byte // bytes at position that are read already
+	buffer   []byte
+}
+
+func newCursor(f *File, position, end int64) *cursor {
+	return &cursor{f: f, position: position, end: end, buffer: make([]byte, min(end-position, 1<<15))}
+}
+
+var errPickleCut = errors.New("the pickle is cut")
+
+// fill makes sure that there is a next byte.
+func (c *cursor) fill() error {
+	if len(c.window) > 0 {
+		return nil
+	}
+	n := min(int64(len(c.buffer)), c.end-c.position)
+	if n <= 0 {
+		return errPickleCut
+	}
+	if err := c.f.readFull(c.buffer[:n], c.position); err != nil {
+		return err
+	}
+	c.window = c.buffer[:n]
+	return nil
+}
+
+func (c *cursor) byte() (byte, error) {
+	if err := c.fill(); err != nil {
+		return 0, err
+	}
+	b := c.window[0]
+	c.window = c.window[1:]
+	c.position++
+	return b, nil
+}
+
+// bytes reads n bytes. What the pickle claims is checked before memory is
+// taken.
+func (c *cursor) bytes(n int64) ([]byte, error) {
+	if n < 0 || n > c.end-c.position {
+		return nil, errPickleCut
+	}
+	out := make([]byte, 0, n)
+	for int64(len(out)) < n {
+		if err := c.fill(); err != nil {
+			return nil, err
+		}
+		k := min(n-int64(len(out)), int64(len(c.window)))
+		out = append(out, c.window[:k]...)
+		c.window = c.window[k:]
+		c.position += k
+	}
+	return out, nil
+}
+
+func (c *cursor) skip(n int64) error {
+	if n < 0 || n > c.end-c.position {
+		return errPickleCut
+	}
+	c.position += n
+	c.window = c.window[min(n, int64(len(c.window))):]
+	return nil
+}
+
+// line reads up to a newline, which is dropped.
+func (c *cursor) line() (string, error) {
+	var out []byte
+	for len(out) <= maxPickleLine {
+		b, err := c.byte()
+		if err != nil {
+			return "", err
+		}
+		if b == '\n' {
+			return string(out), nil
+		}
+		out = append(out, b)
+	}
+	return "", fmt.Errorf("a line of more than %d bytes", maxPickleLine)
+}
+
+// uint reads a little-endian number of 1 to 8 bytes.
+func (c *cursor) uint(n int) (uint64, error) {
+	var x uint64
+	for i := range n {
+		b, err := c.byte()
+		if err != nil {
+			return 0, err
+		}
+		x |= uint64(b) << (8 * i)
+	}
+	return x, nil
+}
+
+// unpickle runs one pickle and returns its value. The cursor stands behind it
+// afterwards.
+func (u *unpickler) unpickle() (any, error) {
+	u.stack, u.marks, u.memo = u.stack[:0], u.marks[:0], map[int64]any{}
+	start := u.in.position
+	for range maxPickleOperations {
+		at := u.in.position
+		op, err := u.in.byte()
+		if err != nil {
+			return nil, fmt.Errorf("pickle at byte %d: %w", at-start, err)
+		}
+		if op == '.' {
+			value, err := u.pop()
+			if err != nil {
+				return nil, fmt.Errorf("pickle at byte %d: %w", at-start, err)
+			}
+			return value, nil
+		}
+		if err := u.step(op); err != nil {
+			return nil, fmt.Errorf("pickle at byte %d, opcode %#02x: %w", at-start, op, err)
+		}
+	}
+	return nil, fmt.Errorf("pickle of more than %d operations", maxPickleOperations)
+}
+
+var errPickleStack = errors.New("the stack holds too little")
+
+func (u *unpickler) push(v any) { u.stack = append(u.stack, v) }
+
+// floor is the height above which values may be taken.
+func (u *unpickler) floor() int {
+	if len(u.marks) == 0 {
+		return 0
+	}
+	return u.marks[len(u.marks)-1]
+}
+
+func (u *unpickler) pop() (any, error) {
+	if len(u.stack) <= u.floor() {
+		return nil, errPickleStack
+	}
+	v := u.stack[len(u.stack)-1]
+	u.stack = u.stack[:len(u.stack)-1]
+	return v, nil
+}
+
+func (u *unpickler) top() (any, error) {
+	if len(u.stack) <= u.floor() {
+		return nil, errPickleStack
+	}
+	return u.stack[len(u.stack)-1], nil
+}
+
+// popMark takes all values above the last mark, and the mark.
+func (u *unpickler) popMark() ([]any, error) {
+	if len(u.marks) == 0 {
+		return nil, errors.New("no mark")
+	}
+	from := u.floor()
+	u.marks = u.marks[:len(u.marks)-1]
+	items := append([]any(nil), u.stack[from:]...)
+	u.stack = u.stack[:from]
+	return items, nil
+}
+
+// popTuple takes n values as a tuple.
+func (u *unpickler) popTuple(n int) error {
+	if len(u.stack)-n < u.floor() {
+		return errPickleStack
+	}
+	from := len(u.stack) - n
+	t := tuple(append([]any(nil), u.stack[from:]...))
+	u.stack = append(u.stack[:from], t)
+	return nil
+}
+
+// step carries out one opcode.
+func (u *unpickler) step(op byte) error {
+	switch op {
+	case 0x80: // PROTO
+		version, err := u.in.byte()
+		if err == nil && version > 5 {
+			err = fmt.Errorf("protocol %d, at most 5 is known", version)
+		}
+		return err
+	case 0x95: // FRAME
+		_, err := u.in.uint(8)
+		return err
+	case '(': // MARK
+		u.marks = append(u.marks, len(u.stack))
+		return nil
+	case '0': // POP
+		if len(u.marks) > 0 && len(u.stack) == u.floor() {
+			u.marks = u.marks[:len(u.marks)-1]
+			return nil
+		}
+		_, err := u.pop()
+		return err
+	case '1': // POP_MARK
+		_, err := u.popMark()
+		return err
+	case '2': // DUP
+		v, err := u.top()
+		if err == nil {
+			u.push(v)
+		}
+		return err
+	case 'N':
+		u.push(nil)
+		return nil
+	case 0x88: // NEWTRUE
+		u.push(true)
+		return nil
+	case 0x89: // NEWFALSE
+		u.push(false)
+		return nil
+	case ')':
+		u.push(tuple(nil))
+		return nil
+	case 0x85, 0x86, 0x87: // TUPLE1, TUPLE2, TUPLE3
+		return u.popTuple(int(op) - 0x84)
+	case 't', 'l', 'd', 0x91: // TUPLE, LIST, DICT, FROZENSET
+		items, err := u.popMark()
+		if err != nil {
+			return err
+		}
+		return u.pushCollection(op, items)
+	case ']':
+		u.push(&list{})
+		return nil
+	case '}':
+		u.push(&dict{})
+		return nil
+	case 0x8f: // EMPTY_SET
+		u.push(opaque("set"))
+		return nil
+	case 'a', 'e', 's', 'u', 0x90: // APPEND, APPENDS, SETITEM, SETITEMS, ADDITEMS
+		return u.addItems(op)
+	case 'q', 'r', 'p', 0x94, 'h', 'j', 'g':
+		return u.memoize(op)
+	case 'c', 0x93: // GLOBAL, STACK_GLOBAL
+		return u.pushGlobal(op)
+	case 'R', 0x81, 0x92, 'b', 'i', 'o':
+		return u.construct(op)
+	case 'Q', 'P':
+		return u.pushPersistent(op)
+	}
+	return u.pushScalar(op)
+}
+
+// pushCollection makes a collection of the items since the last mark.
+func (u *unpickler) pushCollection(op byte, items []any) error {
+	switch op {
+	case 't':
+		u.push(tuple(items))
+	case 'l':
+		u.push(&list{items})
+	case 0x91:
+		u.push(opaque("frozenset"))
+	case 'd':
+		d := &dict{}
+		if err := d.set(items); err != nil {
+			return err
+		}
+		u.push(d)
+	}
+	return nil
+}
+
+// set adds pairs of a key and a value.
+func (d *dict) set(items []any) error {
+	if len(items)%2 != 0 {
+		return errors.New("a key without a value")
+	}
+	for i := 0; i < len(items); i += 2 {
+		d.keys = append(d.keys, items[i])
+		d.values = append(d.values, items[i+1])
+	}
+	return nil
+}
+
+// get returns the value of a key, or nil.
+func (d *dict) get(key string) any {
+	for i := len(d.keys) - 1; i >= 0; i-- {
+		if k, ok := d.keys[i].(string); ok && k == key {
+			return d.values[i]
+		}
+	}
+	return nil
+}
+
+// addItems puts values into the collection below them. Into opaque objects
+// they vanish.
+func (u *unpickler) addItems(op byte) error {
+	var items []any
+	var err error
+	switch op {
+	case 'a', 's':
+		n := 1
+		if op == 's' {
+			n = 2
+		}
+		if err = u.popTuple(n); err == nil {
+			items = u.stack[len(u.stack)-1].(tuple)
+			u.stack = u.stack[:len(u.stack)-1]
+		}
+	default:
+		items, err = u.popMark()
+	}
+	if err != nil {
+		return err
+	}
+	target, err := u.top()
+	if err != nil {
+		return err
+	}
+	switch target := target.(type) {
+	case *dict:
+		if op == 's' || op == 'u' {
+			return target.set(items)
+		}
+		return errors.New("items for a list, but a dictionary is below them")
+	case *list:
+		if op == 'a' || op == 'e' {
+			target.items = append(target.items, items...)
+			return nil
+		}
+		return errors.New("pairs for a dictionary, but a list is below them")
+	}
+	return nil
+}
+
+// memoize puts the top into the memo or gets a value from there.
+func (u *unpickler) memoize(op byte) error {
+	var key int64
+	switch op {
+	case 0x94: // MEMOIZE
+		key = int64(len(u.memo))
+	case 'p', 'g': // PUT, GET
+		line, err := u.in.line()
+		if err != nil {
+			return err
+		}
+		if key, err = strconv.ParseInt(line, 10, 64); err != nil {
+			return fmt.Errorf("memo number %.20q", line)
+		}
+	default: // BINPUT, LONG_BINPUT, BINGET, LONG_BINGET
+		n := 1
+		if op == 'r' || op == 'j' {
+			n = 4
+		}
+		k, err := u.in.uint(n)
+		if err != nil {
+			return err
+		}
+		key = int64(k)
+	}
+	if op == 'h' || op == 'j' || op == 'g' {
+		v, ok := u.memo[key]
+		if !ok {
+			return fmt.Errorf("nothing is memorised under %d", key)
+		}
+		u.push(v)
+		return nil
+	}
+	v, err := u.top()
+	if err == nil {
+		u.memo[key] = v
+	}
+	return err
+}
+
+// pushGlobal reads a module and a name.
+func (u *unpickler) pushGlobal(op byte) error {
+	if op == 'c' {
+		module, err := u.in.line()
+		if err != nil {
+			return err
+		}
+		name, err := u.in.line()
+		if err != nil {
+			return err
+		}
+		u.push(global(module + "." + name))
+		return nil
+	}
+	name, err := u.pop()
+	if err != nil {
+		return err
+	}
+	module, err := u.pop()
+	if err != nil {
+		return err
+	}
+	n, ok1 := name.(string)
+	m, ok2 := module.(string)
+	if !ok1 || !ok2 {
+		return errors.New("a global name that is no text")
+	}
+	u.push(global(m + "." + n))
+	return nil
+}
+
+// construct handles what Python would call a function or a class for.
+func (u *unpickler) construct(op byte) error {
+	switch op {
+	case 'b': // BUILD: the state of an object; dictionaries and tensors have none that counts
+		if _, err := u.pop(); err != nil {
+			return err
+		}
+		_, err := u.top()
+		return err
+	case 'i': // INST
+		if _, err := u.popMark(); err != nil {
+			return err
+		}
+		if err := u.pushGlobal('c'); err != nil {
+			return err
+		}
+		g, err := u.pop()
+		if err == nil {
+			u.push(opaque(g.(global)))
+		}
+		return err
+	case 'o': // OBJ
+		items, err := u.popMark()
+		if err != nil {
+			return err
+		}
+		if len(items) == 0 {
+			return errPickleStack
+		}
+		u.push(opaqueOf(items[0]))
+		return nil
+	case 0x92: // NEWOBJ_EX: class, arguments, keyword arguments
+		if _, err := u.pop(); err != nil {
+			return err
+		}
+	}
+	arguments, err := u.pop()
+	if err != nil {
+		return err
+	}
+	callee, err := u.pop()
+	if err != nil {
+		return err
+	}
+	v, err := u.reduce(callee, arguments)
+	if err == nil {
+		u.push(v)
+	}
+	return err
+}
+
+// opaqueOf names what a value would have been made by.
+func opaqueOf(callee any) opaque {
+	switch c := callee.(type) {
+	case global:
+		return opaque(c)
+	case opaque:
+		return c
+	}
+	return opaque("unknown")
+}
+
+// pushPersistent handles references to what lies outside the pickle.
+func (u *unpickler) pushPersistent(op byte) error {
+	if op == 'P' {
+		if _, err := u.in.line(); err != nil {
+			return err
+		}
+		u.push(opaque("persistent object"))
+		return nil
+	}
+	id, err := u.pop()
+	if err != nil {
+		return err
+	}
+	v, err := u.storage(id)
+	if err == nil {
+		u.push(v)
+	}
+	return err
+}
+
+// pushScalar reads numbers, texts and bytes.
+func (u *unpickler) pushScalar(op byte) error {
+	switch op {
+	case 'K', 'M', 'J': // BININT1, BININT2, BININT
+		x, err := u.in.uint(map[byte]int{'K': 1, 'M': 2, 'J': 4}[op])
+		if op == 'J' {
+			x = uint64(int32(x))
+		}
+		u.push(int64(x))
+		return err
+	case 'G': // BINFLOAT
+		b, err := u.in.bytes(8)
+		if err == nil {
+			u.push(math.Float64frombits(binary.BigEndian.Uint64(b)))
+		}
+		return err
+	case 0x8a, 0x8b: // LONG1, LONG4
+		return u.pushLong(op)
+	case 'I', 'L', 'F', 'S', 'V': // INT, LONG, FLOAT, STRING, UNICODE
+		line, err := u.in.line()
+		if err == nil {
+			u.push(parseTextScalar(op, line))
+		}
+		return err
+	}
+	lengths := map[byte]int{
+		0x8c: 1, 'X': 4, 0x8d: 8, // texts: SHORT_BINUNICODE, BINUNICODE, BINUNICODE8
+		'U': 1, 'T': 4, // texts of Python 2: SHORT_BINSTRING, BINSTRING
+		'C': 1, 'B': 4, 0x8e: 8, 0x96: 8, // SHORT_BINBYTES, BINBYTES, BINBYTES8, BYTEARRAY8
+	}
+	width, ok := lengths[op]
+	if !ok {
+		return errors.New("the opcode is unknown or not supported")
+	}
+	n, err := u.in.uint(width)
+	if err != nil {
+		return err
+	}
+	if n > math.MaxInt64 {
+		return errPickleCut
+	}
+	if strings.IndexByte("CB\x8e\x96", op) >= 0 || n > maxPickleString {
+		u.push(opaque("bytes"))
+		return u.in.skip(int64(n))
+	}
+	b, err := u.in.bytes(int64(n))
+	u.push(string(b))
+	return err
+}
+
+// pushLong reads an integer of any length; one that takes more than 8 bytes
+// is opaque.
+func (u *unpickler) pushLong(op byte) error {
+	width := 1
+	if op == 0x8b {
+		width = 4
+	}
+	n, err := u.in.uint(width)
+	if err != nil {
+		return err
+	}
+	if n > 8 {
+		u.push(opaque("long integer"))
+		return u.in.skip(int64(n))
+	}
+	x, err := u.in.uint(int(n))
+	if n > 0 {
+		shift := 64 - 8*n
+		x = uint64(int64(x<<shift) >> shift)
+	}
+	u.push(int64(x))
+	return err
+}
+
+// parseTextScalar reads the scalars of protocol 0.
+func parseTextScalar(op byte, line string) any {
+	switch op {
+	case 'S':
+		if len(line) >= 2 {
+			line = line[1 : len(line)-1]
+		}
+		return line
+	case 'V':
+		return line
+	case 'F':
+		if x, err := strconv.ParseFloat(line, 64); err == nil {
+			return x
+		}
+	default:
+		if op == 'I' && (line == "00" || line == "01") {
+			return line == "01"
+		}
+		if x, err := strconv.ParseInt(strings.TrimSuffix(line, "L"), 10, 64); err == nil {
+			return x
+		}
+	}
+	return opaque("number")
+}
