@@ -1,0 +1,142 @@
+package tokenizer
+
+import (
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// addedToken is an entry of tokenizer.json's added_tokens: a string that is kept
+// whole wherever it stands in the text.
+type addedToken struct {
+	content    string
+	id         int32
+	singleWord bool // only where no word character is next to it
+	stripLeft  bool // takes the white space before it along
+	stripRight bool // takes the white space after it along
+	normalized bool // is looked for in normalised text
+	special    bool // may be skipped by Decode
+}
+
+// addedTokens finds the leftmost, and of those the longest, added token.
+type addedTokens struct {
+	byContent map[string]addedToken
+	lengths   [256][]int // by first byte: lengths of the tokens, longest first
+	starts    string     // the first bytes
+}
+
+// newAddedTokens returns nil when there are no tokens.
+func newAddedTokens(byContent map[string]addedToken) *addedTokens {
+	if len(byContent) == 0 {
+		return nil
+	}
+	a := &addedTokens{byContent: byContent}
+	var starts []byte
+	for content := range byContent {
+		lengths := &a.lengths[content[0]]
+		if len(*lengths) == 0 {
+			starts = append(starts, content[0])
+		}
+		if !slices.Contains(*lengths, len(content)) {
+			*lengths = append(*lengths, len(content))
+		}
+	}
+	for i := range a.lengths {
+		slices.SortFunc(a.lengths[i], func(x, y int) int { return y - x })
+	}
+	a.starts = string(starts)
+	return a
+}
+
+// addedSearch goes through the added tokens of a text.
+type addedSearch struct {
+	tokens *addedTokens
+	text   string
+	at     int // the search goes on here
+	taken  int // end of the last place found
+
+	id    int32
+	place Span // bytes of text, with white space that the token takes along
+}
+
+func (a *addedTokens) search(text string) addedSearch {
+	return addedSearch{tokens: a, text: text}
+}
+
+// next finds the next token and reports whether there is one.
+func (s *addedSearch) next() bool {
+	for s.at < len(s.text) {
+		if !s.skip() {
+			return false
+		}
+		token, ok := s.match()
+		if !ok {
+			s.at++
+			continue
+		}
+		start, end := s.at, s.at+len(token.content)
+		s.at = end
+		if token.singleWord && (endsInWord(s.text[:start]) || beginsWithWord(s.text[end:])) {
+			continue
+		}
+		if token.stripLeft {
+			start = max(s.taken, len(strings.TrimRightFunc(s.text[:start], isSpace)))
+		}
+		if token.stripRight {
+			end = len(s.text) - len(strings.TrimLeftFunc(s.text[end:], isSpace))
+		}
+		s.taken = end
+		s.id, s.place = token.id, Span{start, end}
+		return true
+	}
+	return false
+}
+
+// skip moves to the next byte that a token begins with.
+func (s *addedSearch) skip() bool {
+	if len(s.tokens.starts) == 1 {
+		i := strings.IndexByte(s.text[s.at:], s.tokens.starts[0])
+		if i < 0 {
+			return false
+		}
+		s.at += i
+		return true
+	}
+	for ; s.at < len(s.text); s.at++ {
+		if len(s.tokens.lengths[s.text[s.at]]) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// match returns the longest token at the current place.
+func (s *addedSearch) match() (addedToken, bool) {
+	rest := s.text[s.at:]
+	for _, length := range s.tokens.lengths[rest[0]] {
+		if length <= len(rest) {
+			if token, ok := s.tokens.byContent[rest[:length]]; ok {
+				return token, true
+			}
+		}
+	}
+	return addedToken{}, false
+}
+
+func endsInWord(text string) bool {
+	r, size := utf8.DecodeLastRuneInString(text)
+	return size > 0 && isWordCharacter(r)
+}
+
+func beginsWithWord(text string) bool {
+	r, size := utf8.DecodeRuneInString(text)
+	return size > 0 && isWordCharacter(r)
+}
+
+// isWordCharacter reports what \w matches in Unicode regular expressions (UTS
+// #18, annex C).
+func isWordCharacter(r rune) bool {
+	return unicode.In(r, unicode.L, unicode.M, unicode.Nd, unicode.Nl, unicode.Pc,
+		unicode.Other_Alphabetic, unicode.Join_Control)
+}

@@ -1,0 +1,243 @@
+package tokenizer
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+var errUnsupportedModel = errors.New("only WordPiece is supported")
+
+// build checks what was read and makes the tokenizer.
+func (f *file) build() (*Tokenizer, error) {
+	if f.version != "" && f.version != "1.0" {
+		return nil, fmt.Errorf("version %s, want 1.0", shorten(f.version))
+	}
+	if err := f.checkTypes(); err != nil {
+		return nil, err
+	}
+	tokens, err := f.model.tokens()
+	if err != nil {
+		return nil, err
+	}
+	addedIDs, tokens := f.placeAddedTokens(tokens)
+	t, err := assemble(tokens, &f.model, f.settings)
+	if err != nil {
+		return nil, err
+	}
+	if t.prefixIDs, err = f.resolve(f.prefix); err != nil {
+		return nil, err
+	}
+	if t.suffixIDs, err = f.resolve(f.suffix); err != nil {
+		return nil, err
+	}
+	t.decoder = f.decoder
+	if f.decoderType == "" {
+		t.decoder = decoder{plain: true}
+	}
+	for i := range f.addedTokens {
+		f.addedTokens[i].id = addedIDs[i]
+	}
+	t.setAddedTokens(f.addedTokens)
+	return t, nil
+}
+
+// checkTypes refuses sections of kinds that do not belong to a BERT tokenizer.
+func (f *file) checkTypes() error {
+	m := &f.model
+	if m.kind == "" && m.hasMerges {
+		m.kind = "BPE"
+	}
+	for _, section := range []struct{ name, kind, want string }{
+		{"model", m.kind, "WordPiece"},
+		{"normalizer", f.normalizer, "BertNormalizer"},
+		{"pre_tokenizer", f.preTokenizer, "BertPreTokenizer"},
+		{"decoder", f.decoderType, "WordPiece"},
+	} {
+		if section.kind == "" || section.kind == section.want {
+			continue
+		}
+		return fmt.Errorf("%s is of type %s, want %s: this is not the tokenizer of a BERT model", section.name, shorten(section.kind), section.want)
+	}
+	switch {
+	case f.preTokenizer == "":
+		return fmt.Errorf("pre_tokenizer is missing, want BertPreTokenizer")
+	case f.postProcessor != "" && f.postProcessor != "TemplateProcessing" && f.postProcessor != "BertProcessing":
+		return fmt.Errorf("post_processor is of type %s, want TemplateProcessing or BertProcessing", shorten(f.postProcessor))
+	}
+	return nil
+}
+
+// tokens returns the vocabulary by id.
+func (m *modelFile) tokens() ([]string, error) {
+	if len(m.vocabulary) == 0 {
+		return nil, fmt.Errorf("model: the vocabulary is missing or empty")
+	}
+	// Gaps occur in real files; one that would cost much more memory than the
+	// file itself does not.
+	most := 16*len(m.vocabulary) + 1<<16
+	size := 0
+	for token, id := range m.vocabulary {
+		if id >= most {
+			return nil, fmt.Errorf("model: vocab: token %s has id %d, but there are only %d tokens", shorten(token), id, len(m.vocabulary))
+		}
+		size = max(size, id+1)
+	}
+	tokens := make([]string, size)
+	for token, id := range m.vocabulary {
+		if other := tokens[id]; other != "" {
+			return nil, fmt.Errorf("model: vocab: tokens %s and %s have the same id %d", shorten(min(token, other)), shorten(max(token, other)), id)
+		}
+		tokens[id] = token
+	}
+	return tokens, nil
+}
+
+// placeAddedTokens gives each added token its id: that of the vocabulary or, for
+// one that is not in it, the next free one. The ids in added_tokens themselves
+// do not count for the reference library either.
+func (f *file) placeAddedTokens(tokens []string) (ids []int32, all []string) {
+	known := make(map[string]int32)
+	next := len(f.model.vocabulary)
+	for _, token := range f.addedTokens {
+		id, ok := known[token.content]
+		if !ok {
+			if listed, isListed := f.model.vocabulary[token.content]; isListed {
+				id = int32(listed)
+			} else {
+				id = int32(next)
+				next++
+			}
+			known[token.content] = id
+		}
+		ids = append(ids, id)
+		for int(id) >= len(tokens) {
+			tokens = append(tokens, "")
+		}
+	}
+	return ids, tokens
+}
+
+// assemble makes a tokenizer without template and added tokens.
+func assemble(tokens []string, m *modelFile, settings normalization) (*Tokenizer, error) {
+	total := 0
+	for _, token := range tokens {
+		total += len(token)
+	}
+	if total > 1<<31 {
+		return nil, fmt.Errorf("model: the tokens have %d bytes, more than can be held", total)
+	}
+	t := &Tokenizer{
+		vocabulary:           newVocabulary(tokens, m.continuationPrefix),
+		normalizer:           newNormalizer(settings),
+		maxCharactersPerWord: m.maxCharactersPerWord,
+	}
+	id, ok := t.vocabulary.find(m.unknown)
+	if !ok {
+		return nil, fmt.Errorf("model: the vocabulary has no unknown token %s", shorten(m.unknown))
+	}
+	t.unknownID = id
+	return t, nil
+}
+
+// setAddedTokens enters the added tokens; of two with the same content the last
+// one counts.
+func (t *Tokenizer) setAddedTokens(tokens []addedToken) {
+	t.special = make(map[int32]bool)
+	t.addedText = make(map[int32]string)
+	t.addedID = make(map[string]int32)
+	t.decoded = make(map[int32]string)
+	byContent := make(map[string]addedToken)
+	for _, token := range tokens {
+		byContent[token.content] = token
+		t.addedText[token.id] = token.content
+		t.addedID[token.content] = token.id
+	}
+	raw, folded := make(map[string]addedToken), make(map[string]addedToken)
+	for _, token := range byContent {
+		byRaw := token.content
+		if token.normalized {
+			token.content = t.fold(token.content)
+		}
+		// Decoding gives the normalised form, which no longer counts as special.
+		t.decoded[token.id] = token.content
+		t.special[token.id] = token.special && token.content == byRaw
+		switch {
+		case token.content == "":
+		case token.normalized:
+			folded[token.content] = token
+		default:
+			raw[token.content] = token
+		}
+	}
+	t.rawAdded, t.foldedAdded = newAddedTokens(raw), newAddedTokens(folded)
+}
+
+// fold normalises a whole string.
+func (t *Tokenizer) fold(text string) string {
+	e := t.newEncoder()
+	defer t.release(e)
+	e.fold(text, 0)
+	return string(e.foldedText)
+}
+
+// bertSpecialTokens are kept whole by a tokenizer made from a vocab.txt.
+var bertSpecialTokens = []string{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"}
+
+// parseVocabulary makes BERT's tokenizer from the lines of a vocab.txt.
+func parseVocabulary(data []byte) (*Tokenizer, error) {
+	if len(bytes.TrimSpace(data)) == 0 {
+		return nil, fmt.Errorf("the file is empty")
+	}
+	if !utf8.Valid(data) {
+		return nil, fmt.Errorf("not a text file: it is not valid UTF-8")
+	}
+	lines := strings.Split(strings.TrimSuffix(string(data), "\n"), "\n")
+	seen := make(map[string]int, len(lines))
+	for i, line := range lines {
+		lines[i] = strings.TrimRightFunc(line, isSpace)
+		if first, ok := seen[lines[i]]; ok && lines[i] != "" {
+			lines[first] = "" // the reference library keeps the last
+		}
+		seen[lines[i]] = i
+	}
+	isCased := looksCased(lines)
+	m := &modelFile{unknown: "[UNK]", continuationPrefix: "##", maxCharactersPerWord: 100}
+	t, err := assemble(lines, m, normalization{cleanText: true, ideographs: true, stripAccent: !isCased, lowerCase: !isCased})
+	if err != nil {
+		return nil, err
+	}
+	var added []addedToken
+	for _, content := range bertSpecialTokens {
+		if id, ok := t.vocabulary.find(content); ok {
+			added = append(added, addedToken{content: content, id: id, special: true})
+		}
+	}
+	t.setAddedTokens(added)
+	class, separator := t.ClassID(), t.SeparatorID()
+	if class < 0 || separator < 0 {
+		return nil, fmt.Errorf("the vocabulary lacks [CLS] or [SEP]: this is not the vocabulary of a BERT model")
+	}
+	t.prefixIDs, t.suffixIDs = []int32{class}, []int32{separator}
+	t.decoder = decoder{continuationPrefix: "##", cleanUp: true}
+	return t, nil
+}
+
+// looksCased reports whether a vocabulary was made from text in upper and lower
+// case: one token in a hundred has an upper-case letter. (The uncased
+// vocabulary has two, both U+211D.)
+func looksCased(tokens []string) bool {
+	upper := 0
+	for _, token := range tokens {
+		if strings.HasPrefix(token, "[") {
+			continue // [CLS], [unused1]
+		}
+		if strings.IndexFunc(token, unicode.IsUpper) >= 0 {
+			upper++
+		}
+	}
+	return upper*100 > len(tokens)
+}
