@@ -148,6 +148,9 @@ func (q *Quantized) Store(at int, a []float32, lda, rows int) {
 	q.set.QuantizeRows(q.rows[at*q.stride:], q.scales[at:], q.sums[at:], a, lda, rows, q.inputs)
 }
 
+// Bytes is the memory held.
+func (q *Quantized) Bytes() int { return cap(q.rows) + 4*(cap(q.scales)+cap(q.sums)) }
+
 func grow[T any](s []T, n int) []T {
 	if cap(s) < n {
 		return make([]T, n)

@@ -1,0 +1,295 @@
+package model
+
+import (
+	"m2embed/core/fft"
+	"m2embed/core/kernel"
+)
+
+// Run is a forward pass over one or several sequences, driven in steps, and
+// the memory it needs. Sequences that run together stand one below the other
+// in the hidden states; they share the matrix products and never influence
+// each other. A Run is reused from pass to pass and belongs to one goroutine.
+//
+// Peak memory is two (T, D) arrays, the filter features of one layer and, for
+// each thread, a few arrays of one channel group: neither (T, 3D) nor (T, 2I)
+// ever exists whole.
+type Run struct {
+	model     *Model
+	sequences []segment
+	pooling   Pooling
+	normalize bool
+
+	ids      []int32 // (T)
+	position []int32 // (T): position within its sequence
+	n        int     // N: rows of every transform of this pass
+	plan     *fft.Plan
+
+	hidden []float32        // h (T, D): hidden states, then the layer's output
+	mixed  []float32        // y (T, D): the gated convolutions' output, before out_linear
+	input  kernel.Quantized // h quantised, for 8-bit models
+	// features are the sine networks' last hidden layers, by filter and
+	// direction: (taps, O).
+	features [2][2][]float32
+	filters  [2]layerFilter
+	scratch  []scratch // one a thread
+	vectors  []float32 // (B, D): results
+
+	stages  []stage
+	at      int // stage in work
+	next    int // its first unit not yet done
+	done    float64
+	total   float64
+	doUnit  func(worker, unit int)
+	started bool
+
+	// trace, if set, sees every intermediate tensor: values holds the given
+	// rows and columns of it with a row stride. For tests.
+	trace func(name string, layer, row, column, rows, columns int, values []float32, stride int)
+}
+
+// segment is a sequence's place in the rows of a pass.
+type segment struct {
+	first, length int
+	tokens        int // without pads
+	long          fft.Long
+}
+
+// stage is a part of the forward pass whose units are independent of each
+// other.
+type stage struct {
+	kind  stageKind
+	layer int
+	units int
+	cost  float64 // floating-point operations of a unit, roughly
+}
+
+type stageKind uint8
+
+const (
+	embedStage    stageKind = iota // a block of tokens: embedding
+	normStage                      // a block of tokens: LayerNorm before the mixer
+	featuresStage                  // a block of positions: sine networks of the filters
+	mixerStage                     // a channel group: in_linear … gated convolutions
+	firstStage                     // a channel group: the same for the first row alone
+	mlpStage                       // a block of tokens: out_linear, MLP, LayerNorm
+	poolStage                      // a sequence: pooling, normalisation
+)
+
+// tokenBlock is how many rows a unit of a token-wise stage takes.
+const tokenBlock = 96
+
+// featureBlock is how many positions a unit of the features stage takes.
+const featureBlock = 256
+
+// forward lists the stages of the pass in order:
+//
+//	h = LayerNorm(word[id] + token_type[0] + position)
+//	for each layer:
+//	    y = conv1(v·x1)·x2 + conv2(h)       x1, x2, v = short_filter(in_linear(h))
+//	    m = out_linear(y)
+//	    h = LayerNorm(m + wo(gelu(g1)·g2))  g1, g2 = gated_layers(m)
+//	vector = pool(h)
+//
+// The last layer of a model that pools the first token runs for that row only:
+// its convolutions are one sum each.
+func (r *Run) forward() {
+	c := r.model.config
+	t, d := len(r.ids), float64(c.HiddenSize)
+	r.stages = r.stages[:0]
+	r.add(embedStage, 0, blocks(t, tokenBlock), 10*d*tokenBlock)
+	rows := t
+	for i := range r.model.weights.layers {
+		if c.HyenaTrainingAdditions {
+			r.add(normStage, i, blocks(t, tokenBlock), 10*d*tokenBlock)
+		}
+		r.add(featuresStage, i, r.featureUnits(), r.featureCost())
+		kind := mixerStage
+		if i == c.NumHiddenLayers-1 && r.pooling.firstToken() {
+			kind, rows = firstStage, len(r.sequences)
+		}
+		r.add(kind, i, groups(c.HiddenSize), r.mixerCost())
+		r.add(mlpStage, i, blocks(rows, tokenBlock), r.mlpCost(min(rows, tokenBlock)))
+	}
+	r.add(poolStage, 0, len(r.sequences), 2*d*d)
+}
+
+// begin prepares a stage before its first unit.
+func (r *Run) begin(s stage) {
+	switch s.kind {
+	case embedStage:
+		if r.quantized() {
+			r.input.Reset(r.model.set, len(r.ids), r.model.config.HiddenSize)
+		}
+	case featuresStage:
+		r.beginFilters(s.layer)
+	}
+}
+
+// unit does one unit of the stage in work.
+func (r *Run) unit(worker, i int) {
+	s := r.stages[r.at]
+	y := &r.model.weights.layers[s.layer]
+	switch s.kind {
+	case embedStage:
+		r.embed(span(i, tokenBlock, len(r.ids)))
+	case normStage:
+		r.preNorm(y, i)
+	case featuresStage:
+		r.filterFeatures(&r.scratch[worker], y, i)
+	case mixerStage:
+		r.mix(&r.scratch[worker], y, s.layer, i)
+	case firstStage:
+		r.mixFirst(&r.scratch[worker], y, s.layer, i)
+	case mlpStage:
+		r.mlp(&r.scratch[worker], y, s.layer, i)
+	case poolStage:
+		r.pool(&r.scratch[worker], i)
+	}
+}
+
+// end finishes a stage after its last unit.
+func (r *Run) end(s stage) {
+	switch s.kind {
+	case mixerStage, firstStage:
+		r.keepFilters(s.layer)
+	}
+}
+
+// stepCost is about how much work a step does on each thread, in floating-point
+// operations: some milliseconds.
+const stepCost = 100e6
+
+// Step does the next part of the pass and reports whether that was the last.
+// A step is a few milliseconds of work, or one unit where that is more: up to a
+// layer's products for one channel group of the longest text.
+func (r *Run) Step() (done bool) {
+	if r.at == len(r.stages) {
+		return true
+	}
+	s := r.stages[r.at]
+	if r.next == 0 {
+		r.begin(s)
+		s = r.stages[r.at]
+	}
+	if s.units > 0 {
+		threads := r.model.workers.count
+		count := max(threads, int(stepCost*float64(threads)/s.cost))
+		last := min(s.units, r.next+count)
+		r.model.workers.run(r.next, last, r.doUnit)
+		r.done += s.cost * float64(last-r.next)
+		r.next = last
+	}
+	if r.next == s.units {
+		r.end(s)
+		r.at, r.next = r.at+1, 0
+	}
+	return r.at == len(r.stages)
+}
+
+// Progress returns the floating-point operations done and in all, roughly.
+func (r *Run) Progress() (done, total float64) { return r.done, r.total }
+
+// NewRun makes an empty run.
+func (m *Model) NewRun() *Run {
+	r := &Run{model: m, scratch: make([]scratch, m.workers.count)}
+	r.doUnit = r.unit
+	return r
+}
+
+// Rows is the number of transform rows that a sequence of length L needs;
+// sequences of one pass must agree in it.
+func (m *Model) Rows(length int) int { return fft.LongRows(length, m.config.LongConvLMax) }
+
+// Start begins a pass over sequences, which must have passed CheckSequence and
+// agree in Rows. Pooling is not PoolDefault.
+func (r *Run) Start(sequences []Sequence, pooling Pooling, normalize bool) {
+	c := r.model.config
+	r.pooling, r.normalize = pooling, normalize
+	r.n = r.model.Rows(sequences[0].Length)
+	r.plan = r.model.spectra.plan(r.n)
+	r.sequences, r.ids, r.position = r.sequences[:0], r.ids[:0], r.position[:0]
+	for _, s := range sequences {
+		r.sequences = append(r.sequences, segment{
+			first: len(r.ids), length: s.Length, tokens: len(s.IDs),
+			long: fft.NewLong(r.plan, s.Length, c.LongConvLMax),
+		})
+		r.ids = append(r.ids, s.IDs...)
+		for range s.Length - len(s.IDs) {
+			r.ids = append(r.ids, int32(c.PadTokenID))
+		}
+		for t := range s.Length {
+			r.position = append(r.position, int32(t))
+		}
+	}
+	t := len(r.ids)
+	r.hidden = grow(r.hidden, t*c.HiddenSize)
+	r.mixed = grow(r.mixed, t*c.HiddenSize)
+	r.vectors = grow(r.vectors, len(sequences)*c.HiddenSize)
+	for i := range r.scratch {
+		r.scratch[i].reserve(r)
+	}
+	r.at, r.next, r.done, r.total = 0, 0, 0, 0
+	r.forward()
+}
+
+// Vector returns the result for sequence i (D); it is valid until the next
+// Start.
+func (r *Run) Vector(i int) []float32 {
+	d := r.model.config.HiddenSize
+	return r.vectors[i*d : (i+1)*d]
+}
+
+// Hidden returns the last hidden states of sequence i (L, D) after a pass whose
+// pooling takes the mean; after one that takes the first token, only its row
+// (1, D). It is valid until the next Start.
+func (r *Run) Hidden(i int) []float32 {
+	d, s := r.model.config.HiddenSize, r.sequences[i]
+	if r.pooling.firstToken() {
+		return r.hidden[i*d : (i+1)*d]
+	}
+	return r.hidden[s.first*d : (s.first+s.length)*d]
+}
+
+// Bytes is the memory that the run holds at the moment.
+func (r *Run) Bytes() int {
+	floats := cap(r.hidden) + cap(r.mixed) + cap(r.vectors) + cap(r.ids) + cap(r.position)
+	for _, f := range r.features {
+		floats += cap(f[0]) + cap(f[1])
+	}
+	bytes := 4*floats + r.input.Bytes()
+	for i := range r.scratch {
+		bytes += r.scratch[i].bytes()
+	}
+	return bytes
+}
+
+func (r *Run) add(kind stageKind, layer, units int, cost float64) {
+	r.stages = append(r.stages, stage{kind, layer, units, cost})
+	r.total += float64(units) * cost
+}
+
+func (r *Run) hiddenRow(t int) []float32 {
+	d := r.model.config.HiddenSize
+	return r.hidden[t*d : (t+1)*d]
+}
+
+func (r *Run) quantized() bool { return r.model.weights.layers[0].inLinear[0].Quantized() }
+
+func (r *Run) record(name string, layer, row, column, rows, columns int, values []float32, stride int) {
+	if r.trace != nil {
+		r.trace(name, layer, row, column, rows, columns, values, stride)
+	}
+}
+
+// blocks is the number of blocks of the given size that cover n.
+func blocks(n, size int) int { return (n + size - 1) / size }
+
+// span is block i of n items.
+func span(i, size, n int) (first, last int) { return i * size, min((i+1)*size, n) }
+
+func grow[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n)
+	}
+	return s[:n]
+}

@@ -1,0 +1,187 @@
+package model
+
+import "m2embed/core/kernel"
+
+// layerFilter is where a filter's spectra for the layer in work come from.
+type layerFilter struct {
+	kept  []float32 // (groups, N, GroupWidth), or taps (groups, taps+1, GroupWidth); nil: made in scratch
+	ready bool      // kept is filled
+}
+
+// taps is the number of taps in each direction that matter in this pass.
+func (r *Run) taps() int { return r.sequences[0].long.Taps }
+
+// filterRows is the number of rows that one group's filter takes.
+func (r *Run) filterRows(kind stageKind) int {
+	if kind == firstStage {
+		return r.taps() + 1
+	}
+	return r.n
+}
+
+// beginFilters looks up the layer's filters; those at hand need no features.
+func (r *Run) beginFilters(index int) {
+	kind := r.stages[r.at+1].kind
+	missing := false
+	y := &r.model.weights.layers[index]
+	for i := range y.filters {
+		f := &r.filters[i]
+		f.kept = r.model.spectra.get(r.n, filterKey{index, i, kind == firstStage})
+		f.ready = f.kept != nil
+		if f.ready {
+			continue
+		}
+		missing = true
+		floats := groups(r.model.config.HiddenSize) * r.filterRows(kind) * kernel.GroupWidth
+		f.kept = r.model.spectra.room(r.n, floats)
+		for direction := range r.features[i] {
+			r.features[i][direction] = grow(r.features[i][direction], r.taps()*r.model.config.HyenaFilterOrder)
+		}
+	}
+	if !missing {
+		s := &r.stages[r.at]
+		r.total -= float64(s.units) * s.cost
+		s.units = 0
+	}
+}
+
+// keepFilters stores the spectra that were made for a layer.
+func (r *Run) keepFilters(index int) {
+	kind := r.stages[r.at].kind
+	for i := range r.model.weights.layers[index].filters {
+		f := &r.filters[i]
+		if f.kept != nil && !f.ready {
+			r.model.spectra.keep(r.n, filterKey{index, i, kind == firstStage}, f.kept)
+		}
+		*f = layerFilter{}
+	}
+}
+
+// featureUnits counts blocks of positions for each filter and direction.
+func (r *Run) featureUnits() int {
+	y := &r.model.weights.layers[0]
+	return blocks(r.taps(), featureBlock) * len(y.filters) * y.directions()
+}
+
+func (y *layer) directions() int {
+	if y.filters[0].reverse == nil {
+		return 1
+	}
+	return 2
+}
+
+// filterFeatures runs the sine layers of one network over a block of positions
+// (HyenaFilter in the reference code):
+//
+//	q = sin(freq·(z W0^T + b0)), q = sin(freq·(q W2^T + b2)), q = sin(freq·(q W4^T + b4))
+func (r *Run) filterFeatures(s *scratch, y *layer, unit int) {
+	c := r.model.config
+	directions := y.directions()
+	which, block := unit%(len(y.filters)*directions), unit/(len(y.filters)*directions)
+	i, direction := which/directions, which%directions
+	if r.filters[i].ready {
+		return
+	}
+	f := &y.filters[i]
+	network := &f.forward
+	if direction == 1 {
+		network = f.reverse
+	}
+	first, last := span(block, featureBlock, r.taps())
+	rows, o := last-first, c.HyenaFilterOrder
+	q := r.features[i][direction][first*o : last*o]
+	p := s.sines[:rows*o]
+	sine := r.model.set.Sine
+	network.hidden[0].Multiply(q, o, kernel.Input{Values: f.z[first*c.HyenaEmbDim:], Stride: c.HyenaEmbDim}, rows, 0, o)
+	sine(q, f.frequency)
+	network.hidden[1].Multiply(p, o, kernel.Input{Values: q, Stride: o}, rows, 0, o)
+	sine(p, f.frequency)
+	network.hidden[2].Multiply(q, o, kernel.Input{Values: p, Stride: o}, rows, 0, o)
+	sine(q, f.frequency)
+}
+
+// filterTaps makes taps of a channel group from the features:
+// k[j, c] = (q W6^T)[j, c] · exp(-t[j]·|deltas[c]|). dst is (rows, GroupWidth).
+func (r *Run) filterTaps(dst []float32, y *layer, i, direction, group, rows int) {
+	f := &y.filters[i]
+	network := &f.forward
+	if direction == 1 {
+		network = f.reverse
+	}
+	o, channel := r.model.config.HyenaFilterOrder, group*kernel.GroupWidth
+	last := min(channel+kernel.GroupWidth, r.model.config.HiddenSize)
+	dst = dst[:rows*kernel.GroupWidth]
+	if last-channel < kernel.GroupWidth {
+		clear(dst)
+	}
+	network.out.Multiply(dst, kernel.GroupWidth, kernel.Input{Values: r.features[i][direction], Stride: o}, rows, channel, last)
+	r.model.set.Decay(dst, f.t[:rows], f.deltas[channel:channel+kernel.GroupWidth])
+}
+
+// spectrum returns filter i's spectrum for a channel group, kept or made now.
+// The D term is the tap at lag 0.
+func (r *Run) spectrum(s *scratch, y *layer, index, i, group int) []float32 {
+	size := r.n * kernel.GroupWidth
+	dst := s.spectrum[:size]
+	if kept := r.filters[i].kept; kept != nil {
+		dst = kept[group*size : (group+1)*size]
+	}
+	if r.filters[i].ready {
+		return dst
+	}
+	f := &y.filters[i]
+	taps := r.taps()
+	channel := group * kernel.GroupWidth
+	r.filterTaps(dst, y, i, 0, group, taps)
+	r.recordTaps("k_fwd", index, i, channel, taps, dst)
+	for c, v := range f.bias[channel : channel+kernel.GroupWidth] {
+		dst[c] += v
+	}
+	var reverse []float32
+	if f.reverse != nil {
+		reverse = s.fft[:taps*kernel.GroupWidth]
+		r.filterTaps(reverse, y, i, 1, group, taps)
+		r.recordTaps("k_rev", index, i, channel, taps, reverse)
+	}
+	r.sequences[0].long.Filter(dst, reverse)
+	return dst
+}
+
+// firstTaps returns, for a channel group, the taps (taps+1, GroupWidth) whose
+// sum with a sequence is the convolution's first row:
+// y[0] = (D + k[0])·u[0] + Σ_i k_rev[i]·u[1+i].
+func (r *Run) firstTaps(s *scratch, y *layer, i, group int) []float32 {
+	size := (r.taps() + 1) * kernel.GroupWidth
+	dst := s.spectrum[:size]
+	if kept := r.filters[i].kept; kept != nil {
+		dst = kept[group*size : (group+1)*size]
+	}
+	if r.filters[i].ready {
+		return dst
+	}
+	f := &y.filters[i]
+	channel := group * kernel.GroupWidth
+	r.filterTaps(dst, y, i, 0, group, 1)
+	for c, v := range f.bias[channel : channel+kernel.GroupWidth] {
+		dst[c] += v
+	}
+	if f.reverse == nil {
+		clear(dst[kernel.GroupWidth:])
+	} else {
+		r.filterTaps(dst[kernel.GroupWidth:], y, i, 1, group, r.taps())
+	}
+	return dst
+}
+
+func (r *Run) recordTaps(name string, layer, filter, channel, taps int, values []float32) {
+	if r.trace != nil {
+		columns := min(kernel.GroupWidth, r.model.config.HiddenSize-channel)
+		r.trace([2]string{"filter_fn.", "filter_fn2."}[filter]+name, layer, 0, channel, taps, columns, values, kernel.GroupWidth)
+	}
+}
+
+func (r *Run) featureCost() float64 {
+	c := r.model.config
+	o := float64(c.HyenaFilterOrder)
+	return float64(min(featureBlock, r.taps())) * (2*o*(float64(c.HyenaEmbDim)+2*o) + 60*o)
+}

@@ -1,0 +1,145 @@
+package model
+
+import (
+	"bytes"
+	"encoding/json/jsontext"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+)
+
+// parseObject reads the scalar members of one JSON object; nested values are
+// skipped. Values are string, float64, bool or nil.
+func parseObject(data []byte) (map[string]any, error) {
+	d := jsontext.NewDecoder(bytes.NewReader(data))
+	if k := d.PeekKind(); k != '{' {
+		if _, err := d.ReadToken(); err != nil && !errors.Is(err, io.EOF) {
+			return nil, err
+		}
+		return nil, errors.New("want a JSON object")
+	}
+	if _, err := d.ReadToken(); err != nil {
+		return nil, err
+	}
+	object := map[string]any{}
+	for d.PeekKind() != '}' {
+		key, err := d.ReadToken()
+		if err != nil {
+			return nil, err
+		}
+		name := key.String()
+		switch d.PeekKind() {
+		case '{', '[':
+			if err := d.SkipValue(); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		value, err := d.ReadToken()
+		if err != nil {
+			return nil, err
+		}
+		switch value.Kind() {
+		case '"':
+			object[name] = value.String()
+		case '0':
+			v, err := strconv.ParseFloat(value.String(), 64)
+			if err != nil {
+				return nil, fmt.Errorf("%s: number %s: %w", name, value.String(), err)
+			}
+			object[name] = v
+		case 't', 'f':
+			object[name] = value.Bool()
+		default:
+			object[name] = nil
+		}
+	}
+	if _, err := d.ReadToken(); err != nil {
+		return nil, err
+	}
+	if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("text after the JSON object")
+	}
+	return object, nil
+}
+
+// settings takes values out of an object; the first failure stays in err.
+// A missing or null member leaves its variable alone.
+type settings struct {
+	object map[string]any
+	err    error
+}
+
+func (r *settings) fail(reason string) {
+	if r.err == nil {
+		r.err = errors.New(reason)
+	}
+}
+
+// read calls set with the named member and complains if it returns false.
+func (r *settings) read(name, want string, set func(v any) bool) {
+	v, ok := r.object[name]
+	if !ok || v == nil {
+		return
+	}
+	if !set(v) {
+		r.fail(fmt.Sprintf("%s is %v, want %s", name, v, want))
+	}
+}
+
+func (r *settings) integer(name string, p *int) {
+	r.read(name, "a whole number", func(v any) bool {
+		f, ok := v.(float64)
+		if !ok || f != math.Trunc(f) || math.Abs(f) > 1<<31-1 {
+			return false
+		}
+		*p = int(f)
+		return true
+	})
+}
+
+func (r *settings) number(name string, p *float64) {
+	r.read(name, "a number", func(v any) bool {
+		f, ok := v.(float64)
+		if ok {
+			*p = f
+		}
+		return ok
+	})
+}
+
+func (r *settings) boolean(name string, p *bool) {
+	r.read(name, "true or false", func(v any) bool {
+		b, ok := v.(bool)
+		if ok {
+			*p = b
+		}
+		return ok
+	})
+}
+
+func (r *settings) text(name string, p *string) {
+	r.read(name, "a string", func(v any) bool {
+		s, ok := v.(string)
+		if ok {
+			*p = s
+		}
+		return ok
+	})
+}
+
+func (r *settings) textOrInteger(name string, p *string) {
+	r.read(name, "a string or a whole number", func(v any) bool {
+		switch v := v.(type) {
+		case string:
+			*p = v
+			return true
+		case float64:
+			*p = strconv.FormatFloat(v, 'f', -1, 64)
+			return true
+		}
+		return false
+	})
+}

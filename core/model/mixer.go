@@ -1,0 +1,154 @@
+package model
+
+import "m2embed/core/kernel"
+
+// preNorm is the LayerNorm in front of the mixer that models trained with
+// hyena_training_additions have; its epsilon is PyTorch's default.
+func (r *Run) preNorm(y *layer, block int) {
+	first, last := span(block, tokenBlock, len(r.ids))
+	for t := first; t < last; t++ {
+		row := r.hiddenRow(t)
+		r.model.set.LayerNorm(row, row, nil, y.preNorm.weight, y.preNorm.bias, 1e-5)
+	}
+	r.quantizeInput(first, last-first)
+}
+
+// mix runs the mixer for one channel group of all sequences (MonarchMixerSequenceMixing
+// in the reference code; figure 3 of the paper):
+//
+//	x1, x2, v = short_filter(in_linear(h))
+//	y = conv(v·x1; filter_fn)·x2 + conv(h; filter_fn2)
+//
+// There is no skip connection and no LayerNorm around it.
+func (r *Run) mix(s *scratch, y *layer, index, group int) {
+	set := r.model.set
+	t := len(r.ids)
+	channel, columns := r.groupColumns(group)
+	x1, x2, v := s.group[0][:t*kernel.GroupWidth], s.group[1][:t*kernel.GroupWidth], s.group[2][:t*kernel.GroupWidth]
+	r.project(x1, y, index, 0, group)
+	r.project(x2, y, index, 1, group)
+	r.project(v, y, index, 2, group)
+	set.Multiply(v, v, x1)
+	r.record("gated_v", index, 0, channel, t, columns, v, kernel.GroupWidth)
+	r.convolve(s, y, index, 0, group, v)
+	r.record("conv1_y", index, 0, channel, t, columns, v, kernel.GroupWidth)
+	if len(y.filters) == 2 {
+		u := s.group[3][:t*kernel.GroupWidth]
+		r.gather(u, channel, columns)
+		r.convolve(s, y, index, 1, group, u)
+		r.record("conv2_y", index, 0, channel, t, columns, u, kernel.GroupWidth)
+		set.MultiplyAdd(v, v, x2, u)
+	} else {
+		set.Multiply(v, v, x2)
+	}
+	d := r.model.config.HiddenSize
+	for i := range t {
+		copy(r.mixed[i*d+channel:i*d+channel+columns], v[i*kernel.GroupWidth:])
+	}
+	r.record("out_linear_in", index, 0, channel, t, columns, v, kernel.GroupWidth)
+}
+
+// mixFirst is mix for the first row of each sequence: the convolutions are one
+// sum each, and x2 is needed at that row alone. Row i of y becomes sequence i's.
+func (r *Run) mixFirst(s *scratch, y *layer, index, group int) {
+	t, d := len(r.ids), r.model.config.HiddenSize
+	channel, columns := r.groupColumns(group)
+	x1, v := s.group[0][:t*kernel.GroupWidth], s.group[2][:t*kernel.GroupWidth]
+	r.project(x1, y, index, 0, group)
+	r.project(v, y, index, 2, group)
+	r.model.set.Multiply(v, v, x1)
+	filter := y.shortFilter[1][group*4*kernel.GroupWidth:]
+	taps := r.firstTaps(s, y, 0, group)
+	for i, q := range r.sequences {
+		x2 := s.group[1][:kernel.GroupWidth]
+		y.inLinear[1].Multiply(x2, kernel.GroupWidth, r.mixerInput(q.first), 1, channel, channel+columns)
+		first := firstRow(taps, v[q.first*kernel.GroupWidth:], kernel.GroupWidth, q.length, kernel.GroupWidth)
+		for c := range columns {
+			gate := filter[3*kernel.GroupWidth+c] + float32(filter[2*kernel.GroupWidth+c]*x2[c])
+			r.mixed[i*d+channel+c] = first[c] * gate
+		}
+	}
+	if len(y.filters) < 2 {
+		return
+	}
+	taps = r.firstTaps(s, y, 1, group)
+	for i, q := range r.sequences {
+		first := firstRow(taps, r.hidden[q.first*d+channel:], d, q.length, columns)
+		for c := range columns {
+			r.mixed[i*d+channel+c] += first[c]
+		}
+	}
+}
+
+// firstRow sums taps[i]·u[i] over the rows of u (length, stride), in float64:
+// there is only one result for all the rows.
+func firstRow(taps, u []float32, stride, length, columns int) (row [kernel.GroupWidth]float32) {
+	var sums [kernel.GroupWidth]float64
+	for i := range min(length, len(taps)/kernel.GroupWidth) {
+		k, x := taps[i*kernel.GroupWidth:][:columns], u[i*stride:][:columns]
+		for c, v := range k {
+			sums[c] += float64(v) * float64(x[c])
+		}
+	}
+	for c, v := range sums {
+		row[c] = float32(v)
+	}
+	return row
+}
+
+// project computes one third of in_linear for a channel group (T, GroupWidth)
+// and runs the short filter over each sequence.
+func (r *Run) project(x []float32, y *layer, index, third, group int) {
+	channel, columns := r.groupColumns(group)
+	if columns < kernel.GroupWidth {
+		clear(x)
+	}
+	t := len(r.ids)
+	y.inLinear[third].Multiply(x, kernel.GroupWidth, r.mixerInput(0), t, channel, channel+columns)
+	d := r.model.config.HiddenSize
+	r.record("in_linear", index, 0, third*d+channel, t, columns, x, kernel.GroupWidth)
+	taps := y.shortFilter[third][group*4*kernel.GroupWidth : (group+1)*4*kernel.GroupWidth]
+	for _, q := range r.sequences {
+		r.model.set.ShortFilter(x[q.first*kernel.GroupWidth:], q.length, taps)
+	}
+	r.record("short_conv", index, 0, third*d+channel, t, columns, x, kernel.GroupWidth)
+}
+
+// mixerInput is h from a row on, as a product's operand.
+func (r *Run) mixerInput(row int) kernel.Input {
+	d := r.model.config.HiddenSize
+	return kernel.Input{Values: r.hidden[row*d:], Stride: d, Quantized: &r.input, Row: row}
+}
+
+// convolve runs long convolution i over every sequence of u (T, GroupWidth).
+func (r *Run) convolve(s *scratch, y *layer, index, i, group int, u []float32) {
+	spectrum := r.spectrum(s, y, index, i, group)
+	for _, q := range r.sequences {
+		q.long.Apply(u[q.first*kernel.GroupWidth:(q.first+q.length)*kernel.GroupWidth], spectrum, s.fft)
+	}
+}
+
+// gather copies a channel group of h into u (T, GroupWidth).
+func (r *Run) gather(u []float32, channel, columns int) {
+	d := r.model.config.HiddenSize
+	if columns < kernel.GroupWidth {
+		clear(u)
+	}
+	for i := range len(r.ids) {
+		copy(u[i*kernel.GroupWidth:(i+1)*kernel.GroupWidth], r.hidden[i*d+channel:i*d+channel+columns])
+	}
+}
+
+// groupColumns is a group's first channel and how many it has.
+func (r *Run) groupColumns(group int) (channel, columns int) {
+	channel = group * kernel.GroupWidth
+	return channel, min(kernel.GroupWidth, r.model.config.HiddenSize-channel)
+}
+
+func (r *Run) mixerCost() float64 {
+	c := r.model.config
+	products := 2 * float64(len(r.ids)) * 3 * float64(c.HiddenSize) * kernel.GroupWidth
+	// Six transforms a layer and channel, about 5/2·log2 N operations a value.
+	transforms := 100 * float64(len(r.sequences)*r.n) * kernel.GroupWidth
+	return products + transforms
+}

@@ -1,0 +1,93 @@
+package model
+
+import "m2embed/core/kernel"
+
+// mlpWidth is the row stride of the mixer's output: D, filled up with zeros to
+// whole blocks of gated_layers.
+func (y *layer) mlpWidth(c Config) int { return max(c.HiddenSize, y.gated.inputs()) }
+
+// gatedWidth is the row stride of the gated hidden layer, which wo reads too.
+func (y *layer) gatedWidth() int { return max(y.gated.outputs(), y.wo.inputs()) }
+
+// mlp takes a block of rows from the gated convolutions' output to the layer's
+// output: m = out_linear(y), h = LayerNorm(m + wo(gelu(g1)·g2)) with g1, g2 the
+// halves of gated_layers(m) over all blocks (section 4 of the paper;
+// BertGatedLinearUnitMLP in the reference code).
+func (r *Run) mlp(s *scratch, y *layer, index, block int) {
+	c := r.model.config
+	d, inner := c.HiddenSize, c.IntermediateSize
+	total := len(r.ids)
+	if r.stages[r.at-1].kind == firstStage {
+		total = len(r.sequences)
+	}
+	first, last := span(block, tokenBlock, total)
+	rows := last - first
+	mStride, gStride, fStride := y.mlpWidth(c), y.gatedWidth(), y.wo.outputs()
+
+	m := s.mlp
+	r.multiply(s, m, mStride, r.mixed[first*d:], d, rows, y.outLinear)
+	if mStride > d {
+		for i := range rows {
+			clear(m[i*mStride+d : (i+1)*mStride])
+		}
+	}
+	r.record("mixer_out", index, first, 0, rows, d, m, mStride)
+
+	g := s.gated
+	for b, w := range y.gated.blocks {
+		r.multiply(s, g[b*y.gated.q:], gStride, m[b*y.gated.p:], mStride, rows, w)
+	}
+	r.record("gated_layers", index, first, 0, rows, min(gStride, 2*inner), g, gStride)
+	for i := range rows {
+		row := g[i*gStride : (i+1)*gStride]
+		var value []float32
+		if c.UseGLUMLP {
+			value = row[inner : 2*inner]
+		}
+		r.model.set.GeluGate(row[:inner], row[:inner], value)
+		if filled := y.wo.inputs(); filled > inner {
+			clear(row[inner:filled])
+		}
+	}
+	r.record("glu", index, first, 0, rows, inner, g, gStride)
+
+	f := s.wo
+	for b, w := range y.wo.blocks {
+		r.multiply(s, f[b*y.wo.q:], fStride, g[b*y.wo.p:], gStride, rows, w)
+	}
+	r.record("wo", index, first, 0, rows, d, f, fStride)
+	for i := range rows {
+		r.model.set.LayerNorm(r.hiddenRow(first+i), f[i*fStride:][:d], m[i*mStride:][:d], y.norm.weight, y.norm.bias, c.LayerNormEps)
+	}
+	r.record("mlp_out", index, first, 0, rows, d, r.hidden[first*d:], d)
+	r.quantizeInput(first, rows)
+}
+
+// multiply computes c = a·W^T + bias for a block of rows.
+func (r *Run) multiply(s *scratch, c []float32, ldc int, a []float32, lda, rows int, w *kernel.Matrix) {
+	in := kernel.Input{Values: a, Stride: lda}
+	if w.Quantized() {
+		s.rows.Reset(r.model.set, rows, w.Inputs)
+		s.rows.Store(0, a, lda, rows)
+		in.Quantized = &s.rows
+	}
+	w.Multiply(c, ldc, in, rows, 0, w.Outputs)
+}
+
+// quantizeInput keeps rows of the hidden states in 8 bits for in_linear, once
+// for all channel groups.
+func (r *Run) quantizeInput(first, rows int) {
+	if r.quantized() {
+		d := r.model.config.HiddenSize
+		r.input.Store(first, r.hidden[first*d:], d, rows)
+	}
+}
+
+func (r *Run) mlpCost(rows int) float64 {
+	c := r.model.config
+	y := &r.model.weights.layers[0]
+	d := float64(c.HiddenSize)
+	gated := float64(y.gated.outputs()) * float64(y.gated.p)
+	wo := float64(y.wo.outputs()) * float64(y.wo.p)
+	return 2 * float64(rows) * (d*d + gated + wo + 10*float64(c.IntermediateSize))
+}

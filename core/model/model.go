@@ -1,0 +1,110 @@
+package model
+
+import (
+	"fmt"
+
+	"m2embed/core/kernel"
+)
+
+// Model is a loaded M2-BERT. It is safe for concurrent use.
+type Model struct {
+	config  Config
+	weights weights
+	set     *kernel.Set
+	spectra *spectra
+	workers *workers
+}
+
+// LoadOptions are the choices at loading; the zero value is good.
+type LoadOptions struct {
+	// Kernels is the back end; nil means kernel.Active().
+	Kernels *kernel.Set
+	// Overwrite says that the tensors' memory belongs to the model and may be
+	// reordered in place, so that float32 weights are held once. Without it
+	// matrices that alias the file are copied.
+	Overwrite bool
+	// Threads is the number of threads of a forward pass; 0 means one a
+	// processor.
+	Threads int
+	// FilterBudget bounds the bytes of filter spectra kept between runs; 0
+	// means DefaultFilterBudget, negative none.
+	FilterBudget int
+}
+
+// DefaultFilterBudget holds all filters of the 80M shape for texts of up to
+// 2,048 tokens.
+const DefaultFilterBudget = 320 << 20
+
+// Load builds a model from its configuration and weights. Matrices are packed
+// at their first use, so nothing but shapes is looked at here when the weights
+// are mapped.
+//
+// # Errors
+//
+// A size in which configuration and weights differ is named with both numbers
+// and both sources; a missing or misshapen tensor by its name.
+func Load(c Config, w Weights, o LoadOptions) (*Model, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	if err := checkSizes(c, w); err != nil {
+		return nil, err
+	}
+	set := o.Kernels
+	if set == nil {
+		set = kernel.Active()
+	}
+	l := loader{config: c, weights: w, set: set, overwrite: o.Overwrite}
+	loaded := l.load()
+	if l.err != nil {
+		return nil, l.err
+	}
+	if c.Pooling.dense() && loaded.pooler == nil {
+		return nil, errNoPooler
+	}
+	budget := o.FilterBudget
+	if budget == 0 {
+		budget = DefaultFilterBudget
+	}
+	return &Model{
+		config: c, weights: loaded, set: set,
+		spectra: newSpectra(set, max(budget, 0)), workers: newWorkers(o.Threads),
+	}, nil
+}
+
+// Config returns the configuration that the model runs with.
+func (m *Model) Config() Config { return m.config }
+
+// Kernels names the back end.
+func (m *Model) Kernels() string { return m.set.Name }
+
+// FilterBytes is the memory that kept filter spectra take at the moment.
+func (m *Model) FilterBytes() int { return m.spectra.bytes() }
+
+// Close ends the model's threads. Runs must have ended.
+func (m *Model) Close() { m.workers.close() }
+
+// Sequence is one text as the model runs it.
+type Sequence struct {
+	IDs    []int32 // token ids, special tokens included
+	Length int     // L: tokens to run, pads included; at least len(IDs)
+}
+
+// CheckSequence says why a sequence cannot run, or nil.
+func (m *Model) CheckSequence(s Sequence) error {
+	limit := m.config.MaxLength()
+	switch {
+	case len(s.IDs) == 0:
+		return fmt.Errorf("no tokens, want 1 to %d", limit)
+	case s.Length < len(s.IDs):
+		return fmt.Errorf("%d tokens to run at length %d", len(s.IDs), s.Length)
+	case s.Length > limit:
+		return fmt.Errorf("%d tokens, but the model takes at most %d", s.Length, limit)
+	}
+	for i, id := range s.IDs {
+		if id < 0 || int(id) >= m.config.VocabSize {
+			return fmt.Errorf("token %d is id %d, want 0 to %d", i, id, m.config.VocabSize-1)
+		}
+	}
+	return nil
+}
