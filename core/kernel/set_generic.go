@@ -1,3 +1,5 @@
+//go:build !(wasip1 && m2embed_kernels)
+
 package kernel
 
 // Sets lists the back ends that this machine can run, slowest first.

@@ -1,0 +1,269 @@
+// Products of quantised rows with one packed panel of at most 8 columns.
+//
+// A quantised row holds k int16 values in -127 … 127, padded with a zero to an
+// even number. A panel holds for each pair of k, for each of 8 columns, the two
+// int8 weights: they are widened as they are loaded, which costs nothing beside
+// loading int16, and half the memory. i32x4.dot_i16x8_s then does two
+// multiplications and an addition a lane. Missing columns are zero.
+//
+// The sums are integers, so both forms of the tile (see gemm_f32.ts) are exact.
+
+/** The rolled form; see core/kernel Set.GemmI8. */
+export function gemm_i8(c: usize, ldc: i32, q: usize, rowScales: usize, m: i32, n: i32, k: i32, panel: usize, columnScales: usize, bias: usize): void {
+  product(c, ldc, q, rowScales, m, n, k, panel, columnScales, bias, false);
+}
+
+/** The lanes form. */
+export function gemm_i8_lanes(c: usize, ldc: i32, q: usize, rowScales: usize, m: i32, n: i32, k: i32, panel: usize, columnScales: usize, bias: usize): void {
+  product(c, ldc, q, rowScales, m, n, k, panel, columnScales, bias, true);
+}
+
+function product(c: usize, ldc: i32, q: usize, rowScales: usize, m: i32, n: i32, k: i32, panel: usize, columnScales: usize, bias: usize, lanes: bool): void {
+  ldc <<= 2;
+  const pairs = (k + 1) >> 1, stride = pairs << 2;
+  if (n != 8 || pairs == 0) {
+    narrow(c, ldc, q, rowScales, m, n, pairs, panel, columnScales, bias);
+    return;
+  }
+  let i = 0;
+  for (; i + 4 <= m; i += 4) {
+    if (lanes && pairs >= 4) tile4x8lanes(c, ldc, q, stride, rowScales, pairs, panel, columnScales, bias);
+    else tile4x8(c, ldc, q, stride, rowScales, pairs, panel, columnScales, bias);
+    q += stride << 2;
+    c += ldc << 2;
+    rowScales += 16;
+  }
+  for (; i < m; i++) {
+    tile1x8(c, q, rowScales, pairs, panel, columnScales, bias);
+    q += stride;
+    c += ldc;
+    rowScales += 4;
+  }
+}
+
+/** Scales 8 integer sums of a row, adds the bias and stores them. */
+// @ts-ignore: decorator
+@inline
+function finish(c: usize, s0: v128, s1: v128, rowScale: usize, columnScales: usize, bias: usize): void {
+  const r = v128.load32_splat(rowScale);
+  let f0 = f32x4.mul(f32x4.convert_i32x4_s(s0), f32x4.mul(r, v128.load(columnScales)));
+  let f1 = f32x4.mul(f32x4.convert_i32x4_s(s1), f32x4.mul(r, v128.load(columnScales, 16)));
+  if (bias) {
+    f0 = f32x4.add(f0, v128.load(bias));
+    f1 = f32x4.add(f1, v128.load(bias, 16));
+  }
+  v128.store(c, f0);
+  v128.store(c, f1, 16);
+}
+
+function tile4x8(c: usize, ldc: i32, q: usize, stride: i32, rowScales: usize, pairs: i32, panel: usize, columnScales: usize, bias: usize): void {
+  let c00 = i32x4.splat(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00, c30 = c00, c31 = c00;
+  const stride2 = stride + stride, stride3 = stride2 + stride;
+  do {
+    const b1 = v128.load8x8_s(panel, 8), b0 = v128.load8x8_s(panel);
+    const x0 = v128.load32_splat(q);
+    c00 = i32x4.add(i32x4.dot_i16x8_s(x0, b0), c00);
+    c01 = i32x4.add(i32x4.dot_i16x8_s(x0, b1), c01);
+    const x1 = v128.load32_splat(q + stride);
+    c10 = i32x4.add(i32x4.dot_i16x8_s(x1, b0), c10);
+    c11 = i32x4.add(i32x4.dot_i16x8_s(x1, b1), c11);
+    const x2 = v128.load32_splat(q + stride2);
+    c20 = i32x4.add(i32x4.dot_i16x8_s(x2, b0), c20);
+    c21 = i32x4.add(i32x4.dot_i16x8_s(x2, b1), c21);
+    const x3 = v128.load32_splat(q + stride3);
+    c30 = i32x4.add(i32x4.dot_i16x8_s(x3, b0), c30);
+    c31 = i32x4.add(i32x4.dot_i16x8_s(x3, b1), c31);
+    q += 4;
+    panel += 16;
+    pairs -= 1;
+  } while (pairs);
+  finish(c, c00, c01, rowScales, columnScales, bias);
+  c += ldc;
+  finish(c, c10, c11, rowScales + 4, columnScales, bias);
+  c += ldc;
+  finish(c, c20, c21, rowScales + 8, columnScales, bias);
+  c += ldc;
+  finish(c, c30, c31, rowScales + 12, columnScales, bias);
+}
+
+function tile4x8lanes(c: usize, ldc: i32, q: usize, stride: i32, rowScales: usize, pairs: i32, panel: usize, columnScales: usize, bias: usize): void {
+  let c00 = i32x4.splat(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00, c30 = c00, c31 = c00;
+  const stride2 = stride + stride, stride3 = stride2 + stride;
+  do {
+    const y0 = v128.load(q), y1 = v128.load(q + stride), y2 = v128.load(q + stride2), y3 = v128.load(q + stride3);
+    {
+      const b1 = v128.load8x8_s(panel, 8), b0 = v128.load8x8_s(panel, 0);
+      const x0 = v128.shuffle<i32>(y0, y0, 0, 0, 0, 0);
+      c00 = i32x4.add(i32x4.dot_i16x8_s(x0, b0), c00);
+      c01 = i32x4.add(i32x4.dot_i16x8_s(x0, b1), c01);
+      const x1 = v128.shuffle<i32>(y1, y1, 0, 0, 0, 0);
+      c10 = i32x4.add(i32x4.dot_i16x8_s(x1, b0), c10);
+      c11 = i32x4.add(i32x4.dot_i16x8_s(x1, b1), c11);
+      const x2 = v128.shuffle<i32>(y2, y2, 0, 0, 0, 0);
+      c20 = i32x4.add(i32x4.dot_i16x8_s(x2, b0), c20);
+      c21 = i32x4.add(i32x4.dot_i16x8_s(x2, b1), c21);
+      const x3 = v128.shuffle<i32>(y3, y3, 0, 0, 0, 0);
+      c30 = i32x4.add(i32x4.dot_i16x8_s(x3, b0), c30);
+      c31 = i32x4.add(i32x4.dot_i16x8_s(x3, b1), c31);
+    }
+    {
+      const b1 = v128.load8x8_s(panel, 24), b0 = v128.load8x8_s(panel, 16);
+      const x0 = v128.shuffle<i32>(y0, y0, 1, 1, 1, 1);
+      c00 = i32x4.add(i32x4.dot_i16x8_s(x0, b0), c00);
+      c01 = i32x4.add(i32x4.dot_i16x8_s(x0, b1), c01);
+      const x1 = v128.shuffle<i32>(y1, y1, 1, 1, 1, 1);
+      c10 = i32x4.add(i32x4.dot_i16x8_s(x1, b0), c10);
+      c11 = i32x4.add(i32x4.dot_i16x8_s(x1, b1), c11);
+      const x2 = v128.shuffle<i32>(y2, y2, 1, 1, 1, 1);
+      c20 = i32x4.add(i32x4.dot_i16x8_s(x2, b0), c20);
+      c21 = i32x4.add(i32x4.dot_i16x8_s(x2, b1), c21);
+      const x3 = v128.shuffle<i32>(y3, y3, 1, 1, 1, 1);
+      c30 = i32x4.add(i32x4.dot_i16x8_s(x3, b0), c30);
+      c31 = i32x4.add(i32x4.dot_i16x8_s(x3, b1), c31);
+    }
+    {
+      const b1 = v128.load8x8_s(panel, 40), b0 = v128.load8x8_s(panel, 32);
+      const x0 = v128.shuffle<i32>(y0, y0, 2, 2, 2, 2);
+      c00 = i32x4.add(i32x4.dot_i16x8_s(x0, b0), c00);
+      c01 = i32x4.add(i32x4.dot_i16x8_s(x0, b1), c01);
+      const x1 = v128.shuffle<i32>(y1, y1, 2, 2, 2, 2);
+      c10 = i32x4.add(i32x4.dot_i16x8_s(x1, b0), c10);
+      c11 = i32x4.add(i32x4.dot_i16x8_s(x1, b1), c11);
+      const x2 = v128.shuffle<i32>(y2, y2, 2, 2, 2, 2);
+      c20 = i32x4.add(i32x4.dot_i16x8_s(x2, b0), c20);
+      c21 = i32x4.add(i32x4.dot_i16x8_s(x2, b1), c21);
+      const x3 = v128.shuffle<i32>(y3, y3, 2, 2, 2, 2);
+      c30 = i32x4.add(i32x4.dot_i16x8_s(x3, b0), c30);
+      c31 = i32x4.add(i32x4.dot_i16x8_s(x3, b1), c31);
+    }
+    {
+      const b1 = v128.load8x8_s(panel, 56), b0 = v128.load8x8_s(panel, 48);
+      const x0 = v128.shuffle<i32>(y0, y0, 3, 3, 3, 3);
+      c00 = i32x4.add(i32x4.dot_i16x8_s(x0, b0), c00);
+      c01 = i32x4.add(i32x4.dot_i16x8_s(x0, b1), c01);
+      const x1 = v128.shuffle<i32>(y1, y1, 3, 3, 3, 3);
+      c10 = i32x4.add(i32x4.dot_i16x8_s(x1, b0), c10);
+      c11 = i32x4.add(i32x4.dot_i16x8_s(x1, b1), c11);
+      const x2 = v128.shuffle<i32>(y2, y2, 3, 3, 3, 3);
+      c20 = i32x4.add(i32x4.dot_i16x8_s(x2, b0), c20);
+      c21 = i32x4.add(i32x4.dot_i16x8_s(x2, b1), c21);
+      const x3 = v128.shuffle<i32>(y3, y3, 3, 3, 3, 3);
+      c30 = i32x4.add(i32x4.dot_i16x8_s(x3, b0), c30);
+      c31 = i32x4.add(i32x4.dot_i16x8_s(x3, b1), c31);
+    }
+    q += 16;
+    panel += 64;
+    pairs -= 4;
+  } while (pairs >= 4);
+  while (pairs) {
+    const b1 = v128.load8x8_s(panel, 8), b0 = v128.load8x8_s(panel);
+    const x0 = v128.load32_splat(q);
+    c00 = i32x4.add(i32x4.dot_i16x8_s(x0, b0), c00);
+    c01 = i32x4.add(i32x4.dot_i16x8_s(x0, b1), c01);
+    const x1 = v128.load32_splat(q + stride);
+    c10 = i32x4.add(i32x4.dot_i16x8_s(x1, b0), c10);
+    c11 = i32x4.add(i32x4.dot_i16x8_s(x1, b1), c11);
+    const x2 = v128.load32_splat(q + stride2);
+    c20 = i32x4.add(i32x4.dot_i16x8_s(x2, b0), c20);
+    c21 = i32x4.add(i32x4.dot_i16x8_s(x2, b1), c21);
+    const x3 = v128.load32_splat(q + stride3);
+    c30 = i32x4.add(i32x4.dot_i16x8_s(x3, b0), c30);
+    c31 = i32x4.add(i32x4.dot_i16x8_s(x3, b1), c31);
+    q += 4;
+    panel += 16;
+    pairs -= 1;
+  }
+  finish(c, c00, c01, rowScales, columnScales, bias);
+  c += ldc;
+  finish(c, c10, c11, rowScales + 4, columnScales, bias);
+  c += ldc;
+  finish(c, c20, c21, rowScales + 8, columnScales, bias);
+  c += ldc;
+  finish(c, c30, c31, rowScales + 12, columnScales, bias);
+}
+
+function tile1x8(c: usize, q: usize, rowScale: usize, pairs: i32, panel: usize, columnScales: usize, bias: usize): void {
+  let c0 = i32x4.splat(0), c1 = c0;
+  do {
+    const b1 = v128.load8x8_s(panel, 8), b0 = v128.load8x8_s(panel);
+    const x = v128.load32_splat(q);
+    c0 = i32x4.add(i32x4.dot_i16x8_s(x, b0), c0);
+    c1 = i32x4.add(i32x4.dot_i16x8_s(x, b1), c1);
+    q += 4;
+    panel += 16;
+    pairs -= 1;
+  } while (pairs);
+  finish(c, c0, c1, rowScale, columnScales, bias);
+}
+
+/** Panels of fewer than 8 columns, and k = 0. */
+function narrow(c: usize, ldc: i32, q: usize, rowScales: usize, m: i32, n: i32, pairs: i32, panel: usize, columnScales: usize, bias: usize): void {
+  for (let i = 0; i < m; i++) {
+    const scale = load<f32>(rowScales + (<usize>i << 2));
+    for (let j = 0; j < n; j++) {
+      let sum = 0;
+      for (let p = 0; p < pairs; p++) {
+        const x = q + (<usize>p << 2), w = panel + (<usize>p << 4) + (<usize>j << 1);
+        sum += <i32>load<i16>(x) * <i32>load<i8>(w) + <i32>load<i16>(x, 2) * <i32>load<i8>(w, 1);
+      }
+      let out = <f32>sum * (scale * load<f32>(columnScales + (<usize>j << 2)));
+      if (bias) out += load<f32>(bias + (<usize>j << 2));
+      store<f32>(c + (<usize>j << 2), out);
+    }
+    q += <usize>pairs << 2;
+    c += ldc;
+  }
+}
+
+/** See core/kernel Set.PackI8. */
+export function pack_i8(panel: usize, w: usize, n: i32, k: i32): void {
+  const pairs = (k + 1) >> 1;
+  memory.fill(panel, 0, <usize>pairs << 4);
+  for (let j = 0; j < n; j++) {
+    const row = w + <usize>j * k, column = panel + (<usize>j << 1);
+    for (let p = 0; p < k; p++) store<i8>(column + (<usize>(p >> 1) << 4) + (p & 1), load<i8>(row + p));
+  }
+}
+
+/** See core/kernel Set.QuantizeRows. */
+export function quantize_rows(q: usize, scales: usize, sums: usize, a: usize, lda: i32, m: i32, k: i32): void {
+  for (let i = 0; i < m; i++) {
+    quantize_row(q, scales + (<usize>i << 2), sums + (<usize>i << 2), a, k);
+    a += <usize>lda << 2;
+    q += <usize>((k + 1) & ~1) << 1;
+  }
+}
+
+/** Rows whose largest magnitude is below this count as zeros: 127 / largest would overflow. */
+const SMALLEST: f32 = 1e-36;
+
+function quantize_row(q: usize, scale: usize, sum: usize, a: usize, k: i32): void {
+  let tops = f32x4.splat(0);
+  let p = 0;
+  for (; p + 4 <= k; p += 4) tops = f32x4.max(tops, f32x4.abs(v128.load(a + (<usize>p << 2))));
+  let top: f32 = max(max(f32x4.extract_lane(tops, 0), f32x4.extract_lane(tops, 1)), max(f32x4.extract_lane(tops, 2), f32x4.extract_lane(tops, 3)));
+  for (; p < k; p++) top = max(top, abs(load<f32>(a + (<usize>p << 2))));
+  if (!(top >= SMALLEST)) {
+    store<f32>(scale, 0);
+    store<i32>(sum, 0);
+    memory.fill(q, 0, <usize>((k + 1) & ~1) << 1);
+    return;
+  }
+  store<f32>(scale, top / 127);
+  const inverse: f32 = 127 / top;
+  const inverses = f32x4.splat(inverse);
+  let totals = i32x4.splat(0);
+  for (p = 0; p + 4 <= k; p += 4) {
+    const r = i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(a + (<usize>p << 2)), inverses)));
+    totals = i32x4.add(totals, r);
+    v128.store64_lane(q + (<usize>p << 1), i16x8.narrow_i32x4_s(r, r), 0);
+  }
+  let total = i32x4.extract_lane(totals, 0) + i32x4.extract_lane(totals, 1) + i32x4.extract_lane(totals, 2) + i32x4.extract_lane(totals, 3);
+  for (; p < k; p++) {
+    const r = <i32>nearest(load<f32>(a + (<usize>p << 2)) * inverse);
+    total += r;
+    store<i16>(q + (<usize>p << 1), <i16>r);
+  }
+  if (k & 1) store<i16>(q + (<usize>k << 1), 0);
+  store<i32>(sum, total);
+}
