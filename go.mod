@@ -4,4 +4,9 @@ go 1.27
 
 toolchain go1.27.4
 
-require golang.org/x/text v0.43.0
+require (
+	github.com/tetratelabs/wazero v1.12.0
+	golang.org/x/text v0.43.0
+)
+
+require golang.org/x/sys v0.44.0 // indirect
