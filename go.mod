@@ -9,4 +9,7 @@ require (
 	golang.org/x/text v0.43.0
 )
 
-require golang.org/x/sys v0.44.0 // indirect
+require (
+	go.yaml.in/yaml/v4 v4.0.0
+	golang.org/x/sys v0.44.0 // indirect
+)
