@@ -1,0 +1,87 @@
+#!/bin/sh
+# Builds and tests the WebAssembly module and the npm package. Called by the
+# build.sh above; needs Go, Node and npm, and fetches the rest.
+#
+#   module        m2embed.wasm: the Go module with the SIMD kernels merged in
+#   js            the npm package, into wasm/js/dist
+#   test          kernels unmerged and merged, host engine, package, examples
+#   parity [short] the same texts in every runtime, compared bit by bit
+#   sizes         raw, gzip and brotli sizes of the module
+#   bench         tokens/s and memory, beside onnxruntime-web
+set -eu
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+wasm=$root/wasm
+out=$wasm/build
+bin=$wasm/js/node_modules/.bin
+export GOTOOLCHAIN=${GOTOOLCHAIN:-auto}
+
+# dependencies installs the pinned npm packages once.
+dependencies() {
+	if ! cmp -s "$wasm/js/package-lock.json" "$wasm/js/node_modules/.installed-lock"; then
+		(cd "$wasm/js" && npm ci --no-audit --no-fund --loglevel=error)
+		cp "$wasm/js/package-lock.json" "$wasm/js/node_modules/.installed-lock"
+	fi
+}
+
+# kernels compiles the SIMD kernels.
+kernels() {
+	dependencies
+	mkdir -p "$out"
+	"$bin/asc" "$wasm/kernels/index.ts" -o "$out/kernels.wasm" -O3 --runtime stub \
+		--importMemory --noExportMemory --noAssert --enable simd --enable nontrapping-f2i --disableWarning 112
+}
+
+# merge resolves the kernel imports of a Go module: merge GO.WASM OUT.WASM.
+# The Go module is called env: its memory is the one that the kernels import.
+# Features are named one by one, as --all-features writes encodings that
+# engines refuse.
+merge() {
+	"$bin/wasm-merge" --enable-simd --enable-bulk-memory --enable-nontrapping-float-to-int \
+		--enable-sign-ext --enable-mutable-globals \
+		"$1" env "$out/kernels.wasm" kernels -o "$2.part"
+	mv "$2.part" "$2"
+}
+
+module() {
+	kernels
+	(cd "$root" && GOOS=wasip1 GOARCH=wasm go build -tags m2embed_kernels -buildmode=c-shared \
+		-trimpath -ldflags='-s -w' -o "$out/go.wasm" ./wasm)
+	merge "$out/go.wasm" "$wasm/module/m2embed.wasm"
+}
+
+js() {
+	dependencies
+	rm -rf "$wasm/js/dist"
+	"$bin/tsc" -p "$wasm/js/tsconfig.json"
+	[ -f "$wasm/module/m2embed.wasm" ] || module
+	cp "$wasm/module/m2embed.wasm" "$wasm/js/dist/m2embed.wasm"
+}
+
+# test_kernels runs the tests of core/kernel as wasm: the plain twins unmerged,
+# all sets merged, in wazero and in Node.
+test_kernels() {
+	kernels
+	(cd "$root" &&
+		GOOS=wasip1 GOARCH=wasm go test -c -o "$out/kernel-test.wasm" ./core/kernel &&
+		GOOS=wasip1 GOARCH=wasm go test -c -tags m2embed_kernels -o "$out/kernel-test-go.wasm" ./core/kernel &&
+		go build -o "$out/wazero" github.com/tetratelabs/wazero/cmd/wazero)
+	merge "$out/kernel-test-go.wasm" "$out/kernel-test-merged.wasm"
+	for file in kernel-test kernel-test-merged; do
+		echo "$file in wazero"
+		(cd "$root/core/kernel" && "$out/wazero" run -cachedir "$out/cache" -mount .:/ "$out/$file.wasm" -test.short)
+		echo "$file in Node"
+		node --no-warnings "$wasm/js/test/wasi-run.mjs" "$out/$file.wasm" -test.short
+	done
+}
+
+case "${1:-}" in
+module) module ;;
+js) js ;;
+kernels) kernels ;;
+test-kernels) test_kernels ;;
+*)
+	echo "usage: wasm/build.sh module | js | test | parity [short] | sizes | bench" >&2
+	exit 2
+	;;
+esac
