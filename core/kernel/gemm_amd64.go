@@ -1,0 +1,136 @@
+//go:build amd64 && !noasm
+
+package kernel
+
+import "unsafe"
+
+// inputBlock is how many inputs run at once: so many rows of a panel stay in
+// the first-level cache while all rows of activations pass by. Sums continue
+// from c, so the blocks don't change a bit.
+const inputBlock = 256
+
+var zeros [32]float32
+
+// maskTable gives at [16-n:] a mask of the first n of 16 columns.
+var maskTable = [32]int32{-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1}
+
+func at[T any](s []T, i int) *T {
+	return (*T)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(s)), uintptr(i)*unsafe.Sizeof(*new(T))))
+}
+
+// nextTile is how many rows the next register tile takes when `left` are left:
+// as many as fit, but rather two tiles of about half than one very small one.
+func nextTile(left, most int) int {
+	if left <= most {
+		return left
+	}
+	if left < 2*most {
+		return (left + 1) / 2
+	}
+	return most
+}
+
+func gemmF32AVX2(c []float32, ldc int, a []float32, lda, m, n, k int, panel, bias []float32) {
+	if n < 16 {
+		gemmF32Masked(c, ldc, a, lda, m, n, k, panel, n, bias)
+		return
+	}
+	start, startStride := &zeros[0], 0
+	if bias != nil {
+		start = &bias[0]
+	}
+	for p := 0; p == 0 || p < k; p += inputBlock {
+		count, from := min(inputBlock, k-p), at(panel, p*16)
+		for i := 0; i < m; {
+			rows := nextTile(m-i, 6)
+			out, in, first := at(c, i*ldc), at(a, i*lda+p), start
+			if p > 0 {
+				first, startStride = out, ldc
+			}
+			switch rows {
+			case 1:
+				gemmF32Rows1AVX2(out, ldc, in, lda, count, from, first, startStride)
+			case 2:
+				gemmF32Rows2AVX2(out, ldc, in, lda, count, from, first, startStride)
+			case 3:
+				gemmF32Rows3AVX2(out, ldc, in, lda, count, from, first, startStride)
+			case 4:
+				gemmF32Rows4AVX2(out, ldc, in, lda, count, from, first, startStride)
+			case 5:
+				gemmF32Rows5AVX2(out, ldc, in, lda, count, from, first, startStride)
+			case 6:
+				gemmF32Rows6AVX2(out, ldc, in, lda, count, from, first, startStride)
+			}
+			i += rows
+		}
+	}
+}
+
+// gemmF32Masked computes n ≤ 16 columns of a panel whose rows are `stride` apart.
+func gemmF32Masked(c []float32, ldc int, a []float32, lda, m, n, k int, panel []float32, stride int, bias []float32) {
+	mask, start := &maskTable[16-n], &zeros[0]
+	if bias != nil {
+		start = &bias[0]
+	}
+	i := 0
+	for ; i+4 <= m; i += 4 {
+		gemmF32MaskedRows4(at(c, i*ldc), ldc, at(a, i*lda), lda, k, unsafe.SliceData(panel), stride, start, mask)
+	}
+	for ; i < m; i++ {
+		gemmF32MaskedRows1(at(c, i*ldc), ldc, at(a, i*lda), lda, k, unsafe.SliceData(panel), stride, start, mask)
+	}
+}
+
+func gemmF32AVX512(c []float32, ldc int, a []float32, lda, m, n, k int, panel, bias []float32) {
+	if n < 32 {
+		for j := 0; j < n; j += 16 {
+			var b []float32
+			if bias != nil {
+				b = bias[j:]
+			}
+			gemmF32Masked(c[j:], ldc, a, lda, m, min(16, n-j), k, panel[min(j, len(panel)):], n, b)
+		}
+		return
+	}
+	start, startStride := &zeros[0], 0
+	if bias != nil {
+		start = &bias[0]
+	}
+	for p := 0; p == 0 || p < k; p += inputBlock {
+		count, from := min(inputBlock, k-p), at(panel, p*32)
+		for i := 0; i < m; {
+			rows := nextTile(m-i, 12)
+			out, in, first := at(c, i*ldc), at(a, i*lda+p), start
+			if p > 0 {
+				first, startStride = out, ldc
+			}
+			switch rows {
+			case 1:
+				gemmF32Rows1AVX512(out, ldc, in, lda, count, from, first, startStride)
+			case 2:
+				gemmF32Rows2AVX512(out, ldc, in, lda, count, from, first, startStride)
+			case 3:
+				gemmF32Rows3AVX512(out, ldc, in, lda, count, from, first, startStride)
+			case 4:
+				gemmF32Rows4AVX512(out, ldc, in, lda, count, from, first, startStride)
+			case 5:
+				gemmF32Rows5AVX512(out, ldc, in, lda, count, from, first, startStride)
+			case 6:
+				gemmF32Rows6AVX512(out, ldc, in, lda, count, from, first, startStride)
+			case 7:
+				gemmF32Rows7AVX512(out, ldc, in, lda, count, from, first, startStride)
+			case 8:
+				gemmF32Rows8AVX512(out, ldc, in, lda, count, from, first, startStride)
+			case 9:
+				gemmF32Rows9AVX512(out, ldc, in, lda, count, from, first, startStride)
+			case 10:
+				gemmF32Rows10AVX512(out, ldc, in, lda, count, from, first, startStride)
+			case 11:
+				gemmF32Rows11AVX512(out, ldc, in, lda, count, from, first, startStride)
+			case 12:
+				gemmF32Rows12AVX512(out, ldc, in, lda, count, from, first, startStride)
+			}
+			i += rows
+		}
+	}
+}
