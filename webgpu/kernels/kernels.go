@@ -1,0 +1,66 @@
+// Package kernels holds the WGSL source of every GPU operation of m2embed, one
+// operation a file. The files compile as they stand; sizes that have to be
+// known at compile time are override constants.
+package kernels
+
+import _ "embed"
+
+// Sources of the kernels, named like their files.
+var (
+	//go:embed embedding.wgsl
+	Embedding string
+	//go:embed first_tokens.wgsl
+	FirstTokens string
+	//go:embed gelu_gate.wgsl
+	GELUGate string
+	//go:embed layer_norm.wgsl
+	LayerNorm string
+	//go:embed long_convolution.wgsl
+	LongConvolution string
+	//go:embed matmul.wgsl
+	Matmul string
+	//go:embed normalize.wgsl
+	Normalize string
+	//go:embed pool.wgsl
+	Pool string
+	//go:embed pooler.wgsl
+	Pooler string
+	//go:embed short_filter.wgsl
+	ShortFilter string
+	//go:embed sine.wgsl
+	Sine string
+	//go:embed transpose.wgsl
+	Transpose string
+)
+
+// Source returns the WGSL text of a kernel by the name of its file, without
+// the ending; it is empty for an unknown name.
+func Source(name string) string {
+	switch name {
+	case "embedding":
+		return Embedding
+	case "first_tokens":
+		return FirstTokens
+	case "gelu_gate":
+		return GELUGate
+	case "layer_norm":
+		return LayerNorm
+	case "long_convolution":
+		return LongConvolution
+	case "matmul":
+		return Matmul
+	case "normalize":
+		return Normalize
+	case "pool":
+		return Pool
+	case "pooler":
+		return Pooler
+	case "short_filter":
+		return ShortFilter
+	case "sine":
+		return Sine
+	case "transpose":
+		return Transpose
+	}
+	return ""
+}

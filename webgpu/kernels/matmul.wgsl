@@ -1,0 +1,168 @@
+// Matrix product with bias, dense or block-diagonal: for each block z
+//
+//     y[z·q + r, t] = bias[z·q + r] + sum over s < p of weight[z][s, r] · x[z·p + s, t]
+//
+// Activations are channel-major, (channels, columns), so that both operands
+// have the summed axis first and reach workgroup memory without a transpose.
+// Weights are stored the same way, (p, q) for each block.
+//
+// One workgroup makes a tile of 8·ROWS × 8·COLUMNS sums, each invocation 8 × 8
+// of them: rows r and r + 4·ROWS, four neighbours each, and columns likewise,
+// so that a subgroup's vector loads never collide in a bank. The summed axis
+// advances by 8; the next slice is fetched into registers while the current
+// one is multiplied, and two slices alternate in workgroup memory (16 KiB for
+// a 128 × 128 tile), which leaves one barrier a slice.
+
+override ROWS: u32 = 16;       // invocations along the tile's rows, 8 or 16
+override COLUMNS: u32 = 16;    // invocations along the tile's columns, 8 or 16
+override HALF: bool = false;   // weights are 16-bit floats, two to a word; sums stay 32-bit
+
+const DEPTH = 8u;
+
+struct Shape {
+  inner: u32,          // p, summed elements of a block
+  inner_total: u32,    // rows of x that exist; a ragged last block is cut here
+  x_block: u32,        // rows of x from one block to the next: p, or 0 if blocks share x
+  rows: u32,           // q, outputs of a block
+  rows_total: u32,     // rows of y that exist
+  columns: u32,        // columns to make, in groups of 4
+  weight_first: u32,   // first weight, in groups of 4
+  weight_row: u32,     // weights from one summed element to the next, in groups of 4
+  weight_block: u32,   // weights from one block to the next, in groups of 4
+  x_first: u32,        // first element of x, in groups of 4
+  x_row: u32,          // elements of x from row to row, in groups of 4
+  y_first: u32,        // first element of y, in groups of 4
+  y_row: u32,          // elements of y from row to row, in groups of 4
+}
+
+@group(0) @binding(0) var<uniform> shape: Shape;
+@group(0) @binding(1) var<storage, read> weight: array<vec4<u32>>;
+@group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> bias: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
+
+var<workgroup> weight_tile: array<vec4<f32>, 4 * DEPTH * ROWS>;
+var<workgroup> x_tile: array<vec4<f32>, 4 * DEPTH * COLUMNS>;
+
+fn load_weight(i: u32) -> vec4<f32> {
+  if (HALF) {
+    let pair = weight[i >> 1u];
+    let w = select(pair.xy, pair.zw, (i & 1u) == 1u);
+    return vec4<f32>(unpack2x16float(w.x), unpack2x16float(w.y));
+  }
+  return bitcast<vec4<f32>>(weight[i]);
+}
+
+fn load_x(first: u32, s: u32, column: u32, inner: u32) -> vec4<f32> {
+  if (s < inner) {
+    return x[first + s * shape.x_row + column];
+  }
+  return vec4<f32>();
+}
+
+fn store(row: u32, column: u32, rows: u32, first_row: u32, sum: vec4<f32>) {
+  if (row < rows && column < shape.columns) {
+    let channel = first_row + row;
+    y[shape.y_first + channel * shape.y_row + column] = sum + bias[channel];
+  }
+}
+
+@compute @workgroup_size(ROWS * COLUMNS)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) id: u32) {
+  let threads = ROWS * COLUMNS;
+  let first_inner = group.z * shape.x_block;
+  let inner = min(shape.inner, max(shape.inner_total, first_inner) - first_inner);
+  let first_row = group.z * shape.rows;
+  let rows = min(shape.rows, max(shape.rows_total, first_row) - first_row);
+  let tile_row = group.x * 8u * ROWS;
+  let tile_column = group.y * 2u * COLUMNS;     // in groups of 4
+
+  // A subgroup of 32 covers 4 × 8 invocations of the tile.
+  let tx = (id % 8u) + 8u * ((id / 32u) % (COLUMNS / 8u));
+  let ty = ((id / 8u) % 4u) + 4u * (id / 32u / (COLUMNS / 8u));
+
+  // What each invocation fetches of a slice: groups w and w + threads of the
+  // weights, groups c and c + threads of x; the second only where the tile is
+  // narrow.
+  let weight_s = id / (2u * ROWS);
+  let weight_from = shape.weight_first + group.z * shape.weight_block + tile_row / 4u + id % (2u * ROWS);
+  let weight_step = threads / (2u * ROWS);
+  let x_s = id / (2u * COLUMNS);
+  let x_from = shape.x_first + first_inner * shape.x_row;
+  let x_column = tile_column + id % (2u * COLUMNS);
+  let x_step = threads / (2u * COLUMNS);
+
+  var c00 = vec4<f32>(); var c01 = vec4<f32>();
+  var c10 = vec4<f32>(); var c11 = vec4<f32>();
+  var c20 = vec4<f32>(); var c21 = vec4<f32>();
+  var c30 = vec4<f32>(); var c31 = vec4<f32>();
+  var c40 = vec4<f32>(); var c41 = vec4<f32>();
+  var c50 = vec4<f32>(); var c51 = vec4<f32>();
+  var c60 = vec4<f32>(); var c61 = vec4<f32>();
+  var c70 = vec4<f32>(); var c71 = vec4<f32>();
+
+  var w0 = load_weight(weight_from + weight_s * shape.weight_row);
+  var w1 = vec4<f32>();
+  var x0 = load_x(x_from, x_s, x_column, inner);
+  var x1 = vec4<f32>();
+  if (COLUMNS == 8u) { w1 = load_weight(weight_from + (weight_s + weight_step) * shape.weight_row); }
+  if (ROWS == 8u) { x1 = load_x(x_from, x_s + x_step, x_column, inner); }
+  weight_tile[id] = w0;
+  x_tile[id] = x0;
+  if (COLUMNS == 8u) { weight_tile[id + threads] = w1; }
+  if (ROWS == 8u) { x_tile[id + threads] = x1; }
+  workgroupBarrier();
+
+  let slices = (inner + DEPTH - 1u) / DEPTH;
+  for (var slice = 0u; slice < slices; slice++) {
+    let next = (slice + 1u) * DEPTH;
+    if (slice + 1u < slices) {
+      w0 = load_weight(weight_from + (next + weight_s) * shape.weight_row);
+      x0 = load_x(x_from, next + x_s, x_column, inner);
+      if (COLUMNS == 8u) { w1 = load_weight(weight_from + (next + weight_s + weight_step) * shape.weight_row); }
+      if (ROWS == 8u) { x1 = load_x(x_from, next + x_s + x_step, x_column, inner); }
+    }
+    let buffer = slice & 1u;
+    var wi = buffer * 2u * DEPTH * ROWS + ty;
+    var xi = buffer * 2u * DEPTH * COLUMNS + tx;
+    for (var s = 0u; s < DEPTH; s++) {
+      let a = weight_tile[wi];
+      let b = weight_tile[wi + ROWS];
+      let u = x_tile[xi];
+      let v = x_tile[xi + COLUMNS];
+      c00 = fma(vec4<f32>(a.x), u, c00); c01 = fma(vec4<f32>(a.x), v, c01);
+      c10 = fma(vec4<f32>(a.y), u, c10); c11 = fma(vec4<f32>(a.y), v, c11);
+      c20 = fma(vec4<f32>(a.z), u, c20); c21 = fma(vec4<f32>(a.z), v, c21);
+      c30 = fma(vec4<f32>(a.w), u, c30); c31 = fma(vec4<f32>(a.w), v, c31);
+      c40 = fma(vec4<f32>(b.x), u, c40); c41 = fma(vec4<f32>(b.x), v, c41);
+      c50 = fma(vec4<f32>(b.y), u, c50); c51 = fma(vec4<f32>(b.y), v, c51);
+      c60 = fma(vec4<f32>(b.z), u, c60); c61 = fma(vec4<f32>(b.z), v, c61);
+      c70 = fma(vec4<f32>(b.w), u, c70); c71 = fma(vec4<f32>(b.w), v, c71);
+      wi += 2u * ROWS;
+      xi += 2u * COLUMNS;
+    }
+    if (slice + 1u < slices) {
+      let other = 1u - buffer;
+      let wo = other * 2u * DEPTH * ROWS + id;
+      let xo = other * 2u * DEPTH * COLUMNS + id;
+      weight_tile[wo] = w0;
+      x_tile[xo] = x0;
+      if (COLUMNS == 8u) { weight_tile[wo + threads] = w1; }
+      if (ROWS == 8u) { x_tile[xo + threads] = x1; }
+    }
+    workgroupBarrier();
+  }
+
+  let row = tile_row + 4u * ty;
+  let low = row + 4u * ROWS;
+  let column = tile_column + tx;
+  let right = column + COLUMNS;
+  store(row, column, rows, first_row, c00);      store(row, right, rows, first_row, c01);
+  store(row + 1u, column, rows, first_row, c10); store(row + 1u, right, rows, first_row, c11);
+  store(row + 2u, column, rows, first_row, c20); store(row + 2u, right, rows, first_row, c21);
+  store(row + 3u, column, rows, first_row, c30); store(row + 3u, right, rows, first_row, c31);
+  store(low, column, rows, first_row, c40);      store(low, right, rows, first_row, c41);
+  store(low + 1u, column, rows, first_row, c50); store(low + 1u, right, rows, first_row, c51);
+  store(low + 2u, column, rows, first_row, c60); store(low + 2u, right, rows, first_row, c61);
+  store(low + 3u, column, rows, first_row, c70); store(low + 3u, right, rows, first_row, c71);
+}

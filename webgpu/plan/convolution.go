@@ -1,0 +1,223 @@
+package plan
+
+import (
+	"fmt"
+	"math/bits"
+)
+
+// convolution is one long convolution of a layer.
+type convolution struct {
+	filter string // the filter's tensors begin with it
+	label  string
+	u, y   activation
+	gate   tensor // multiplies the result, unless negative
+	added  bool   // the result is added to y
+}
+
+// filterTensor is the checkpoint's name of a part of a filter. The networks
+// and buffers of filter_fn stand under "filter_fn.".
+func (c convolution) tensor(part string) string { return c.filter + "." + part }
+
+// convolve plans a long convolution over blocks of channels. Spectra are
+// shared between runs where the budget allows, else made for each block.
+func (p *planner) convolve(c convolution) {
+	block := p.channelBlock()
+	shared := p.keepsSpectra()
+	var features tensor = -1
+	for first := 0; first < p.d; first += block {
+		count := min(block, p.d-first)
+		var spectrum tensor
+		if shared {
+			key := fmt.Sprintf("spectra %d %s %d-%d", p.size, c.filter, first, first+count)
+			_, made := p.keys[key]
+			spectrum = p.keyed(Shared, key, 8*count*p.size, nil)
+			if !made {
+				p.plan.Setup = append(p.plan.Setup, Setup{Key: key})
+				p.setup = &p.plan.Setup[len(p.plan.Setup)-1]
+			}
+		} else {
+			spectrum = p.scratch("spectrum", 2*count*p.size)
+		}
+		if !shared || p.setup != nil {
+			if features < 0 || shared {
+				features = p.features(c)
+			}
+			p.spectrum(c, features, first, count, spectrum)
+		}
+		p.setup = nil
+		if p.size <= unifiedLimit {
+			p.unified(c, first, count, spectrum)
+		} else {
+			p.streamed(c, first, count, spectrum)
+		}
+	}
+}
+
+// channelBlock is how many channels are convolved at a time: as many as the
+// scratch aims for, and no more than the limits allow.
+func (p *planner) channelBlock() int {
+	most := min(p.limits.MaxStorageBufferBindingSize, p.limits.MaxBufferSize)
+	rowBytes := 8 * p.size * p.s.Texts // scratch of a channel
+	block := p.d
+	if p.size > unifiedLimit {
+		block = min(block, p.o.BlockBytes/2/rowBytes, p.limits.MaxComputeWorkgroupsPerDimension/p.s.Texts)
+		block = min(block, most/rowBytes)
+	}
+	block = min(block, most/(8*p.size), 2048*p.limits.MaxComputeWorkgroupsPerDimension/(p.size*p.s.Texts))
+	switch {
+	case block >= p.d:
+		return p.d
+	case block >= 128:
+		block = block / 128 * 128 // whole tiles of the product that makes the taps
+	default:
+		block = max(4, block/4*4)
+	}
+	return block
+}
+
+// keepsSpectra says whether all filters' spectra fit the budget.
+func (p *planner) keepsSpectra() bool {
+	filters := p.c.NumHiddenLayers
+	if p.c.ResidualLongConv {
+		filters *= 2
+	}
+	return filters*p.d*8*p.size <= p.o.SpectraBytes
+}
+
+func (p *planner) directions() int {
+	if p.c.Bidirectional {
+		return 2
+	}
+	return 1
+}
+
+// networks is the tensor names of a filter's forward and reverse network.
+func (p *planner) networks(c convolution, part string) []string {
+	names := []string{c.tensor("implicit_filter." + part)}
+	if p.c.Bidirectional {
+		names = append(names, c.tensor("implicit_filter_rev."+part))
+	}
+	return names
+}
+
+// stacked is a Weight buffer with the matrices (rows, inner) of both networks,
+// summed axis first; with inner 0 it stacks vectors instead.
+func (p *planner) stacked(c convolution, part string, rows, inner int) tensor {
+	var pieces []Piece
+	bytes := 0
+	for _, name := range p.networks(c, part) {
+		piece := Piece{Kind: Turn, Tensor: name, Blocks: 1, Rows: rows, Inner: inner, Total: rows * inner}
+		if inner == 0 {
+			piece = Piece{Kind: Copy, Tensor: name, Rows: 1, Inner: rows, Total: rows}
+		}
+		pieces = append(pieces, piece)
+		bytes += piece.bytes()
+	}
+	return p.keyed(Weight, c.tensor("networks."+part), bytes, pieces)
+}
+
+// features runs the three sine layers of both networks over the positions:
+// (directions · O, taps).
+func (p *planner) features(c convolution) tensor {
+	e, o, n := p.c.HyenaEmbDim, p.c.HyenaFilterOrder, p.directions()
+	lmax := p.c.LongConvLMax
+	row := align(p.taps, 64)
+	z := Piece{Kind: Turn, Tensor: c.tensor("pos_emb.z"), Blocks: 1, Rows: lmax, Inner: e, Total: lmax * e,
+		formula: func() []float32 { return positionFeatures(lmax, e) }}
+	x := activation{tensor: p.keyed(Weight, c.tensor("pos_emb.z"), z.bytes(), []Piece{z}), row: align(lmax, 4)}
+	var frequency []Piece
+	for range n {
+		frequency = append(frequency, Piece{Kind: Copy, Tensor: c.tensor("implicit_filter.1.freq"), Rows: 1, Inner: o, Total: o})
+	}
+	inner, xBlock := e, 0
+	for layer := range 3 {
+		y := activation{tensor: p.scratch("filter features", n*o*row), row: row}
+		part := fmt.Sprint(2 * layer)
+		p.matmul(product{label: c.label + " network", weight: p.stacked(c, part+".weight", o, inner), blocks: n, rows: o, inner: inner,
+			xBlock: xBlock, columns: p.taps, x: x, y: y, bias: p.stacked(c, part+".bias", o, 0)})
+		p.dispatch(launch{label: c.label + " sine", kernel: "sine", entry: "main",
+			params: []uint32{uint32(row), uint32(p.taps), bits32(p.c.HyenaWMod)},
+			slots:  []slot{{1, y.tensor, true}, {2, p.keyed(Weight, c.tensor("frequency"), 4*n*o, frequency), false}},
+			groups: [3]int{ceil(p.taps, 256), n * o, 1}, work: float64(20 * p.taps * n * o)})
+		x, inner, xBlock = y, o, o
+	}
+	return x.tensor
+}
+
+// spectrum makes the packed spectra (count, P) of a block of channels.
+func (p *planner) spectrum(c convolution, features tensor, first, count int, spectrum tensor) {
+	d, o, n := p.d, p.c.HyenaFilterOrder, p.directions()
+	row := align(p.taps, 64)
+	taps := activation{tensor: p.scratch("taps", n*count*row), row: row}
+	p.matmul(product{label: c.label + " taps", weight: p.stacked(c, "6.weight", d, o), weightFirst: first, weightRow: align(d, 4),
+		blocks: n, rows: count, inner: o, xBlock: o, columns: p.taps,
+		x: activation{tensor: features, row: row}, y: taps, bias: p.zeros})
+	lmax := p.c.LongConvLMax
+	times := Piece{Kind: Copy, Tensor: c.tensor("pos_emb.t"), Rows: 1, Inner: lmax, Total: lmax, formula: func() []float32 { return positionTimes(lmax) }}
+	rates := Piece{Kind: Copy, Tensor: c.tensor("modulation.deltas"), Rows: 1, Inner: d, Total: d, formula: func() []float32 { return decayRates(d) }}
+	slots := []slot{{1, p.twiddles, false}, {2, taps.tensor, false}, {6, spectrum, true}, {7, p.vector(c.tensor("bias"), 1, d, d), false},
+		{8, p.keyed(Weight, c.tensor("modulation.deltas"), rates.bytes(), []Piece{rates}), false},
+		{9, p.keyed(Weight, c.tensor("pos_emb.t"), times.bytes(), []Piece{times}), false}}
+	params := words(count, 1, p.taps, row, first, 0, count)
+	reverse := Constant{"REVERSE", boolean(p.c.Bidirectional)}
+	work := 5 * float64(count) * float64(p.size) * float64(bits.Len(uint(p.size)))
+	log := bits.Len(uint(p.size)) - 1
+	if p.size <= unifiedLimit {
+		p.dispatch(launch{label: c.label + " spectrum", kernel: "long_convolution", entry: "unified_filter",
+			constants: []Constant{{"SIZE_LOG", float64(log)}, reverse}, params: params, slots: slots,
+			groups: [3]int{ceil(count*p.size, 2048), 1, 1}, work: work})
+		return
+	}
+	n1, n2 := factors(log)
+	p.dispatch(launch{label: c.label + " spectrum columns", kernel: "long_convolution", entry: "columns_filter",
+		constants: []Constant{{"SIZE_LOG", float64(n1)}, {"OTHER_LOG", float64(n2)}, reverse}, params: params, slots: slots,
+		groups: [3]int{1 << (n1 + n2 - 11), count, 1}, work: work})
+	p.dispatch(launch{label: c.label + " spectrum rows", kernel: "long_convolution", entry: "rows_filter",
+		constants: []Constant{{"SIZE_LOG", float64(n2)}, {"OTHER_LOG", float64(n1)}}, params: params,
+		slots:  []slot{{1, p.twiddles, false}, {6, spectrum, true}},
+		groups: [3]int{ceil(1<<(n1+n2), 2048), count, 1}, work: work})
+}
+
+// factors splits P = N1·N2 for the streamed convolution: log2 of each.
+func factors(log int) (n1, n2 int) { return log / 2, log - log/2 }
+
+func (p *planner) combine(c convolution) []Constant {
+	return []Constant{{"GATED", boolean(c.gate >= 0)}, {"ADDED", boolean(c.added)}}
+}
+
+func (p *planner) unified(c convolution, first, count int, spectrum tensor) {
+	log := bits.Len(uint(p.size)) - 1
+	rows := count * p.s.Texts
+	gate := c.gate
+	if gate < 0 {
+		gate = c.u.tensor
+	}
+	p.dispatch(launch{label: c.label, kernel: "long_convolution", entry: "unified",
+		constants: append([]Constant{{"SIZE_LOG", float64(log)}}, p.combine(c)...),
+		params:    words(rows, p.s.Texts, p.s.Length, c.u.row, first, 0, 0),
+		slots:     []slot{{1, p.twiddles, false}, {2, c.u.tensor, false}, {3, gate, false}, {4, c.y.tensor, true}, {5, spectrum, false}},
+		groups:    [3]int{ceil(rows*p.size, 2048), 1, 1}, work: 10 * float64(rows) * float64(p.size) * float64(log+1)})
+}
+
+func (p *planner) streamed(c convolution, first, count int, spectrum tensor) {
+	log := bits.Len(uint(p.size)) - 1
+	n1, n2 := factors(log)
+	rows := count * p.s.Texts
+	gate := c.gate
+	if gate < 0 {
+		gate = c.u.tensor
+	}
+	params := words(rows, p.s.Texts, p.s.Length, c.u.row, first, 0, 0)
+	scratch := p.scratch("streamed transforms", 2*rows*p.size)
+	work := 5 * float64(rows) * float64(p.size) * float64(log+1)
+	down := []Constant{{"SIZE_LOG", float64(n1)}, {"OTHER_LOG", float64(n2)}}
+	across := []Constant{{"SIZE_LOG", float64(n2)}, {"OTHER_LOG", float64(n1)}}
+	groups := 1 << (log - 11)
+	p.dispatch(launch{label: c.label + " columns", kernel: "long_convolution", entry: "columns", constants: down, params: params,
+		slots: []slot{{1, p.twiddles, false}, {2, c.u.tensor, false}, {6, scratch, true}}, groups: [3]int{groups, rows, 1}, work: work})
+	p.dispatch(launch{label: c.label + " rows", kernel: "long_convolution", entry: "rows", constants: across, params: params,
+		slots: []slot{{1, p.twiddles, false}, {5, spectrum, false}, {6, scratch, true}}, groups: [3]int{groups, rows, 1}, work: work})
+	p.dispatch(launch{label: c.label + " columns inverse", kernel: "long_convolution", entry: "columns_inverse",
+		constants: append(down[:2:2], p.combine(c)...), params: params,
+		slots: []slot{{1, p.twiddles, false}, {3, gate, false}, {4, c.y.tensor, true}, {6, scratch, true}}, groups: [3]int{groups, rows, 1}, work: work})
+}

@@ -1,0 +1,146 @@
+package plan
+
+// product describes a call of matmul.wgsl.
+type product struct {
+	label        string
+	weight       tensor
+	weightFirst  int // elements
+	blocks, rows int // n, q
+	inner        int // p
+	xBlock       int // rows of x from block to block: inner, or 0 if blocks share x
+	innerTotal   int // rows of x that exist
+	rowsTotal    int // rows of y that exist
+	weightRow    int // elements; 0 stands for rows padded to 4
+	columns      int
+	x, y         activation
+	bias         tensor
+	half         bool
+}
+
+func (p *planner) matmul(m product) {
+	if m.weightRow == 0 {
+		m.weightRow = align(m.rows, 4)
+	}
+	if m.rowsTotal == 0 {
+		m.rowsTotal = m.blocks * m.rows
+	}
+	if m.innerTotal == 0 {
+		m.innerTotal = m.inner
+		if m.xBlock > 0 {
+			m.innerTotal = m.blocks * m.inner
+		}
+	}
+	columns := align(m.columns, 4)
+	tall, wide := tile(m.rows, columns, m.blocks)
+	p.dispatch(launch{
+		label: m.label, kernel: "matmul", entry: "main",
+		constants: []Constant{{"ROWS", float64(tall)}, {"COLUMNS", float64(wide)}, {"HALF", boolean(m.half)}},
+		params: words(m.inner, m.innerTotal, m.xBlock, m.rows, m.rowsTotal, columns/4,
+			m.weightFirst/4, m.weightRow/4, m.inner*m.weightRow/4, m.x.first/4, m.x.row/4, m.y.first/4, m.y.row/4),
+		slots:  []slot{{1, m.weight, false}, {2, m.x.tensor, false}, {3, m.bias, false}, {4, m.y.tensor, true}},
+		groups: [3]int{ceil(m.rows, 8*tall), ceil(columns, 8*wide), m.blocks},
+		work:   2 * float64(m.rows) * float64(m.inner) * float64(m.blocks) * float64(columns),
+	})
+}
+
+// tile chooses the invocations along a product's tile of 8·tall × 8·wide. The
+// large one is fastest where it fills the GPU and wastes no rows.
+func tile(rows, columns, blocks int) (tall, wide int) {
+	tall, wide = 16, 16
+	if ceil(rows, 128)*ceil(columns, 128)*blocks < 128 {
+		return 8, 8
+	}
+	if waste := ceil(rows, 128) * 128; waste > align(rows, 64) {
+		tall = 8
+	}
+	return tall, wide
+}
+
+// turned is the Weight buffer of a tensor (blocks, rows, inner), summed axis
+// first.
+func (p *planner) turned(name string, blocks, rows, inner int, half bool) tensor {
+	piece := Piece{Kind: Turn, Tensor: name, Blocks: blocks, Rows: rows, Inner: inner, Half: half, Total: blocks * rows * inner}
+	key := name
+	if half {
+		key += " f16"
+	}
+	return p.keyed(Weight, key, piece.bytes(), []Piece{piece})
+}
+
+// mix is the mixer up to out_linear: y = conv1(v·x1)·x2 + conv2(h), (D, B·L).
+func (p *planner) mix(h activation, prefix, label string) activation {
+	c, d := p.c, p.d
+	if c.HyenaTrainingAdditions {
+		p.layerNorm(h, p.tokens, prefix+"layernorm", 1e-5, -1, label+"mixer norm")
+	}
+	weight := p.turned(prefix+"in_linear.weight", 3, d, d, p.o.Half)
+	bias := [3]tensor{}
+	var thirds [3]activation
+	for i, name := range []string{"x1", "x2", "v"} {
+		piece := Piece{Kind: Copy, Tensor: prefix + "in_linear.bias", Rows: 1, Inner: d, First: i, Total: 3 * d}
+		bias[i] = p.keyed(Weight, prefix+"in_linear.bias "+name, piece.bytes(), []Piece{piece})
+		thirds[i] = activation{tensor: p.scratch(name, p.row*d), row: p.row}
+		p.matmul(product{label: label + "in_linear", weight: weight, weightFirst: i * d * align(d, 4),
+			blocks: 1, rows: d, inner: d, columns: p.tokens, x: h, y: thirds[i], bias: bias[i], half: p.o.Half})
+	}
+	u := activation{tensor: p.scratch("gated input", p.row*d), row: p.row}
+	gate := activation{tensor: p.scratch("gate", p.row*d), row: p.row}
+	p.dispatch(launch{label: label + "short_filter", kernel: "short_filter", entry: "main",
+		params: words(p.tokens, p.s.Length, d, p.row),
+		slots: []slot{{1, thirds[0].tensor, false}, {2, thirds[1].tensor, false}, {3, thirds[2].tensor, false},
+			{4, p.vector(prefix+"short_filter.weight", 3*d, 3, 9*d), false}, {5, p.vector(prefix+"short_filter.bias", 1, 3*d, 3*d), false},
+			{6, u.tensor, true}, {7, gate.tensor, true}},
+		groups: [3]int{ceil(p.tokens, 256), d, 1}, work: float64(20 * p.tokens * d)})
+	y := activation{tensor: p.scratch("mixed", p.row*d), row: p.row}
+	p.convolve(convolution{filter: prefix + "filter_fn", label: label + "filter_fn", u: u, gate: gate.tensor, y: y})
+	if c.ResidualLongConv {
+		p.convolve(convolution{filter: prefix + "filter_fn2", label: label + "filter_fn2", u: h, gate: -1, added: true, y: y})
+	}
+	return y
+}
+
+// mlp is out_linear, the gated MLP and the layer norm with its residual, which
+// is the mixer's output. The inner activations exist for a block of columns
+// at a time.
+func (p *planner) mlp(y activation, columns int, prefix, label string) activation {
+	c, d := p.c, p.d
+	m := activation{tensor: p.scratch("mixer output", y.row*d), row: y.row}
+	p.matmul(product{label: label + "out_linear", weight: p.turned(prefix+"attention.out_linear.weight", 1, d, d, p.o.Half),
+		blocks: 1, rows: d, inner: d, columns: columns, x: y, y: m,
+		bias: p.vector(prefix+"attention.out_linear.bias", 1, d, d), half: p.o.Half})
+
+	n, inner, wide := 1, c.IntermediateSize, c.IntermediateSize
+	if c.UseMonarchMLP {
+		n = c.MonarchMLPNBlocks
+	}
+	if c.UseGLUMLP {
+		wide *= 2
+	}
+	gated := p.turned(prefix+"mlp.gated_layers.weight", n, ceil(wide, n), ceil(d, n), p.o.Half)
+	wo := p.turned(prefix+"mlp.wo.weight", n, ceil(d, n), ceil(inner, n), p.o.Half)
+	woBias := p.vector(prefix+"mlp.wo.bias", 1, d, d)
+
+	most := min(p.limits.MaxStorageBufferBindingSize, p.limits.MaxBufferSize, max(2*p.o.BlockBytes, 4*128*wide))
+	block := max(128, most/(4*wide)/128*128)
+	block = min(block, align(columns, 64))
+	// Blocks of equal size: a short last one would leave the GPU idle.
+	block = align(ceil(columns, ceil(columns, block)), 64)
+	out := activation{tensor: p.scratch("hidden states", y.row*d), row: y.row}
+	for first := 0; first < columns; first += block {
+		count := min(block, columns-first)
+		g := activation{tensor: p.scratch("gate and value", block*wide), row: block}
+		u := activation{tensor: p.scratch("gated", block*inner), row: block}
+		p.matmul(product{label: label + "gated_layers", weight: gated, blocks: n, rows: ceil(wide, n), inner: ceil(d, n),
+			xBlock: ceil(d, n), innerTotal: d, rowsTotal: wide, columns: count,
+			x: activation{m.tensor, m.row, first}, y: g, bias: p.zeros, half: p.o.Half})
+		p.dispatch(launch{label: label + "gelu", kernel: "gelu_gate", entry: "main",
+			constants: []Constant{{"GATED", boolean(c.UseGLUMLP)}},
+			params:    words(inner*block/4, inner*block/4), slots: []slot{{1, g.tensor, false}, {2, u.tensor, true}},
+			groups: [3]int{min(ceil(inner*block/4, 256), 16384), 1, 1}, work: float64(12 * inner * block)})
+		p.matmul(product{label: label + "wo", weight: wo, blocks: n, rows: ceil(d, n), inner: ceil(inner, n),
+			xBlock: ceil(inner, n), innerTotal: inner, rowsTotal: d, columns: count,
+			x: u, y: activation{out.tensor, out.row, first}, bias: woBias, half: p.o.Half})
+	}
+	p.layerNorm(out, columns, prefix+"mlp.layernorm", c.LayerNormEps, m.tensor, label+"norm")
+	return out
+}
