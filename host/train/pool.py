@@ -1,0 +1,191 @@
+"""Stage 2: the training pool, texts with the teachers' vectors.
+
+    python pool.py --data DIR --teachers DIR --out DIR [--shard K/N] [--augmented COUNT]
+
+--data holds prepare.py's files, --teachers the packed weights of teacher.py. Three kinds of text:
+
+    base       sentences of 3 to 38 word pieces, as they stand
+    augmented  changed sentences: pieces left out, a span cut out, a splice with the following sentence, pieces
+               replaced by random words, shuffled order, bags of random words; the teachers label the changed
+               text itself, so a pair of a sentence and its change has a graded similarity
+    chunk      consecutive pieces of the whole corpus, 64 to 254 long; longer texts are made of several in a row,
+               and their target is the mean of the chunks' vectors
+
+and `vocab`, the vectors of all vocabulary entries alone, which the student's word table starts from.
+A shard holds every N-th part of the work; the trainer reads all shards.
+"""
+
+import argparse
+import glob
+import lzma
+import os
+import time
+
+import numpy as np
+import torch
+
+from teacher import CLS, SEP, Teacher, Teachers, unpack
+
+WIDTH = 40  # of short texts, [CLS] and [SEP] included
+CHUNK = 254
+FIRST_WORD = 1996  # ids below are special, unused or single characters
+
+
+def read(path, dtype):
+    with lzma.open(path) as f:
+        return np.frombuffer(f.read(), dtype)
+
+
+class Corpus:
+    """Token stream with the boundaries of sentences and documents."""
+
+    def __init__(self, folder):
+        self.tokens = read(os.path.join(folder, "tokens.u16.xz"), np.uint16).astype(np.int16)
+        self.lengths = read(os.path.join(folder, "lengths.u8.xz"), np.uint8).astype(np.int64)
+        self.starts = np.concatenate([[0], np.cumsum(self.lengths)])
+        docs = read(os.path.join(folder, "docs.u32.xz"), np.uint32).reshape(-1, 2).astype(np.int64)
+        self.doc_starts = np.concatenate([[0], np.cumsum(docs[:, 0])])
+        self.doc_titled = docs[:, 1] == 1
+        self.base = np.nonzero((self.lengths >= 3) & (self.lengths <= WIDTH - 2))[0]  # sentence numbers
+
+    def chunks(self, seed=7):
+        """Boundaries of consecutive chunks of the token stream, 64 to 254 long."""
+        sizes = np.random.default_rng(seed).integers(64, CHUNK + 1, size=len(self.tokens) // 100)
+        ends = np.cumsum(sizes)
+        ends = ends[ends < len(self.tokens)]
+        return np.concatenate([[0], ends])
+
+
+def rows(tokens, starts, lengths, width):
+    """(count, width) ids: [CLS], tokens[start : start + length], [SEP], zeros."""
+    at = torch.arange(width, device=tokens.device)
+    place = (starts[:, None] + at[None, :] - 1).clamp(0, len(tokens) - 1)
+    ids = tokens[place]
+    ids = torch.where(at[None, :] <= lengths[:, None], ids, torch.zeros_like(ids))
+    ids[:, 0] = CLS
+    ids[torch.arange(len(ids), device=ids.device), lengths + 1] = SEP
+    return ids
+
+
+def compact(body, keep):
+    """Moves the kept entries of each row to its front; returns ids with [CLS] and [SEP], width + 2."""
+    order = torch.argsort((~keep).to(torch.int8), dim=1, stable=True)
+    body = torch.gather(body, 1, order)
+    n = keep.sum(1)
+    at = torch.arange(body.shape[1] + 2, device=body.device)
+    ids = torch.zeros(len(body), body.shape[1] + 2, dtype=body.dtype, device=body.device)
+    ids[:, 1:-1] = body
+    ids = torch.where(at[None, :] <= n[:, None], ids, torch.zeros_like(ids))
+    ids[:, 0] = CLS
+    ids[torch.arange(len(ids), device=ids.device), n + 1] = SEP
+    return ids
+
+
+def augment(base, words, count, generator):
+    """(count, WIDTH) changed sentences and the row of `base` each was made from."""
+    device = base.device
+    rand = lambda *shape: torch.rand(*shape, device=device, generator=generator)
+    parent = torch.randint(0, len(base) - 1, (count,), device=device, generator=generator)
+    body, follow = base[parent, 1:-1].clone(), base[parent + 1, 1:-1]
+    real = (body != 0) & (body != SEP)
+    n = real.sum(1)
+    at = torch.arange(body.shape[1], device=device)[None, :]
+    kind = rand(count)[:, None]
+
+    keep = real & (rand(*body.shape) > (0.05 + 0.5 * rand(count, 1)))  # leave pieces out
+    length = (2 + (rand(count) * 12).long()).minimum(n)
+    first = (rand(count) * (n - length + 1)).long()
+    span = (at >= first[:, None]) & (at < (first + length)[:, None])  # cut a span out
+    half = (n * (0.3 + 0.4 * rand(count))).long()[:, None]
+    splice = torch.where(at < half, body, follow)  # this sentence's beginning, the next one's end
+    random_words = words[torch.randint(0, len(words), body.shape, device=device, generator=generator)]
+    replace = torch.where(real & (rand(*body.shape) < 0.25 * rand(count, 1)), random_words, body)
+    shuffled = torch.gather(body, 1, torch.argsort(rand(*body.shape) + (~real), dim=1))
+    bag = (1 + (rand(count) * 6).long())[:, None]
+
+    out, mask = body, keep
+    for below, ids, kept in (
+        (0.75, body, span),
+        (0.50, splice, (splice != 0) & (splice != SEP)),
+        (0.35, replace, real),
+        (0.12, shuffled, real),
+        (0.06, random_words, at < bag),
+    ):
+        chosen = kind < below
+        out, mask = torch.where(chosen, ids, out), torch.where(chosen, kept, mask)
+    mask[:, 0] |= ~mask.any(1)
+    return compact(out, mask), parent
+
+
+@torch.no_grad()
+def embed(teachers, ids, budget=48_000):
+    """Teacher vectors (count, width) in float16, in batches of texts of like length."""
+    lengths = (ids != 0).sum(1)
+    order = torch.argsort(lengths, descending=True)
+    out = torch.empty(len(ids), teachers.width, dtype=torch.float16, device=ids.device)
+    at = 0
+    sizes = lengths[order].tolist()
+    while at < len(order):
+        width = min((sizes[at] + 7) // 8 * 8, ids.shape[1])
+        count = max(1, budget // width)
+        pick = order[at : at + count]
+        batch = ids[pick, :width].long()
+        out[pick] = teachers.vectors(batch, (batch != 0).long()).half()
+        at += count
+    return out
+
+
+def load_teachers(folder, device, dtype):
+    teachers = [
+        Teacher(unpack(sorted(glob.glob(os.path.join(folder, f"{name}.*.safetensors")))), device, dtype)
+        for name in ("minilm", "mpnet")
+    ]
+    return Teachers(teachers, [1, 1])
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--teachers", required=True)
+    parser.add_argument("--out", required=True)
+    parser.add_argument("--shard", default="0/1")
+    parser.add_argument("--augmented", type=int, default=2_000_000)
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--limit", type=int, default=0, help="only this many texts of each kind, for a trial")
+    args = parser.parse_args()
+    shard, shards = (int(x) for x in args.shard.split("/"))
+    os.makedirs(args.out, exist_ok=True)
+    began = time.time()
+    device = torch.device(args.device)
+    teachers = load_teachers(args.teachers, device, torch.float16 if device.type == "cuda" else torch.float32)
+    corpus = Corpus(args.data)
+    print(f"read {len(corpus.tokens)} tokens, {len(corpus.base)} base sentences, {time.time() - began:.0f} s", flush=True)
+
+    tokens = torch.from_numpy(corpus.tokens).to(device)
+    starts = torch.from_numpy(corpus.starts[corpus.base]).to(device)
+    lengths = torch.from_numpy(corpus.lengths[corpus.base]).to(device)
+    base = rows(tokens, starts, lengths, WIDTH)
+    bounds = torch.from_numpy(corpus.chunks()).to(device)
+    chunk = rows(tokens, bounds[:-1], bounds[1:] - bounds[:-1], CHUNK + 2)
+    vocabulary = torch.arange(30522, device=device, dtype=torch.int16)
+    special = torch.full_like(vocabulary, CLS), torch.full_like(vocabulary, SEP)
+    vocab = torch.stack([special[0], vocabulary, special[1]], 1)
+
+    generator = torch.Generator(device).manual_seed(1000 + shard)
+    seen = torch.bincount(tokens.long(), minlength=30522)
+    words = torch.nonzero(seen[FIRST_WORD:] > 0).flatten().to(torch.int16) + FIRST_WORD
+    made, parents = augment(base, words, args.augmented // shards, generator)
+
+    part = lambda x: x[shard::shards][: args.limit or None].contiguous()
+    pool = {"augmented_ids": made[: args.limit or None], "augmented_parent": parents[: args.limit or None]}
+    for name, ids in (("vocab", part(vocab)), ("base", part(base)), ("chunk", part(chunk)), ("augmented", pool["augmented_ids"])):
+        pool[name] = embed(teachers, ids)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        print(f"{name} {len(ids)} texts, {int((ids != 0).sum())} tokens, {time.time() - began:.0f} s", flush=True)
+    torch.save({k: v.cpu() for k, v in pool.items()}, os.path.join(args.out, f"pool.{shard}of{shards}.pt"))
+    print(f"saved, {time.time() - began:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()

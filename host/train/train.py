@@ -1,0 +1,368 @@
+"""Stage 3: train the student on the pool.
+
+    python train.py --data DIR --pool DIR --teachers DIR --tokenizer F --sts F --out DIR --minutes M [--hidden ...]
+    torchrun --nproc-per-node 2 train.py ...          the same on two GPUs (gradients averaged)
+
+Three kinds of step, about as many tokens each:
+
+    short   groups of four short texts: a changed sentence, its original, a near neighbour of that (by the
+            teachers), and the sentence that follows it or a second neighbour
+    middle  chunks of up to 254 pieces, each with one of its sentences and its document's title
+    long    texts of up to 1,024, 4,096 or 8,192 pieces, each with one of its sentences
+
+Loss: vectors (1 - cosine of projected student and teacher), similarity of all pairs of the batch and of the
+related pairs (squared difference), and each text's ranking of the batch (cross-entropy of softmaxed
+similarities). The learning rate follows the clock, so that a run ends in --minutes whatever the machine.
+The last --quantised share of the run rounds weights and activations to int8 in the forward pass.
+"""
+
+import argparse
+import json
+import math
+import os
+import time
+
+import torch
+import torch.distributed as dist
+import torch.nn as nn
+import torch.nn.functional as F
+
+from evaluate import Pairs
+from model import Config, M2Bert
+from pool import CHUNK, WIDTH, Corpus, rows
+
+TEMPERATURE = 0.05
+SLACK = 8  # channels that only keep a token's weight through LayerNorm
+
+
+def read_pool(folder, device):
+    """Joins the shards; base, chunk and vocab were dealt round-robin, augmented texts stand one shard after another."""
+    names = sorted(f for f in os.listdir(folder) if f.startswith("pool."))
+    parts = [torch.load(os.path.join(folder, f), map_location=device) for f in names]
+    pool = {}
+    for key in parts[0]:
+        if key.startswith("augmented"):
+            pool[key] = torch.cat([p[key] for p in parts])
+            continue
+        joined = torch.empty(sum(len(p[key]) for p in parts), parts[0][key].shape[1], dtype=torch.float16, device=device)
+        for i, p in enumerate(parts):
+            joined[i :: len(parts)] = p[key]
+        pool[key] = joined
+    return pool
+
+
+@torch.no_grad()
+def neighbours(vectors, generator, candidates=160_000, count=8):
+    """For each row its `count` nearest among a random share of all rows, duplicates left out."""
+    device = vectors.device
+    found = []
+    for block in vectors.split(8192):
+        if len(found) % 12 == 0:
+            pick = torch.randperm(len(vectors), device=device, generator=generator)[:candidates]
+            share = vectors[pick]
+        similarity = block @ share.T
+        similarity.masked_fill_(similarity > 0.985, -1)
+        found.append(pick[similarity.topk(count, dim=1).indices].to(torch.int32))
+    return torch.cat(found)
+
+
+class Batches:
+    """Draws the three kinds of batch, all on the device."""
+
+    def __init__(self, corpus, pool, device, seed):
+        self.g = torch.Generator(device).manual_seed(seed)
+        self.device = device
+        self.pool = pool
+        self.tokens = torch.from_numpy(corpus.tokens).to(device)
+        to = lambda x: torch.from_numpy(x).to(device)
+        self.base_sentence = to(corpus.base)
+        self.base = rows(self.tokens, to(corpus.starts[corpus.base]), to(corpus.lengths[corpus.base]), WIDTH)
+        self.bounds = to(corpus.chunks())
+        self.sentence_starts = to(corpus.starts)
+        self.base_of = torch.full((len(corpus.lengths),), -1, dtype=torch.long, device=device)
+        self.base_of[self.base_sentence] = torch.arange(len(self.base), device=device)
+        self.doc_starts, self.doc_titled = to(corpus.doc_starts), to(corpus.doc_titled)
+        self.near = neighbours(pool["base"], self.g)
+
+    def integers(self, high, *shape):
+        return torch.randint(0, high, shape, device=self.device, generator=self.g)
+
+    def uniform(self, *shape):
+        return torch.rand(*shape, device=self.device, generator=self.g)
+
+    def short(self, count):
+        """ids (count, WIDTH) and targets; rows i, i + count/4, ... are one group of related texts."""
+        pick = self.integers(len(self.pool["augmented_ids"]), count // 4)
+        original = self.pool["augmented_parent"][pick]
+        near = self.near[original].long()
+        one = near.gather(1, self.integers(near.shape[1], len(near), 1))[:, 0]
+        two = near.gather(1, self.integers(near.shape[1], len(near), 1))[:, 0]
+        follow = (original + 1).clamp(max=len(self.base) - 1)
+        fourth = torch.where(self.uniform(len(near)) < 0.4, follow, two)
+        same = torch.cat([original, one, fourth])
+        ids = torch.cat([self.pool["augmented_ids"][pick], self.base[same]])
+        return ids, torch.cat([self.pool["augmented"][pick], self.pool["base"][same]])
+
+    def sentence_in(self, start, end):
+        """A base sentence that begins at or before a random place of [start, end); a random one if it is too long."""
+        place = start + (self.uniform(len(start)) * (end - start)).long()
+        sentence = torch.searchsorted(self.sentence_starts, place, right=True) - 1
+        base = self.base_of[sentence.clamp(0, len(self.base_of) - 1)]
+        return torch.where(base < 0, self.integers(len(self.base), len(base)), base)
+
+    def title_of(self, start, instead):
+        """The title of the document that `start` lies in, if it has one, else `instead`."""
+        sentence = torch.searchsorted(self.sentence_starts, start, right=True) - 1
+        doc = (torch.searchsorted(self.doc_starts, sentence, right=True) - 1).clamp(0, len(self.doc_titled) - 1)
+        base = self.base_of[self.doc_starts[doc]]
+        return torch.where(self.doc_titled[doc] & (base >= 0), base, instead)
+
+    def middle(self, count):
+        """Chunks (count, CHUNK + 2), short texts (2 count, WIDTH), targets of both in this order."""
+        chunk = self.integers(len(self.bounds) - 1, count)
+        start, end = self.bounds[chunk], self.bounds[chunk + 1]
+        inside = self.sentence_in(start, end)
+        title = self.title_of(start, self.sentence_in(start, end))
+        short = torch.cat([inside, title])
+        ids = rows(self.tokens, start, end - start, CHUNK + 2)
+        return ids, self.base[short], torch.cat([self.pool["chunk"][chunk], self.pool["base"][short]])
+
+    def long(self, count, width):
+        """Runs of chunks (count, width), one short text each, targets of both."""
+        first = self.integers(len(self.bounds) - 1, count)
+        length = (width * 0.25 + self.uniform(count) * (width * 0.75 - 2)).long()
+        last = torch.searchsorted(self.bounds, self.bounds[first] + length, right=True) - 1
+        last = torch.maximum(last, first + 1).clamp(max=len(self.bounds) - 1)
+        start, end = self.bounds[first], self.bounds[last]
+        target = []
+        for a, b in zip(first.tolist(), last.tolist()):
+            weight = (self.bounds[a + 1 : b + 1] - self.bounds[a:b]).float()[:, None]
+            target.append(F.normalize((self.pool["chunk"][a:b].float() * weight).sum(0), dim=0).half())
+        short = self.sentence_in(start, end)
+        ids = rows(self.tokens, start, end - start, width)
+        return ids, self.base[short], torch.cat([torch.stack(target), self.pool["base"][short]])
+
+
+def losses(student, projected, target, groups):
+    """student (N, d) unit rows, target (N, w) unit rows, N = groups * related texts, groups side by side."""
+    target = target.float()
+    vector = (1 - F.cosine_similarity(projected, target, dim=-1)).mean()
+    s, t = student @ student.T, target @ target.T
+    difference = (s - t).square()
+    every = difference.mean()
+    n = len(student)
+    i = torch.arange(n, device=student.device)
+    related = torch.stack([difference[i, (i + groups * k) % n] for k in range(1, n // groups)]).mean()
+    self_ = torch.eye(n, dtype=torch.bool, device=student.device)
+    s, t = (x.masked_fill(self_, -1) / TEMPERATURE for x in (s, t))
+    wanted = t.softmax(1)
+    ranking = (wanted * (t.log_softmax(1) - s.log_softmax(1))).sum(1).mean()
+    return vector, every, related, ranking
+
+
+@torch.no_grad()
+def initialise(model, projection, pool, counts, generator):
+    """Word table from the teachers' vectors of single tokens, weighted by rarity; layers close to the identity.
+
+    LayerNorm would undo the weights, so SLACK channels hold the rest of each row's norm and the last LayerNorm
+    multiplies them by zero: at the start the model is a weighted mean of token vectors.
+    """
+    c, device = model.c, projection.weight.device
+    d, content = c.hidden_size, c.hidden_size - SLACK
+    sample = pool["base"][torch.randperm(len(pool["base"]), device=device, generator=generator)[:200_000]].float()
+    values, basis = torch.linalg.eigh(sample.T @ sample / len(sample))
+    basis = basis.flip(1)[:, :content]
+    vocab = pool["vocab"].float()
+    vocab = (vocab - vocab.mean(0)) @ basis
+    share = (counts[: len(vocab)].float() + 1) / counts.sum()
+    weight = 3e-4 / (3e-4 + share) * vocab.norm(dim=1)
+    weight = 0.95 * (weight / weight.quantile(0.9)).clamp(max=1)
+    weight[[100, 101, 102]] = 0.01
+    table = model.word.data.zero_()
+    table[: len(vocab), :content] = F.normalize(vocab, dim=1) * weight[:, None]
+    signs = torch.tensor([1.0, -1.0], device=device).repeat(SLACK // 2) / math.sqrt(SLACK)
+    table[: len(vocab), content:] = (1 - weight.square()).sqrt()[:, None] * signs
+    table *= 0.3 * math.sqrt(d)
+    model.token_type.data.zero_()
+    projection.weight.data.zero_()
+    projection.weight.data[:, :content] = basis
+
+    f, (n, o, e, w) = model.filters, (c.num_hidden_layers, c.hyena_filter_order, c.hyena_emb_dim, c.long_conv_l_max)
+    normal = lambda p, std: p.data.copy_(torch.randn(p.shape, device=device, generator=generator) * std)
+    # Position features on a logarithmic scale: single steps near the token, coarse ones far away.
+    at = torch.log1p(torch.arange(w, device=device).float()) / math.log(w)
+    features = [at] + [fn(2 * math.pi * k * at) for k in range(1, (e - 1) // 2 + 1) for fn in (torch.cos, torch.sin)]
+    f.z.data.copy_(torch.stack(features, 1).expand_as(f.z))
+    f.freq.data.fill_(c.hyena_w / 5)
+    for p, fan in ((f.w0, e), (f.b0, e), (f.w2, o), (f.b2, o), (f.w4, o), (f.b4, o)):
+        normal(p, 1 / math.sqrt(fan))
+    normal(f.w6, 0.02 / math.sqrt(o))
+    f.w6.data[:, 0] *= 5
+    # Reach of the taps: from two tokens to the whole window, spread over the channels in random order.
+    reach = torch.logspace(math.log10(2), math.log10(w), d, device=device)
+    for i in range(n):
+        for j in range(2):
+            order = torch.randperm(d, device=device, generator=generator)
+            f.deltas[i, j] = (math.log(100) * (w - 1) / (3 * reach))[order]
+    for layer in model.layers:
+        normal(layer.in_linear.weight, 1 / math.sqrt(d))
+        layer.in_linear.bias.data.zero_()
+        normal(layer.short_filter.weight, 0.1)
+        layer.short_filter.weight.data[:, 0, 2] += 1
+        layer.short_filter.bias.data.zero_()
+        layer.out_linear.weight.data.copy_(torch.eye(d, device=device))
+        layer.out_linear.bias.data.zero_()
+        layer.filter_bias.data[0] = 0.05
+        layer.filter_bias.data[1] = 1
+        normal(layer.gated_layers, 1 / math.sqrt(layer.gated_layers.shape[-1]))
+        normal(layer.wo, 0.05 / math.sqrt(layer.wo.shape[-1]))
+        layer.wo_bias.data.zero_()
+    model.layers[-1].layernorm.weight.data[content:] = 0
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    for name in ("data", "pool", "tokenizer", "sts", "out"):
+        parser.add_argument("--" + name, required=True)
+    parser.add_argument("--minutes", type=float, required=True)
+    parser.add_argument("--hidden", type=int, default=224)
+    parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument("--window", type=int, default=512)
+    parser.add_argument("--order", type=int, default=32)
+    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--word-rate", type=float, default=4e-3)
+    parser.add_argument("--short-count", type=int, default=4096)
+    parser.add_argument("--quantised", type=float, default=0.35, help="share of the run with rounding")
+    parser.add_argument("--weights", type=float, nargs=4, default=[1.0, 10.0, 5.0, 0.3], help="of the four losses")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--no-compile", action="store_true")
+    parser.add_argument("--report-every", type=float, default=45, help="seconds between scores and checkpoints")
+    args = parser.parse_args()
+
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    rank = int(os.environ.get("RANK", "0"))
+    if world > 1:
+        dist.init_process_group("nccl")
+        torch.cuda.set_device(rank)
+    device = torch.device("cuda", torch.cuda.current_device()) if args.device == "cuda" else torch.device("cpu")
+    torch.set_float32_matmul_precision("high")
+    torch.manual_seed(args.seed)
+    os.makedirs(args.out, exist_ok=True)
+    log = open(os.path.join(args.out, "log.txt"), "a") if rank == 0 else open(os.devnull, "w")
+
+    def say(*words):
+        if rank == 0:
+            print(*words, flush=True)
+        print(*words, file=log, flush=True)
+
+    began = time.time()
+    corpus = Corpus(args.data)
+    pool = read_pool(args.pool, device)
+    batches = Batches(corpus, pool, device, args.seed + 100 * rank)
+    pairs = Pairs(args.sts, args.tokenizer)
+    pairs.ids = pairs.ids.to(device)
+    say(f"pool: {len(pool['base'])} base, {len(pool['augmented_ids'])} augmented, {len(pool['chunk'])} chunks, {time.time() - began:.0f} s")
+
+    config = Config(
+        hidden_size=args.hidden, num_hidden_layers=args.layers, intermediate_size=4 * args.hidden,
+        hyena_filter_order=args.order, long_conv_l_max=args.window,
+    )
+    model = M2Bert(config).to(device)
+    projection = nn.Linear(args.hidden, pool["base"].shape[1], bias=False).to(device)
+    counts = torch.bincount(batches.tokens.long(), minlength=30522)
+    initialise(model, projection, pool, counts, torch.Generator(device).manual_seed(args.seed))
+    with open(os.path.join(args.out, "config.json"), "w") as f:
+        json.dump(config.published(), f, indent=1)
+
+    matrices = [p for n, p in model.named_parameters() if p.dim() >= 2 and n != "word" and "filters" not in n] + [projection.weight]
+    rest = [p for n, p in model.named_parameters() if n != "word" and not any(p is q for q in matrices)]
+    groups = [
+        {"params": [model.word], "lr": args.word_rate, "weight_decay": 0.0},
+        {"params": matrices, "lr": args.rate, "weight_decay": 0.01},
+        {"params": rest, "lr": args.rate, "weight_decay": 0.0},
+    ]
+    peaks = [g["lr"] for g in groups]
+    parameters = [p for g in groups for p in g["params"]]
+    optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), eps=1e-9, fused=device.type == "cuda")
+    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    quantise = torch.zeros((), device=device)
+    encode = model.forward if args.no_compile else torch.compile(model.forward, dynamic=False)
+    measure = losses if args.no_compile else torch.compile(losses, dynamic=False)
+
+    def real(ids):
+        return ids.long(), (ids != 0).float()
+
+    def step(kind):
+        if kind == "short":
+            ids, target = batches.short(args.short_count)
+            student = encode(*real(ids), quantise, dtype)
+            return measure(student, projection(student), target, args.short_count // 4)
+        scale = args.short_count / 4096
+        if kind == "middle":
+            ids, short, target = batches.middle(max(1, int(512 * scale)))
+        else:
+            width = {"long1k": 1024, "long4k": 4096, "long8k": 8192}[kind]
+            ids, short, target = batches.long(max(2, int(98304 * scale) // width), width)
+        student = torch.cat([model(*real(ids), quantise, dtype), model(*real(short), quantise, dtype)])
+        return losses(student, projection(student), target, len(ids))
+
+    def score(rounding):
+        return pairs.scores(lambda ids, mask: model(ids, mask, rounding))
+
+    def save(name):
+        if rank == 0:
+            torch.save({"model": model.state_dict(), "projection": projection.state_dict()}, os.path.join(args.out, name + ".tmp"))
+            os.replace(os.path.join(args.out, name + ".tmp"), os.path.join(args.out, name))
+
+    say("start", score(0.0))
+    mixture = ["short"] * 16 + ["middle"] * 3 + ["long1k"]
+    chooser = torch.Generator().manual_seed(args.seed)
+    start = reported = time.time()
+    steps, sums = 0, {}
+    while True:
+        done = torch.tensor((time.time() - start) / (60 * args.minutes), device=device)
+        if world > 1:
+            dist.broadcast(done, 0)
+        done = done.item() if steps % 8 == 0 or world > 1 else (time.time() - start) / (60 * args.minutes)
+        if done >= 1:
+            break
+        heat = min(1.0, (steps + 1) / 300) * (1 - done) ** 0.9
+        for g, peak in zip(optimizer.param_groups, peaks):
+            g["lr"] = peak * max(heat, 0.002)
+        quantise.fill_(float(done > 1 - args.quantised))
+        kind = mixture[int(torch.randint(len(mixture), (), generator=chooser))]
+        if kind == "long1k":
+            kind = ("long1k", "long4k", "long8k")[int(torch.randint(3, (), generator=chooser))]
+        values = step(kind)
+        loss = sum(w * v for w, v in zip(args.weights, values))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        if world > 1:
+            flat = torch.cat([(p.grad if p.grad is not None else torch.zeros_like(p)).flatten() for p in parameters])
+            dist.all_reduce(flat, op=dist.ReduceOp.AVG)
+            at = 0
+            for p in parameters:
+                p.grad = flat[at : at + p.numel()].view_as(p)
+                at += p.numel()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        steps += 1
+        entry = sums.setdefault(kind, [0, torch.zeros(4, device=device)])
+        entry[0] += 1
+        entry[1] += torch.stack([v.detach() for v in values])
+        if rank == 0 and (time.time() - reported > args.report_every or steps in (20, 200)):
+            reported = time.time()
+            means = {k: [round(x, 4) for x in (v / n).tolist()] + [n] for k, (n, v) in sums.items()}
+            sums = {}
+            say(f"step {steps} {reported - start:.0f} s rounding {quantise.item():.0f}", means)
+            say("   ", score(0.0), "int8", {k: v for k, v in score(1.0).items() if k[:4] in ("mean", "2012", "2013") and "." not in k})
+            save("checkpoint.pt")
+    say(f"end: {steps} steps, {time.time() - start:.0f} s", score(0.0), "int8", score(1.0))
+    save("final.pt")
+    if world > 1:
+        dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()
