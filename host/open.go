@@ -1,0 +1,259 @@
+package host
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"m2embed/core/checkpoint"
+)
+
+// OpenOptions say where the parts of a model are that do not lie together,
+// and what becomes of PyTorch files.
+type OpenOptions struct {
+	// Config and Tokenizer are paths; Config may be a YAML. Empty: the files
+	// beside the checkpoint.
+	Config, Tokenizer string
+	// Cache names the safetensors file that a PyTorch file is converted into,
+	// or a folder for it (an existing one, or a name with a slash at the end). Empty: beside the checkpoint, and if that
+	// folder cannot be written to, the user's cache folder.
+	Cache string
+	// NoCache maps PyTorch files as they are and writes nothing.
+	NoCache bool
+	// Progress is told how far a conversion is.
+	Progress func(done, total int64)
+	// Context ends a conversion early; nil means never.
+	Context context.Context
+}
+
+// Files are the parts of an opened model.
+type Files struct {
+	ConfigJSON []byte // nil if there is none
+	Tokenizer  []byte // tokenizer.json or vocab.txt, nil if there is none
+	Weights    *checkpoint.File
+	// Writable says that the bytes of Weights may be overwritten, for
+	// repacking in place: they are this process's own, and the file stays as
+	// it is.
+	Writable bool
+	// Describe says in one line where the weights come from.
+	Describe string
+	// Close releases the weights. Tensors and views of them must not be used
+	// afterwards: their memory is gone.
+	Close func() error
+}
+
+// OpenModel opens a model: a folder as the Hugging Face hub has them
+// (config.json or a retrieval YAML; tokenizer.json or vocab.txt, optional;
+// model.safetensors, pytorch_model.bin or one other checkpoint), or a
+// checkpoint file, with the other parts beside it or named in the options.
+//
+// Safetensors are mapped into memory, not read. A PyTorch file is converted
+// once into a safetensors file that is mapped from then on; see [Convert].
+// That file is taken again as long as size, modification time and a SHA-256
+// of samples (the first and last MiB, where the directory with the checksums
+// of all tensors stands, and 64 blocks of 4 KiB in between) of the checkpoint
+// are the same. If nothing can be written anywhere, the PyTorch file itself
+// is mapped.
+//
+// The configuration that goes with a PyTorch file gets the padding
+// "max_length" unless it has one, as Convert does it.
+func OpenModel(path string, o OpenOptions) (*Files, error) {
+	files, err := openModel(path, o)
+	if err != nil {
+		return nil, fmt.Errorf("open model %s: %w", path, err)
+	}
+	return files, nil
+}
+
+func openModel(path string, o OpenOptions) (*Files, error) {
+	source, err := locateModel(path, o.Config, o.Tokenizer)
+	if err != nil {
+		return nil, err
+	}
+	files := &Files{}
+	if files.ConfigJSON, err = source.readConfig(); err != nil {
+		return nil, err
+	}
+	if source.tokenizer != "" {
+		if files.Tokenizer, err = readLimited(source.tokenizer, maxTokenizerSize); err != nil {
+			return nil, err
+		}
+	}
+	f, err := os.Open(source.weights)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	head := make([]byte, 9)
+	n, _ := f.ReadAt(head, 0)
+	if n == len(head) && head[8] == '{' { // safetensors
+		return files, files.mapWeights(f, "")
+	}
+	if files.ConfigJSON != nil {
+		if files.ConfigJSON, err = withPadding(files.ConfigJSON, ""); err != nil {
+			return nil, err
+		}
+	}
+	if o.NoCache {
+		return files, files.mapWeights(f, "")
+	}
+	err = files.mapConverted(f, o)
+	var unwritable *destinationError
+	if o.Cache == "" && errors.As(err, &unwritable) {
+		return files, files.mapWeights(f, fmt.Sprintf(", not cached (%v)", unwritable))
+	}
+	return files, err
+}
+
+// mapWeights maps a checkpoint file and opens it over the mapping.
+func (m *Files) mapWeights(f *os.File, note string) error {
+	data, writable, unmap, err := mapFile(f)
+	if err != nil {
+		return err
+	}
+	weights, err := checkpoint.OpenBytes(data)
+	if err != nil {
+		return errors.Join(fmt.Errorf("%s: %w", filepath.Base(f.Name()), err), unmap())
+	}
+	m.Weights, m.Writable, m.Close = weights, writable, unmap
+	m.Describe = fmt.Sprintf("%s (%s, %.1f MB)%s", f.Name(), weights.Format(), float64(len(data))/1e6, note)
+	return nil
+}
+
+// sourceKey is the metadata entry that says what a cache was made from.
+const sourceKey = "m2embed.source"
+
+// mapConverted maps the safetensors cache of a PyTorch file, and makes it
+// first if there is none or if it was made from something else.
+func (m *Files) mapConverted(f *os.File, o OpenOptions) error {
+	key, err := contentKey(f)
+	if err != nil {
+		return err
+	}
+	places := cachePlaces(f.Name(), o.Cache)
+	for _, place := range places {
+		if m.mapCache(place, key, f.Name()) {
+			return nil
+		}
+	}
+	var failed error
+	for _, place := range places {
+		err := makeCache(f.Name(), place, key, o)
+		if err == nil {
+			if m.mapCache(place, key, f.Name()) {
+				return nil
+			}
+			err = asDestinationError(fmt.Errorf("the cache %s cannot be read back", place))
+		}
+		failed = errors.Join(failed, err)
+		var unwritable *destinationError
+		if !errors.As(err, &unwritable) {
+			return err // not the place's fault
+		}
+	}
+	return failed
+}
+
+// mapCache maps a cache file if it was made from the given content.
+func (m *Files) mapCache(place, key, origin string) bool {
+	f, err := os.Open(place)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	if m.mapWeights(f, ", converted from "+origin) != nil {
+		return false
+	}
+	if m.Weights.Metadata()[sourceKey] == key {
+		return true
+	}
+	m.Close()
+	m.Weights, m.Close = nil, nil
+	return false
+}
+
+// makeCache converts a checkpoint into a cache file.
+func makeCache(checkpointPath, place, key string, o OpenOptions) error {
+	if err := os.MkdirAll(filepath.Dir(place), 0o777); err != nil {
+		return asDestinationError(err)
+	}
+	s, err := stageFile(place)
+	if err != nil {
+		return err
+	}
+	defer s.discard()
+	if err := convertWeights(s, checkpointPath, ConvertOptions{
+		Progress: o.Progress, Context: o.Context, metadata: map[string]string{sourceKey: key},
+	}); err != nil {
+		return err
+	}
+	if err := s.finish(); err != nil {
+		return err
+	}
+	return s.publish()
+}
+
+// cacheSuffix ends the names of cache files, so that a folder's own
+// checkpoints can be told from them.
+const cacheSuffix = ".m2embed.safetensors"
+
+// cachePlaces lists where the cache of a checkpoint may be, the best first.
+func cachePlaces(checkpointPath, cache string) []string {
+	name := filepath.Base(checkpointPath) + cacheSuffix
+	if cache != "" {
+		stat, err := os.Stat(cache)
+		if err == nil && stat.IsDir() || strings.HasSuffix(cache, string(filepath.Separator)) {
+			return []string{filepath.Join(cache, name)}
+		}
+		return []string{cache}
+	}
+	places := []string{filepath.Join(filepath.Dir(checkpointPath), name)}
+	if folder, err := os.UserCacheDir(); err == nil {
+		absolute, err := filepath.Abs(checkpointPath)
+		if err == nil {
+			sum := sha256.Sum256([]byte(absolute))
+			places = append(places, filepath.Join(folder, "m2embed", hex.EncodeToString(sum[:8])+"-"+name))
+		}
+	}
+	return places
+}
+
+// contentKey identifies what a file holds; OpenModel says how.
+func contentKey(f *os.File) (string, error) {
+	const edge, block, blocks = 1 << 20, 1 << 12, 64
+	stat, err := f.Stat()
+	if err != nil {
+		return "", err
+	}
+	size := stat.Size()
+	hash := sha256.New()
+	add := func(offset, n int64) {
+		if err == nil {
+			_, err = io.Copy(hash, io.NewSectionReader(f, offset, n))
+		}
+	}
+	if size <= 2*edge+block*blocks {
+		add(0, size)
+	} else {
+		add(0, edge)
+		for i := range int64(blocks) {
+			add(edge+(size-2*edge-block)/blocks*i, block)
+		}
+		add(size-edge, edge)
+	}
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("1 %d %d %s", size, stat.ModTime().UnixNano(), hex.EncodeToString(hash.Sum(nil))), nil
+}
+
+// isYAML goes by the name.
+func isYAML(name string) bool {
+	return strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml")
+}
