@@ -20,6 +20,7 @@ import (
 // the model change tiny hidden rows by 1e-4 and more.
 const (
 	tinyHidden = 3e-5     // largest absolute difference of a hidden row [7e-6]
+	wMod2Limit = 6e-5     // of a hidden row with hyena_w_mod 2: doubled frequencies double every error, the original's own is [2.8e-5]
 	tinyPooled = 1e-5     // of a pooled vector [2e-6]
 	tinyStage  = 3e-5     // of an intermediate tensor, relative to its largest value, at least 1
 	bigHidden  = 2e-4     // 80M hidden rows [6e-5]
@@ -324,7 +325,11 @@ func TestGoldenVariants(t *testing.T) {
 					if l == 33 { // the file has the first, the middle and the last row
 						hidden = rows(hidden, c.HiddenSize, 0, l/2, l-1)
 					}
-					check(t, at+"hidden", hidden, floats(t, want, at+"hidden"), tinyHidden)
+					limit := tinyHidden
+					if name == "w_mod2" {
+						limit = wMod2Limit
+					}
+					check(t, at+"hidden", hidden, floats(t, want, at+"hidden"), limit)
 				}
 			}
 		}

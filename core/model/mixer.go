@@ -25,9 +25,7 @@ func (r *Run) mix(s *scratch, y *layer, index, group int) {
 	t := len(r.ids)
 	channel, columns := r.groupColumns(group)
 	x1, x2, v := s.group[0][:t*kernel.GroupWidth], s.group[1][:t*kernel.GroupWidth], s.group[2][:t*kernel.GroupWidth]
-	r.project(x1, y, index, 0, group)
-	r.project(x2, y, index, 1, group)
-	r.project(v, y, index, 2, group)
+	r.project([3][]float32{x1, x2, v}, y, index, group)
 	set.Multiply(v, v, x1)
 	r.record("gated_v", index, 0, channel, t, columns, v, kernel.GroupWidth)
 	r.convolve(s, y, index, 0, group, v)
@@ -54,8 +52,7 @@ func (r *Run) mixFirst(s *scratch, y *layer, index, group int) {
 	t, d := len(r.ids), r.model.config.HiddenSize
 	channel, columns := r.groupColumns(group)
 	x1, v := s.group[0][:t*kernel.GroupWidth], s.group[2][:t*kernel.GroupWidth]
-	r.project(x1, y, index, 0, group)
-	r.project(v, y, index, 2, group)
+	r.project([3][]float32{x1, nil, v}, y, index, group)
 	r.model.set.Multiply(v, v, x1)
 	filter := y.shortFilter[1][group*4*kernel.GroupWidth:]
 	taps := r.firstTaps(s, y, 0, group)
@@ -96,22 +93,37 @@ func firstRow(taps, u []float32, stride, length, columns int) (row [kernel.Group
 	return row
 }
 
-// project computes one third of in_linear for a channel group (T, GroupWidth)
-// and runs the short filter over each sequence.
-func (r *Run) project(x []float32, y *layer, index, third, group int) {
+// project computes in_linear for a channel group, the thirds x1, x2, v each
+// (T, GroupWidth), and runs the short filter over each sequence. A nil third is
+// left out. Blocks of rows meet all thirds while they lie in the near cache.
+func (r *Run) project(thirds [3][]float32, y *layer, index, group int) {
+	const w = kernel.GroupWidth
 	channel, columns := r.groupColumns(group)
-	if columns < kernel.GroupWidth {
-		clear(x)
+	t, d := len(r.ids), r.model.config.HiddenSize
+	if columns < w {
+		for _, x := range thirds {
+			clear(x)
+		}
 	}
-	t := len(r.ids)
-	y.inLinear[third].Multiply(x, kernel.GroupWidth, r.mixerInput(0), t, channel, channel+columns)
-	d := r.model.config.HiddenSize
-	r.record("in_linear", index, 0, third*d+channel, t, columns, x, kernel.GroupWidth)
-	taps := y.shortFilter[third][group*4*kernel.GroupWidth : (group+1)*4*kernel.GroupWidth]
-	for _, q := range r.sequences {
-		r.model.set.ShortFilter(x[q.first*kernel.GroupWidth:], q.length, taps)
+	for first := 0; first < t; first += tokenBlock {
+		rows := min(tokenBlock, t-first)
+		for i, x := range thirds {
+			if x != nil {
+				y.inLinear[i].Multiply(x[first*w:], w, r.mixerInput(first), rows, channel, channel+columns)
+			}
+		}
 	}
-	r.record("short_conv", index, 0, third*d+channel, t, columns, x, kernel.GroupWidth)
+	for i, x := range thirds {
+		if x == nil {
+			continue
+		}
+		r.record("in_linear", index, 0, i*d+channel, t, columns, x, w)
+		taps := y.shortFilter[i][group*4*w : (group+1)*4*w]
+		for _, q := range r.sequences {
+			r.model.set.ShortFilter(x[q.first*w:], q.length, taps)
+		}
+		r.record("short_conv", index, 0, i*d+channel, t, columns, x, w)
+	}
 }
 
 // mixerInput is h from a row on, as a product's operand.
