@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -23,10 +24,12 @@ func (f *file) build() (*Tokenizer, error) {
 	if err != nil {
 		return nil, err
 	}
-	addedIDs, tokens := f.placeAddedTokens(tokens)
 	t, err := assemble(tokens, &f.model, f.settings)
 	if err != nil {
 		return nil, err
+	}
+	if t.vocabulary.count < len(f.model.vocabulary.ids) && f.model.vocabulary.keepLast() {
+		return f.build()
 	}
 	if t.prefixIDs, err = f.resolve(f.prefix); err != nil {
 		return nil, err
@@ -38,9 +41,7 @@ func (f *file) build() (*Tokenizer, error) {
 	if f.decoderType == "" {
 		t.decoder = decoder{plain: true}
 	}
-	for i := range f.addedTokens {
-		f.addedTokens[i].id = addedIDs[i]
-	}
+	t.placeAddedTokens(f.addedTokens)
 	t.setAddedTokens(f.addedTokens)
 	return t, nil
 }
@@ -73,63 +74,77 @@ func (f *file) checkTypes() error {
 
 // tokens returns the vocabulary by id.
 func (m *modelFile) tokens() ([]string, error) {
-	if len(m.vocabulary) == 0 {
+	v := &m.vocabulary
+	if len(v.ids) == 0 {
 		return nil, fmt.Errorf("model: the vocabulary is missing or empty")
+	}
+	if len(v.text) > 1<<31 {
+		return nil, fmt.Errorf("model: the tokens have %d bytes, more than can be held", len(v.text))
 	}
 	// Gaps occur in real files; one that would cost much more memory than the
 	// file itself does not.
-	most := 16*len(m.vocabulary) + 1<<16
-	size := 0
-	for token, id := range m.vocabulary {
-		if id >= most {
-			return nil, fmt.Errorf("model: vocab: token %s has id %d, but there are only %d tokens", shorten(token), id, len(m.vocabulary))
+	most := 16*len(v.ids) + 1<<16
+	text := string(v.text)
+	tokens := make([]string, min(most, int(slices.Max(v.ids))+1))
+	start := 0
+	for i, id := range v.ids {
+		token := text[start:v.ends[i]]
+		start = v.ends[i]
+		if int(id) >= most {
+			return nil, fmt.Errorf("model: vocab: token %s has id %d, but there are only %d tokens", shorten(token), id, len(v.ids))
 		}
-		size = max(size, id+1)
-	}
-	tokens := make([]string, size)
-	for token, id := range m.vocabulary {
 		if other := tokens[id]; other != "" {
-			return nil, fmt.Errorf("model: vocab: tokens %s and %s have the same id %d", shorten(min(token, other)), shorten(max(token, other)), id)
+			return nil, fmt.Errorf("model: vocab: tokens %s and %s have the same id %d", shorten(other), shorten(token), id)
 		}
 		tokens[id] = token
 	}
 	return tokens, nil
 }
 
+// keepLast drops all but the last of entries with equal names, and reports
+// whether there were any. Names are so rarely equal that they are looked for
+// only when the vocabulary turns out smaller than the file.
+func (v *vocabularyFile) keepLast() (dropped bool) {
+	last := make(map[string]int32, len(v.ids))
+	start := 0
+	for i, id := range v.ids {
+		last[string(v.text[start:v.ends[i]])] = id
+		start = v.ends[i]
+	}
+	if len(last) == len(v.ids) {
+		return false
+	}
+	*v = vocabularyFile{}
+	for name, id := range last {
+		v.text = append(v.text, name...)
+		v.ends = append(v.ends, len(v.text))
+		v.ids = append(v.ids, id)
+	}
+	return true
+}
+
 // placeAddedTokens gives each added token its id: that of the vocabulary or, for
 // one that is not in it, the next free one. The ids in added_tokens themselves
 // do not count for the reference library either.
-func (f *file) placeAddedTokens(tokens []string) (ids []int32, all []string) {
+func (t *Tokenizer) placeAddedTokens(tokens []addedToken) {
 	known := make(map[string]int32)
-	next := len(f.model.vocabulary)
-	for _, token := range f.addedTokens {
+	next := int32(t.vocabulary.count)
+	for i := range tokens {
+		token := &tokens[i]
 		id, ok := known[token.content]
 		if !ok {
-			if listed, isListed := f.model.vocabulary[token.content]; isListed {
-				id = int32(listed)
-			} else {
-				id = int32(next)
+			if id, ok = t.vocabulary.find(token.content); !ok {
+				id = next
 				next++
 			}
 			known[token.content] = id
 		}
-		ids = append(ids, id)
-		for int(id) >= len(tokens) {
-			tokens = append(tokens, "")
-		}
+		token.id = id
 	}
-	return ids, tokens
 }
 
 // assemble makes a tokenizer without template and added tokens.
 func assemble(tokens []string, m *modelFile, settings normalization) (*Tokenizer, error) {
-	total := 0
-	for _, token := range tokens {
-		total += len(token)
-	}
-	if total > 1<<31 {
-		return nil, fmt.Errorf("model: the tokens have %d bytes, more than can be held", total)
-	}
 	t := &Tokenizer{
 		vocabulary:           newVocabulary(tokens, m.continuationPrefix),
 		normalizer:           newNormalizer(settings),
@@ -146,6 +161,7 @@ func assemble(tokens []string, m *modelFile, settings normalization) (*Tokenizer
 // setAddedTokens enters the added tokens; of two with the same content the last
 // one counts.
 func (t *Tokenizer) setAddedTokens(tokens []addedToken) {
+	t.size = t.vocabulary.size()
 	t.special = make(map[int32]bool)
 	t.addedText = make(map[int32]string)
 	t.addedID = make(map[string]int32)
@@ -153,6 +169,7 @@ func (t *Tokenizer) setAddedTokens(tokens []addedToken) {
 	byContent := make(map[string]addedToken)
 	for _, token := range tokens {
 		byContent[token.content] = token
+		t.size = max(t.size, int(token.id)+1)
 		t.addedText[token.id] = token.content
 		t.addedID[token.content] = token.id
 	}

@@ -120,13 +120,13 @@ func (d jsonReader) count(dst *int) error {
 	if kind := d.PeekKind(); kind != '0' {
 		return d.unexpected(kind, "a whole number")
 	}
-	token, err := d.ReadToken()
+	value, err := d.ReadValue()
 	if err != nil {
 		return err
 	}
-	n, err := strconv.ParseInt(token.String(), 10, 32)
+	n, err := strconv.ParseInt(string(value), 10, 32)
 	if err != nil || n < 0 {
-		return fmt.Errorf("%s, want a whole number from 0 to %d", shorten(token.String()), 1<<31-1)
+		return fmt.Errorf("%s, want a whole number from 0 to %d", shorten(string(value)), 1<<31-1)
 	}
 	*dst = int(n)
 	return nil

@@ -2,6 +2,7 @@ package tokenizer
 
 import (
 	"bytes"
+	"encoding/json/jsontext"
 	"fmt"
 )
 
@@ -27,8 +28,16 @@ type modelFile struct {
 	unknown              string
 	continuationPrefix   string
 	maxCharactersPerWord int
-	vocabulary           map[string]int
+	vocabulary           vocabularyFile
 	hasMerges            bool
+}
+
+// vocabularyFile is the vocabulary as it stands in the file: names one after
+// another, which costs no allocation for each.
+type vocabularyFile struct {
+	text []byte
+	ends []int // end of each name in text
+	ids  []int32
 }
 
 // Parse reads a tokenizer.json (its first character is "{") or a vocab.txt (one
@@ -201,16 +210,43 @@ func (f *file) readModel(d jsonReader) error {
 			if d.PeekKind() == '[' {
 				return true, fmt.Errorf("an array, as a Unigram model has it: %w", errUnsupportedModel)
 			}
-			m.vocabulary = make(map[string]int)
-			return true, d.object(func(token string) error {
-				var id int
-				if err := d.count(&id); err != nil {
-					return err
-				}
-				m.vocabulary[token] = id
-				return nil
-			})
+			return true, m.vocabulary.read(d)
 		}
 		return false, nil
 	})
+}
+
+// read takes an object of tokens and ids.
+func (v *vocabularyFile) read(d jsonReader) error {
+	*v = vocabularyFile{}
+	if d.null() {
+		return nil
+	}
+	if kind := d.PeekKind(); kind != '{' {
+		return d.unexpected(kind, "an object")
+	}
+	if _, err := d.ReadToken(); err != nil {
+		return err
+	}
+	for d.PeekKind() != '}' {
+		name, err := d.ReadValue()
+		if err != nil {
+			return err
+		}
+		if v.text, err = jsontext.AppendUnquote(v.text, name); err != nil {
+			return err
+		}
+		start := 0
+		if len(v.ends) > 0 {
+			start = v.ends[len(v.ends)-1]
+		}
+		var id int
+		if err := d.count(&id); err != nil {
+			return fmt.Errorf("%s: %w", shorten(string(v.text[start:])), err)
+		}
+		v.ends = append(v.ends, len(v.text))
+		v.ids = append(v.ids, int32(id))
+	}
+	_, err := d.ReadToken()
+	return err
 }

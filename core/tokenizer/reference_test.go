@@ -187,7 +187,7 @@ func TestReference(t *testing.T) {
 	for mask := range 16 {
 		settings := normalization{cleanText: mask&1 != 0, ideographs: mask&2 != 0, stripAccent: mask&4 != 0, lowerCase: mask&8 != 0}
 		tokenizer := &Tokenizer{
-			vocabulary: original.vocabulary, normalizer: newNormalizer(settings), unknownID: original.unknownID,
+			size: original.size, vocabulary: original.vocabulary, normalizer: newNormalizer(settings), unknownID: original.unknownID,
 			maxCharactersPerWord: 100, rawAdded: original.rawAdded,
 		}
 		twin := newReference(tokenizer)

@@ -80,6 +80,14 @@ func (e *encoder) letters(s string, i, base int) int {
 
 // expand takes a character that becomes several, or is a mark, into the word.
 func (e *encoder) expand(r rune, place Span) {
+	if r >= hangulFirst && r <= hangulLast {
+		// Korean text is made of these: two or three letters, no marks.
+		var letters [3]rune
+		for _, letter := range appendDecomposition(letters[:0], r) {
+			e.add(letter, place)
+		}
+		return
+	}
 	var buffer [16]part
 	for _, p := range e.t.normalizer.appendExpansion(buffer[:0], r) {
 		switch p.kind {

@@ -24,6 +24,7 @@ type Tokenizer struct {
 	vocabulary *vocabulary
 	normalizer *normalizer
 
+	size                  int // ids, those of added tokens included
 	unknownID             int32
 	maxCharactersPerWord  int
 	prefixIDs, suffixIDs  []int32 // the template: prefixIDs text suffixIDs
@@ -38,7 +39,7 @@ type Tokenizer struct {
 }
 
 // VocabularySize returns the number of ids: the highest id and one.
-func (t *Tokenizer) VocabularySize() int { return t.vocabulary.size() }
+func (t *Tokenizer) VocabularySize() int { return t.size }
 
 // LowerCase reports whether text is lower-cased, as an uncased model needs.
 func (t *Tokenizer) LowerCase() bool { return t.normalizer.settings.lowerCase }

@@ -12,6 +12,7 @@ import "math/bits"
 type vocabulary struct {
 	text         string   // all tokens
 	ends         []uint32 // (ids) end of each token in text
+	count        int      // different tokens
 	prefixLength int      // bytes of the continuation prefix
 
 	slots   []uint64   // open addressing: hash's low half << 32 | id << 1 | kind, plus one
@@ -65,7 +66,9 @@ func newVocabulary(tokens []string, prefix string) *vocabulary {
 		if token == "" {
 			continue
 		}
-		v.insert(wordStart, token, int32(id))
+		if v.insert(wordStart, token, int32(id)) {
+			v.count++
+		}
 		if rest, ok := cutPrefix(token, prefix); ok {
 			v.insert(continuation, rest, int32(id))
 		}
@@ -86,8 +89,9 @@ func cutPrefix(token, prefix string) (rest string, ok bool) {
 	return "", false
 }
 
-// insert enters a piece. A token listed under several ids keeps the last one.
-func (v *vocabulary) insert(kind int, piece string, id int32) {
+// insert enters a piece and reports whether it is new. A token listed under
+// several ids keeps the last one.
+func (v *vocabulary) insert(kind int, piece string, id int32) (isNew bool) {
 	hash := hashOf(kind, piece)
 	value := hash<<32 | uint64(uint32(id)<<1|uint32(kind)) + 1
 	mask := uint64(len(v.slots) - 1)
@@ -97,8 +101,10 @@ func (v *vocabulary) insert(kind int, piece string, id int32) {
 			break
 		}
 	}
+	isNew = v.slots[i] == 0
 	v.slots[i] = value
 	v.longest[kind] = max(v.longest[kind], len(piece))
+	return isNew
 }
 
 // holds reports whether a slot is that of the given piece.
