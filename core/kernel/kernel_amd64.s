@@ -502,15 +502,16 @@ DATA constants<>+1976(SB)/4, $0x41500000
 DATA constants<>+1980(SB)/4, $0x41500000
 GLOBL constants<>(SB), RODATA|NOPTR, $1984
 
-// func gemmF32Rows1AVX2(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int)
-// Requires: AVX, FMA3
-TEXT ·gemmF32Rows1AVX2(SB), NOSPLIT, $0-64
+// func gemmF32Rows1AVX2(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+// Requires: AVX, FMA3, MMX+
+TEXT ·gemmF32Rows1AVX2(SB), NOSPLIT, $0-72
 	MOVQ    a+16(FP), AX
 	MOVQ    lda+24(FP), CX
 	MOVQ    k+32(FP), DX
 	MOVQ    panel+40(FP), BX
 	MOVQ    start+48(FP), SI
 	MOVQ    startStride+56(FP), DI
+	MOVQ    ahead+64(FP), R8
 	SHLQ    $0x02, CX
 	SHLQ    $0x02, DI
 	VMOVUPS (SI), Y0
@@ -520,6 +521,8 @@ TEXT ·gemmF32Rows1AVX2(SB), NOSPLIT, $0-64
 	PCALIGN $0x20
 
 loop4:
+	PREFETCHT0   (R8)
+	ADDQ         $+64, R8
 	VMOVUPS      (BX), Y2
 	VMOVUPS      32(BX), Y3
 	VBROADCASTSS (AX), Y4
@@ -572,15 +575,16 @@ loop1_done:
 	VZEROUPPER
 	RET
 
-// func gemmF32Rows2AVX2(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int)
-// Requires: AVX, FMA3
-TEXT ·gemmF32Rows2AVX2(SB), NOSPLIT, $0-64
+// func gemmF32Rows2AVX2(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+// Requires: AVX, FMA3, MMX+
+TEXT ·gemmF32Rows2AVX2(SB), NOSPLIT, $0-72
 	MOVQ    a+16(FP), AX
 	MOVQ    lda+24(FP), CX
 	MOVQ    k+32(FP), DX
 	MOVQ    panel+40(FP), BX
 	MOVQ    start+48(FP), SI
 	MOVQ    startStride+56(FP), DI
+	MOVQ    ahead+64(FP), R8
 	SHLQ    $0x02, CX
 	SHLQ    $0x02, DI
 	VMOVUPS (SI), Y0
@@ -593,6 +597,8 @@ TEXT ·gemmF32Rows2AVX2(SB), NOSPLIT, $0-64
 	PCALIGN $0x20
 
 loop4:
+	PREFETCHT0   (R8)
+	ADDQ         $+64, R8
 	VMOVUPS      (BX), Y4
 	VMOVUPS      32(BX), Y5
 	VBROADCASTSS (AX), Y6
@@ -663,15 +669,16 @@ loop1_done:
 	VZEROUPPER
 	RET
 
-// func gemmF32Rows3AVX2(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int)
-// Requires: AVX, FMA3
-TEXT ·gemmF32Rows3AVX2(SB), NOSPLIT, $0-64
+// func gemmF32Rows3AVX2(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+// Requires: AVX, FMA3, MMX+
+TEXT ·gemmF32Rows3AVX2(SB), NOSPLIT, $0-72
 	MOVQ    a+16(FP), AX
 	MOVQ    lda+24(FP), CX
 	MOVQ    k+32(FP), DX
 	MOVQ    panel+40(FP), BX
 	MOVQ    start+48(FP), SI
 	MOVQ    startStride+56(FP), DI
+	MOVQ    ahead+64(FP), R8
 	SHLQ    $0x02, CX
 	SHLQ    $0x02, DI
 	VMOVUPS (SI), Y0
@@ -687,6 +694,8 @@ TEXT ·gemmF32Rows3AVX2(SB), NOSPLIT, $0-64
 	PCALIGN $0x20
 
 loop4:
+	PREFETCHT0   (R8)
+	ADDQ         $+64, R8
 	VMOVUPS      (BX), Y6
 	VMOVUPS      32(BX), Y7
 	VBROADCASTSS (AX), Y8
@@ -775,15 +784,16 @@ loop1_done:
 	VZEROUPPER
 	RET
 
-// func gemmF32Rows4AVX2(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int)
-// Requires: AVX, FMA3
-TEXT ·gemmF32Rows4AVX2(SB), NOSPLIT, $0-64
+// func gemmF32Rows4AVX2(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+// Requires: AVX, FMA3, MMX+
+TEXT ·gemmF32Rows4AVX2(SB), NOSPLIT, $0-72
 	MOVQ    a+16(FP), AX
 	MOVQ    lda+24(FP), CX
 	MOVQ    k+32(FP), DX
 	MOVQ    panel+40(FP), BX
 	MOVQ    start+48(FP), SI
 	MOVQ    startStride+56(FP), DI
+	MOVQ    ahead+64(FP), R8
 	SHLQ    $0x02, CX
 	SHLQ    $0x02, DI
 	VMOVUPS (SI), Y0
@@ -804,6 +814,8 @@ TEXT ·gemmF32Rows4AVX2(SB), NOSPLIT, $0-64
 	PCALIGN $0x20
 
 loop4:
+	PREFETCHT0   (R8)
+	ADDQ         $+64, R8
 	VMOVUPS      (BX), Y8
 	VMOVUPS      32(BX), Y9
 	VBROADCASTSS (AX), Y10
@@ -912,15 +924,16 @@ loop1_done:
 	VZEROUPPER
 	RET
 
-// func gemmF32Rows5AVX2(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int)
-// Requires: AVX, FMA3
-TEXT ·gemmF32Rows5AVX2(SB), NOSPLIT, $0-64
+// func gemmF32Rows5AVX2(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+// Requires: AVX, FMA3, MMX+
+TEXT ·gemmF32Rows5AVX2(SB), NOSPLIT, $0-72
 	MOVQ    a+16(FP), AX
 	MOVQ    lda+24(FP), CX
 	MOVQ    k+32(FP), DX
 	MOVQ    panel+40(FP), BX
 	MOVQ    start+48(FP), SI
 	MOVQ    startStride+56(FP), DI
+	MOVQ    ahead+64(FP), R8
 	SHLQ    $0x02, CX
 	SHLQ    $0x02, DI
 	VMOVUPS (SI), Y0
@@ -944,6 +957,8 @@ TEXT ·gemmF32Rows5AVX2(SB), NOSPLIT, $0-64
 	PCALIGN $0x20
 
 loop4:
+	PREFETCHT0   (R8)
+	ADDQ         $+64, R8
 	VMOVUPS      (BX), Y10
 	VMOVUPS      32(BX), Y11
 	VBROADCASTSS (AX), Y12
@@ -1070,15 +1085,16 @@ loop1_done:
 	VZEROUPPER
 	RET
 
-// func gemmF32Rows6AVX2(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int)
-// Requires: AVX, FMA3
-TEXT ·gemmF32Rows6AVX2(SB), NOSPLIT, $0-64
+// func gemmF32Rows6AVX2(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+// Requires: AVX, FMA3, MMX+
+TEXT ·gemmF32Rows6AVX2(SB), NOSPLIT, $0-72
 	MOVQ    a+16(FP), AX
 	MOVQ    lda+24(FP), CX
 	MOVQ    k+32(FP), DX
 	MOVQ    panel+40(FP), BX
 	MOVQ    start+48(FP), SI
 	MOVQ    startStride+56(FP), DI
+	MOVQ    ahead+64(FP), R8
 	SHLQ    $0x02, CX
 	SHLQ    $0x02, DI
 	VMOVUPS (SI), Y0
@@ -1105,6 +1121,8 @@ TEXT ·gemmF32Rows6AVX2(SB), NOSPLIT, $0-64
 	PCALIGN $0x20
 
 loop4:
+	PREFETCHT0   (R8)
+	ADDQ         $+64, R8
 	VMOVUPS      (BX), Y12
 	VMOVUPS      32(BX), Y13
 	VBROADCASTSS (AX), Y14
@@ -2614,15 +2632,16 @@ row_done:
 	VZEROUPPER
 	RET
 
-// func gemmF32Rows1AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int)
-// Requires: AVX, AVX512F
-TEXT ·gemmF32Rows1AVX512(SB), NOSPLIT, $0-64
+// func gemmF32Rows1AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·gemmF32Rows1AVX512(SB), NOSPLIT, $0-72
 	MOVQ    a+16(FP), AX
 	MOVQ    lda+24(FP), CX
 	MOVQ    k+32(FP), DX
 	MOVQ    panel+40(FP), BX
 	MOVQ    start+48(FP), SI
 	MOVQ    startStride+56(FP), DI
+	MOVQ    ahead+64(FP), R8
 	SHLQ    $0x02, CX
 	SHLQ    $0x02, DI
 	VMOVUPS (SI), Z0
@@ -2632,6 +2651,8 @@ TEXT ·gemmF32Rows1AVX512(SB), NOSPLIT, $0-64
 	PCALIGN $0x20
 
 loop4:
+	PREFETCHT0   (R8)
+	ADDQ         $+64, R8
 	VMOVUPS      (BX), Z2
 	VMOVUPS      64(BX), Z3
 	VBROADCASTSS (AX), Z4
@@ -2684,15 +2705,16 @@ loop1_done:
 	VZEROUPPER
 	RET
 
-// func gemmF32Rows2AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int)
-// Requires: AVX, AVX512F
-TEXT ·gemmF32Rows2AVX512(SB), NOSPLIT, $0-64
+// func gemmF32Rows2AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·gemmF32Rows2AVX512(SB), NOSPLIT, $0-72
 	MOVQ    a+16(FP), AX
 	MOVQ    lda+24(FP), CX
 	MOVQ    k+32(FP), DX
 	MOVQ    panel+40(FP), BX
 	MOVQ    start+48(FP), SI
 	MOVQ    startStride+56(FP), DI
+	MOVQ    ahead+64(FP), R8
 	SHLQ    $0x02, CX
 	SHLQ    $0x02, DI
 	VMOVUPS (SI), Z0
@@ -2705,6 +2727,8 @@ TEXT ·gemmF32Rows2AVX512(SB), NOSPLIT, $0-64
 	PCALIGN $0x20
 
 loop4:
+	PREFETCHT0   (R8)
+	ADDQ         $+64, R8
 	VMOVUPS      (BX), Z4
 	VMOVUPS      64(BX), Z5
 	VBROADCASTSS (AX), Z6
@@ -2775,15 +2799,16 @@ loop1_done:
 	VZEROUPPER
 	RET
 
-// func gemmF32Rows3AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int)
-// Requires: AVX, AVX512F
-TEXT ·gemmF32Rows3AVX512(SB), NOSPLIT, $0-64
+// func gemmF32Rows3AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·gemmF32Rows3AVX512(SB), NOSPLIT, $0-72
 	MOVQ    a+16(FP), AX
 	MOVQ    lda+24(FP), CX
 	MOVQ    k+32(FP), DX
 	MOVQ    panel+40(FP), BX
 	MOVQ    start+48(FP), SI
 	MOVQ    startStride+56(FP), DI
+	MOVQ    ahead+64(FP), R8
 	SHLQ    $0x02, CX
 	SHLQ    $0x02, DI
 	VMOVUPS (SI), Z0
@@ -2799,6 +2824,8 @@ TEXT ·gemmF32Rows3AVX512(SB), NOSPLIT, $0-64
 	PCALIGN $0x20
 
 loop4:
+	PREFETCHT0   (R8)
+	ADDQ         $+64, R8
 	VMOVUPS      (BX), Z6
 	VMOVUPS      64(BX), Z7
 	VBROADCASTSS (AX), Z8
@@ -2887,15 +2914,16 @@ loop1_done:
 	VZEROUPPER
 	RET
 
-// func gemmF32Rows4AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int)
-// Requires: AVX, AVX512F
-TEXT ·gemmF32Rows4AVX512(SB), NOSPLIT, $0-64
+// func gemmF32Rows4AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·gemmF32Rows4AVX512(SB), NOSPLIT, $0-72
 	MOVQ    a+16(FP), AX
 	MOVQ    lda+24(FP), CX
 	MOVQ    k+32(FP), DX
 	MOVQ    panel+40(FP), BX
 	MOVQ    start+48(FP), SI
 	MOVQ    startStride+56(FP), DI
+	MOVQ    ahead+64(FP), R8
 	SHLQ    $0x02, CX
 	SHLQ    $0x02, DI
 	VMOVUPS (SI), Z0
@@ -2916,6 +2944,8 @@ TEXT ·gemmF32Rows4AVX512(SB), NOSPLIT, $0-64
 	PCALIGN $0x20
 
 loop4:
+	PREFETCHT0   (R8)
+	ADDQ         $+64, R8
 	VMOVUPS      (BX), Z8
 	VMOVUPS      64(BX), Z9
 	VBROADCASTSS (AX), Z10
@@ -3024,15 +3054,16 @@ loop1_done:
 	VZEROUPPER
 	RET
 
-// func gemmF32Rows5AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int)
-// Requires: AVX, AVX512F
-TEXT ·gemmF32Rows5AVX512(SB), NOSPLIT, $0-64
+// func gemmF32Rows5AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·gemmF32Rows5AVX512(SB), NOSPLIT, $0-72
 	MOVQ    a+16(FP), AX
 	MOVQ    lda+24(FP), CX
 	MOVQ    k+32(FP), DX
 	MOVQ    panel+40(FP), BX
 	MOVQ    start+48(FP), SI
 	MOVQ    startStride+56(FP), DI
+	MOVQ    ahead+64(FP), R8
 	SHLQ    $0x02, CX
 	SHLQ    $0x02, DI
 	VMOVUPS (SI), Z0
@@ -3056,6 +3087,8 @@ TEXT ·gemmF32Rows5AVX512(SB), NOSPLIT, $0-64
 	PCALIGN $0x20
 
 loop4:
+	PREFETCHT0   (R8)
+	ADDQ         $+64, R8
 	VMOVUPS      (BX), Z10
 	VMOVUPS      64(BX), Z11
 	VBROADCASTSS (AX), Z12
@@ -3182,15 +3215,16 @@ loop1_done:
 	VZEROUPPER
 	RET
 
-// func gemmF32Rows6AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int)
-// Requires: AVX, AVX512F
-TEXT ·gemmF32Rows6AVX512(SB), NOSPLIT, $0-64
+// func gemmF32Rows6AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·gemmF32Rows6AVX512(SB), NOSPLIT, $0-72
 	MOVQ    a+16(FP), AX
 	MOVQ    lda+24(FP), CX
 	MOVQ    k+32(FP), DX
 	MOVQ    panel+40(FP), BX
 	MOVQ    start+48(FP), SI
 	MOVQ    startStride+56(FP), DI
+	MOVQ    ahead+64(FP), R8
 	SHLQ    $0x02, CX
 	SHLQ    $0x02, DI
 	VMOVUPS (SI), Z0
@@ -3217,6 +3251,8 @@ TEXT ·gemmF32Rows6AVX512(SB), NOSPLIT, $0-64
 	PCALIGN $0x20
 
 loop4:
+	PREFETCHT0   (R8)
+	ADDQ         $+64, R8
 	VMOVUPS      (BX), Z12
 	VMOVUPS      64(BX), Z13
 	VBROADCASTSS (AX), Z14
@@ -3361,15 +3397,16 @@ loop1_done:
 	VZEROUPPER
 	RET
 
-// func gemmF32Rows7AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int)
-// Requires: AVX, AVX512F
-TEXT ·gemmF32Rows7AVX512(SB), NOSPLIT, $0-64
+// func gemmF32Rows7AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·gemmF32Rows7AVX512(SB), NOSPLIT, $0-72
 	MOVQ    a+16(FP), AX
 	MOVQ    lda+24(FP), CX
 	MOVQ    k+32(FP), DX
 	MOVQ    panel+40(FP), BX
 	MOVQ    start+48(FP), SI
 	MOVQ    startStride+56(FP), DI
+	MOVQ    ahead+64(FP), R8
 	SHLQ    $0x02, CX
 	SHLQ    $0x02, DI
 	VMOVUPS (SI), Z0
@@ -3401,6 +3438,8 @@ TEXT ·gemmF32Rows7AVX512(SB), NOSPLIT, $0-64
 	PCALIGN $0x20
 
 loop4:
+	PREFETCHT0   (R8)
+	ADDQ         $+64, R8
 	VMOVUPS      (BX), Z14
 	VMOVUPS      64(BX), Z15
 	VBROADCASTSS (AX), Z16
@@ -3565,15 +3604,16 @@ loop1_done:
 	VZEROUPPER
 	RET
 
-// func gemmF32Rows8AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int)
-// Requires: AVX, AVX512F
-TEXT ·gemmF32Rows8AVX512(SB), NOSPLIT, $0-64
+// func gemmF32Rows8AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·gemmF32Rows8AVX512(SB), NOSPLIT, $0-72
 	MOVQ    a+16(FP), AX
 	MOVQ    lda+24(FP), CX
 	MOVQ    k+32(FP), DX
 	MOVQ    panel+40(FP), BX
 	MOVQ    start+48(FP), SI
 	MOVQ    startStride+56(FP), DI
+	MOVQ    ahead+64(FP), R8
 	SHLQ    $0x02, CX
 	SHLQ    $0x02, DI
 	VMOVUPS (SI), Z0
@@ -3608,6 +3648,8 @@ TEXT ·gemmF32Rows8AVX512(SB), NOSPLIT, $0-64
 	PCALIGN $0x20
 
 loop4:
+	PREFETCHT0   (R8)
+	ADDQ         $+64, R8
 	VMOVUPS      (BX), Z16
 	VMOVUPS      64(BX), Z17
 	VBROADCASTSS (AX), Z18
@@ -3790,15 +3832,16 @@ loop1_done:
 	VZEROUPPER
 	RET
 
-// func gemmF32Rows9AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int)
-// Requires: AVX, AVX512F
-TEXT ·gemmF32Rows9AVX512(SB), NOSPLIT, $0-64
+// func gemmF32Rows9AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·gemmF32Rows9AVX512(SB), NOSPLIT, $0-72
 	MOVQ    a+16(FP), AX
 	MOVQ    lda+24(FP), CX
 	MOVQ    k+32(FP), DX
 	MOVQ    panel+40(FP), BX
 	MOVQ    start+48(FP), SI
 	MOVQ    startStride+56(FP), DI
+	MOVQ    ahead+64(FP), R8
 	SHLQ    $0x02, CX
 	SHLQ    $0x02, DI
 	VMOVUPS (SI), Z0
@@ -3836,6 +3879,8 @@ TEXT ·gemmF32Rows9AVX512(SB), NOSPLIT, $0-64
 	PCALIGN $0x20
 
 loop4:
+	PREFETCHT0   (R8)
+	ADDQ         $+64, R8
 	VMOVUPS      (BX), Z18
 	VMOVUPS      64(BX), Z19
 	VBROADCASTSS (AX), Z20
@@ -4036,15 +4081,16 @@ loop1_done:
 	VZEROUPPER
 	RET
 
-// func gemmF32Rows10AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int)
-// Requires: AVX, AVX512F
-TEXT ·gemmF32Rows10AVX512(SB), NOSPLIT, $0-64
+// func gemmF32Rows10AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·gemmF32Rows10AVX512(SB), NOSPLIT, $0-72
 	MOVQ    a+16(FP), AX
 	MOVQ    lda+24(FP), CX
 	MOVQ    k+32(FP), DX
 	MOVQ    panel+40(FP), BX
 	MOVQ    start+48(FP), SI
 	MOVQ    startStride+56(FP), DI
+	MOVQ    ahead+64(FP), R8
 	SHLQ    $0x02, CX
 	SHLQ    $0x02, DI
 	VMOVUPS (SI), Z0
@@ -4080,13 +4126,15 @@ TEXT ·gemmF32Rows10AVX512(SB), NOSPLIT, $0-64
 	ADDQ    CX, SI
 	LEAQ    (SI)(CX*2), DI
 	ADDQ    CX, DI
-	LEAQ    (DI)(CX*2), R8
-	ADDQ    CX, R8
+	LEAQ    (DI)(CX*2), R9
+	ADDQ    CX, R9
 	CMPQ    DX, $+4
 	JL      loop4_done
 	PCALIGN $0x20
 
 loop4:
+	PREFETCHT0   (R8)
+	ADDQ         $+64, R8
 	VMOVUPS      (BX), Z20
 	VMOVUPS      64(BX), Z21
 	VBROADCASTSS (AX), Z22
@@ -4116,7 +4164,7 @@ loop4:
 	VBROADCASTSS (DI)(CX*2), Z22
 	VFMADD231PS  Z20, Z22, Z16
 	VFMADD231PS  Z21, Z22, Z17
-	VBROADCASTSS (R8), Z22
+	VBROADCASTSS (R9), Z22
 	VFMADD231PS  Z20, Z22, Z18
 	VFMADD231PS  Z21, Z22, Z19
 	VMOVUPS      128(BX), Z20
@@ -4148,7 +4196,7 @@ loop4:
 	VBROADCASTSS 4(DI)(CX*2), Z22
 	VFMADD231PS  Z20, Z22, Z16
 	VFMADD231PS  Z21, Z22, Z17
-	VBROADCASTSS 4(R8), Z22
+	VBROADCASTSS 4(R9), Z22
 	VFMADD231PS  Z20, Z22, Z18
 	VFMADD231PS  Z21, Z22, Z19
 	VMOVUPS      256(BX), Z20
@@ -4180,7 +4228,7 @@ loop4:
 	VBROADCASTSS 8(DI)(CX*2), Z22
 	VFMADD231PS  Z20, Z22, Z16
 	VFMADD231PS  Z21, Z22, Z17
-	VBROADCASTSS 8(R8), Z22
+	VBROADCASTSS 8(R9), Z22
 	VFMADD231PS  Z20, Z22, Z18
 	VFMADD231PS  Z21, Z22, Z19
 	VMOVUPS      384(BX), Z20
@@ -4212,13 +4260,13 @@ loop4:
 	VBROADCASTSS 12(DI)(CX*2), Z22
 	VFMADD231PS  Z20, Z22, Z16
 	VFMADD231PS  Z21, Z22, Z17
-	VBROADCASTSS 12(R8), Z22
+	VBROADCASTSS 12(R9), Z22
 	VFMADD231PS  Z20, Z22, Z18
 	VFMADD231PS  Z21, Z22, Z19
 	ADDQ         $+16, AX
 	ADDQ         $+16, SI
 	ADDQ         $+16, DI
-	ADDQ         $+16, R8
+	ADDQ         $+16, R9
 	ADDQ         $+512, BX
 	SUBQ         $+4, DX
 	CMPQ         DX, $+4
@@ -4259,13 +4307,13 @@ loop1:
 	VBROADCASTSS (DI)(CX*2), Z22
 	VFMADD231PS  Z20, Z22, Z16
 	VFMADD231PS  Z21, Z22, Z17
-	VBROADCASTSS (R8), Z22
+	VBROADCASTSS (R9), Z22
 	VFMADD231PS  Z20, Z22, Z18
 	VFMADD231PS  Z21, Z22, Z19
 	ADDQ         $+4, AX
 	ADDQ         $+4, SI
 	ADDQ         $+4, DI
-	ADDQ         $+4, R8
+	ADDQ         $+4, R9
 	ADDQ         $+128, BX
 	SUBQ         $+1, DX
 	CMPQ         DX, $+1
@@ -4307,15 +4355,16 @@ loop1_done:
 	VZEROUPPER
 	RET
 
-// func gemmF32Rows11AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int)
-// Requires: AVX, AVX512F
-TEXT ·gemmF32Rows11AVX512(SB), NOSPLIT, $0-64
+// func gemmF32Rows11AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·gemmF32Rows11AVX512(SB), NOSPLIT, $0-72
 	MOVQ    a+16(FP), AX
 	MOVQ    lda+24(FP), CX
 	MOVQ    k+32(FP), DX
 	MOVQ    panel+40(FP), BX
 	MOVQ    start+48(FP), SI
 	MOVQ    startStride+56(FP), DI
+	MOVQ    ahead+64(FP), R8
 	SHLQ    $0x02, CX
 	SHLQ    $0x02, DI
 	VMOVUPS (SI), Z0
@@ -4354,13 +4403,15 @@ TEXT ·gemmF32Rows11AVX512(SB), NOSPLIT, $0-64
 	ADDQ    CX, SI
 	LEAQ    (SI)(CX*2), DI
 	ADDQ    CX, DI
-	LEAQ    (DI)(CX*2), R8
-	ADDQ    CX, R8
+	LEAQ    (DI)(CX*2), R9
+	ADDQ    CX, R9
 	CMPQ    DX, $+4
 	JL      loop4_done
 	PCALIGN $0x20
 
 loop4:
+	PREFETCHT0   (R8)
+	ADDQ         $+64, R8
 	VMOVUPS      (BX), Z22
 	VMOVUPS      64(BX), Z23
 	VBROADCASTSS (AX), Z24
@@ -4390,10 +4441,10 @@ loop4:
 	VBROADCASTSS (DI)(CX*2), Z24
 	VFMADD231PS  Z22, Z24, Z16
 	VFMADD231PS  Z23, Z24, Z17
-	VBROADCASTSS (R8), Z24
+	VBROADCASTSS (R9), Z24
 	VFMADD231PS  Z22, Z24, Z18
 	VFMADD231PS  Z23, Z24, Z19
-	VBROADCASTSS (R8)(CX*1), Z24
+	VBROADCASTSS (R9)(CX*1), Z24
 	VFMADD231PS  Z22, Z24, Z20
 	VFMADD231PS  Z23, Z24, Z21
 	VMOVUPS      128(BX), Z22
@@ -4425,10 +4476,10 @@ loop4:
 	VBROADCASTSS 4(DI)(CX*2), Z24
 	VFMADD231PS  Z22, Z24, Z16
 	VFMADD231PS  Z23, Z24, Z17
-	VBROADCASTSS 4(R8), Z24
+	VBROADCASTSS 4(R9), Z24
 	VFMADD231PS  Z22, Z24, Z18
 	VFMADD231PS  Z23, Z24, Z19
-	VBROADCASTSS 4(R8)(CX*1), Z24
+	VBROADCASTSS 4(R9)(CX*1), Z24
 	VFMADD231PS  Z22, Z24, Z20
 	VFMADD231PS  Z23, Z24, Z21
 	VMOVUPS      256(BX), Z22
@@ -4460,10 +4511,10 @@ loop4:
 	VBROADCASTSS 8(DI)(CX*2), Z24
 	VFMADD231PS  Z22, Z24, Z16
 	VFMADD231PS  Z23, Z24, Z17
-	VBROADCASTSS 8(R8), Z24
+	VBROADCASTSS 8(R9), Z24
 	VFMADD231PS  Z22, Z24, Z18
 	VFMADD231PS  Z23, Z24, Z19
-	VBROADCASTSS 8(R8)(CX*1), Z24
+	VBROADCASTSS 8(R9)(CX*1), Z24
 	VFMADD231PS  Z22, Z24, Z20
 	VFMADD231PS  Z23, Z24, Z21
 	VMOVUPS      384(BX), Z22
@@ -4495,16 +4546,16 @@ loop4:
 	VBROADCASTSS 12(DI)(CX*2), Z24
 	VFMADD231PS  Z22, Z24, Z16
 	VFMADD231PS  Z23, Z24, Z17
-	VBROADCASTSS 12(R8), Z24
+	VBROADCASTSS 12(R9), Z24
 	VFMADD231PS  Z22, Z24, Z18
 	VFMADD231PS  Z23, Z24, Z19
-	VBROADCASTSS 12(R8)(CX*1), Z24
+	VBROADCASTSS 12(R9)(CX*1), Z24
 	VFMADD231PS  Z22, Z24, Z20
 	VFMADD231PS  Z23, Z24, Z21
 	ADDQ         $+16, AX
 	ADDQ         $+16, SI
 	ADDQ         $+16, DI
-	ADDQ         $+16, R8
+	ADDQ         $+16, R9
 	ADDQ         $+512, BX
 	SUBQ         $+4, DX
 	CMPQ         DX, $+4
@@ -4545,16 +4596,16 @@ loop1:
 	VBROADCASTSS (DI)(CX*2), Z24
 	VFMADD231PS  Z22, Z24, Z16
 	VFMADD231PS  Z23, Z24, Z17
-	VBROADCASTSS (R8), Z24
+	VBROADCASTSS (R9), Z24
 	VFMADD231PS  Z22, Z24, Z18
 	VFMADD231PS  Z23, Z24, Z19
-	VBROADCASTSS (R8)(CX*1), Z24
+	VBROADCASTSS (R9)(CX*1), Z24
 	VFMADD231PS  Z22, Z24, Z20
 	VFMADD231PS  Z23, Z24, Z21
 	ADDQ         $+4, AX
 	ADDQ         $+4, SI
 	ADDQ         $+4, DI
-	ADDQ         $+4, R8
+	ADDQ         $+4, R9
 	ADDQ         $+128, BX
 	SUBQ         $+1, DX
 	CMPQ         DX, $+1
@@ -4599,15 +4650,16 @@ loop1_done:
 	VZEROUPPER
 	RET
 
-// func gemmF32Rows12AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int)
-// Requires: AVX, AVX512F
-TEXT ·gemmF32Rows12AVX512(SB), NOSPLIT, $0-64
+// func gemmF32Rows12AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·gemmF32Rows12AVX512(SB), NOSPLIT, $0-72
 	MOVQ    a+16(FP), AX
 	MOVQ    lda+24(FP), CX
 	MOVQ    k+32(FP), DX
 	MOVQ    panel+40(FP), BX
 	MOVQ    start+48(FP), SI
 	MOVQ    startStride+56(FP), DI
+	MOVQ    ahead+64(FP), R8
 	SHLQ    $0x02, CX
 	SHLQ    $0x02, DI
 	VMOVUPS (SI), Z0
@@ -4649,13 +4701,15 @@ TEXT ·gemmF32Rows12AVX512(SB), NOSPLIT, $0-64
 	ADDQ    CX, SI
 	LEAQ    (SI)(CX*2), DI
 	ADDQ    CX, DI
-	LEAQ    (DI)(CX*2), R8
-	ADDQ    CX, R8
+	LEAQ    (DI)(CX*2), R9
+	ADDQ    CX, R9
 	CMPQ    DX, $+4
 	JL      loop4_done
 	PCALIGN $0x20
 
 loop4:
+	PREFETCHT0   (R8)
+	ADDQ         $+64, R8
 	VMOVUPS      (BX), Z24
 	VMOVUPS      64(BX), Z25
 	VBROADCASTSS (AX), Z26
@@ -4685,13 +4739,13 @@ loop4:
 	VBROADCASTSS (DI)(CX*2), Z26
 	VFMADD231PS  Z24, Z26, Z16
 	VFMADD231PS  Z25, Z26, Z17
-	VBROADCASTSS (R8), Z26
+	VBROADCASTSS (R9), Z26
 	VFMADD231PS  Z24, Z26, Z18
 	VFMADD231PS  Z25, Z26, Z19
-	VBROADCASTSS (R8)(CX*1), Z26
+	VBROADCASTSS (R9)(CX*1), Z26
 	VFMADD231PS  Z24, Z26, Z20
 	VFMADD231PS  Z25, Z26, Z21
-	VBROADCASTSS (R8)(CX*2), Z26
+	VBROADCASTSS (R9)(CX*2), Z26
 	VFMADD231PS  Z24, Z26, Z22
 	VFMADD231PS  Z25, Z26, Z23
 	VMOVUPS      128(BX), Z24
@@ -4723,13 +4777,13 @@ loop4:
 	VBROADCASTSS 4(DI)(CX*2), Z26
 	VFMADD231PS  Z24, Z26, Z16
 	VFMADD231PS  Z25, Z26, Z17
-	VBROADCASTSS 4(R8), Z26
+	VBROADCASTSS 4(R9), Z26
 	VFMADD231PS  Z24, Z26, Z18
 	VFMADD231PS  Z25, Z26, Z19
-	VBROADCASTSS 4(R8)(CX*1), Z26
+	VBROADCASTSS 4(R9)(CX*1), Z26
 	VFMADD231PS  Z24, Z26, Z20
 	VFMADD231PS  Z25, Z26, Z21
-	VBROADCASTSS 4(R8)(CX*2), Z26
+	VBROADCASTSS 4(R9)(CX*2), Z26
 	VFMADD231PS  Z24, Z26, Z22
 	VFMADD231PS  Z25, Z26, Z23
 	VMOVUPS      256(BX), Z24
@@ -4761,13 +4815,13 @@ loop4:
 	VBROADCASTSS 8(DI)(CX*2), Z26
 	VFMADD231PS  Z24, Z26, Z16
 	VFMADD231PS  Z25, Z26, Z17
-	VBROADCASTSS 8(R8), Z26
+	VBROADCASTSS 8(R9), Z26
 	VFMADD231PS  Z24, Z26, Z18
 	VFMADD231PS  Z25, Z26, Z19
-	VBROADCASTSS 8(R8)(CX*1), Z26
+	VBROADCASTSS 8(R9)(CX*1), Z26
 	VFMADD231PS  Z24, Z26, Z20
 	VFMADD231PS  Z25, Z26, Z21
-	VBROADCASTSS 8(R8)(CX*2), Z26
+	VBROADCASTSS 8(R9)(CX*2), Z26
 	VFMADD231PS  Z24, Z26, Z22
 	VFMADD231PS  Z25, Z26, Z23
 	VMOVUPS      384(BX), Z24
@@ -4799,19 +4853,19 @@ loop4:
 	VBROADCASTSS 12(DI)(CX*2), Z26
 	VFMADD231PS  Z24, Z26, Z16
 	VFMADD231PS  Z25, Z26, Z17
-	VBROADCASTSS 12(R8), Z26
+	VBROADCASTSS 12(R9), Z26
 	VFMADD231PS  Z24, Z26, Z18
 	VFMADD231PS  Z25, Z26, Z19
-	VBROADCASTSS 12(R8)(CX*1), Z26
+	VBROADCASTSS 12(R9)(CX*1), Z26
 	VFMADD231PS  Z24, Z26, Z20
 	VFMADD231PS  Z25, Z26, Z21
-	VBROADCASTSS 12(R8)(CX*2), Z26
+	VBROADCASTSS 12(R9)(CX*2), Z26
 	VFMADD231PS  Z24, Z26, Z22
 	VFMADD231PS  Z25, Z26, Z23
 	ADDQ         $+16, AX
 	ADDQ         $+16, SI
 	ADDQ         $+16, DI
-	ADDQ         $+16, R8
+	ADDQ         $+16, R9
 	ADDQ         $+512, BX
 	SUBQ         $+4, DX
 	CMPQ         DX, $+4
@@ -4852,19 +4906,19 @@ loop1:
 	VBROADCASTSS (DI)(CX*2), Z26
 	VFMADD231PS  Z24, Z26, Z16
 	VFMADD231PS  Z25, Z26, Z17
-	VBROADCASTSS (R8), Z26
+	VBROADCASTSS (R9), Z26
 	VFMADD231PS  Z24, Z26, Z18
 	VFMADD231PS  Z25, Z26, Z19
-	VBROADCASTSS (R8)(CX*1), Z26
+	VBROADCASTSS (R9)(CX*1), Z26
 	VFMADD231PS  Z24, Z26, Z20
 	VFMADD231PS  Z25, Z26, Z21
-	VBROADCASTSS (R8)(CX*2), Z26
+	VBROADCASTSS (R9)(CX*2), Z26
 	VFMADD231PS  Z24, Z26, Z22
 	VFMADD231PS  Z25, Z26, Z23
 	ADDQ         $+4, AX
 	ADDQ         $+4, SI
 	ADDQ         $+4, DI
-	ADDQ         $+4, R8
+	ADDQ         $+4, R9
 	ADDQ         $+128, BX
 	SUBQ         $+1, DX
 	CMPQ         DX, $+1

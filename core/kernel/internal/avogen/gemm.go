@@ -45,11 +45,11 @@ func (p rowPointers) advance(bytes int) {
 // chain of fused operations over k in order, whatever the number of rows.
 func gemmF32(v vector, rows int) {
 	text(fmt.Sprintf("gemmF32Rows%d%s", rows, v.name),
-		"func(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int)",
+		"func(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)",
 		fmt.Sprintf("computes c = start + a·panel for %d rows and %d columns.", rows, 2*v.lanes))
 	const vecs = 2
 	a, lda, k, panel := pointer("a"), pointer("lda"), pointer("k"), pointer("panel")
-	start, startStride := pointer("start"), pointer("startStride")
+	start, startStride, ahead := pointer("start"), pointer("startStride"), pointer("ahead")
 	SHLQ(operand.U8(2), lda)
 	SHLQ(operand.U8(2), startStride)
 	sums := make([][]reg.VecVirtual, rows)
@@ -80,6 +80,11 @@ func gemmF32(v vector, rows int) {
 	}
 	for _, unroll := range []int{4, 1} {
 		countDown(fmt.Sprintf("loop%d", unroll), k, unroll, func() {
+			if unroll > 1 {
+				// A cache line of what comes next.
+				PREFETCHT0(at(ahead, 0))
+				ADDQ(operand.I32(64), ahead)
+			}
 			for u := range unroll {
 				step(u)
 			}
