@@ -37,6 +37,9 @@ func TestGolden80M(t *testing.T) {
 	m := load(t, bigConfig(32768), bigWeights(), LoadOptions{Overwrite: true, FilterBudget: -1})
 	d := m.config.HiddenSize
 	lengths := []int{5, 128, 2048, 2049}
+	if m.Kernels() == "go" {
+		lengths = lengths[:2] // minutes with the plain kernels
+	}
 	if soak {
 		lengths = append(lengths, 8192, 32768)
 	}
@@ -63,7 +66,7 @@ func TestGolden80M(t *testing.T) {
 		}
 	}
 	short := integers(t, padding, "input_ids")[0]
-	paddings := []int{12, 16, 32, 64, 128, 512}
+	paddings := []int{12, 16, 32, 64, 128}
 	if soak {
 		paddings = append(paddings, 2048, 8192, 32768)
 	}

@@ -46,3 +46,11 @@ func Normalize(vector []float32) {
 		vector[i] = float32(float64(v) * scale)
 	}
 }
+
+// CheckPooling says why the model cannot pool in this way, or nil.
+func (m *Model) CheckPooling(p Pooling) error {
+	if p.dense() && m.weights.pooler == nil {
+		return errNoPooler
+	}
+	return nil
+}

@@ -1,0 +1,169 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+
+	"m2embed/core/kernel"
+	"m2embed/core/model"
+	"m2embed/core/tokenizer"
+)
+
+// Weights gives tensors by name; *checkpoint.File is one.
+type Weights = model.Weights
+
+// OpenOptions are the choices at opening; the zero value is good.
+type OpenOptions struct {
+	// Overwrite says that the weights' memory belongs to the embedder, which
+	// then packs float32 matrices in place instead of copying them.
+	Overwrite bool
+	// ConfigFromWeights takes sizes from the weights where config.json
+	// disagrees with them.
+	ConfigFromWeights bool
+	// AnyTokenizer accepts a tokenizer that does not look like
+	// bert-base-uncased's.
+	AnyTokenizer bool
+	// Threads of a forward pass; 0 means one a processor.
+	Threads int
+	// FilterBudget bounds the bytes of filter spectra kept between calls; 0
+	// means model.DefaultFilterBudget, negative none.
+	FilterBudget int
+	// Kernels is the back end; nil means the fastest.
+	Kernels *kernel.Set
+}
+
+// Embedder turns texts into vectors. It is safe for concurrent use.
+type Embedder struct {
+	model     *model.Model
+	tokenizer *tokenizer.Tokenizer // nil: token ids only
+	runs      chan *model.Run      // kept for reuse
+}
+
+// Open builds an embedder from a config.json, a tokenizer.json or vocab.txt
+// (nil for one that takes token ids only) and weights.
+//
+// # Errors
+//
+// Whatever config, tokenizer and weights are refused for: see
+// [model.ParseConfig], [tokenizer.Parse] and [model.Load]; and a tokenizer with
+// cased or foreign entries, which would feed wrong ids to M2-BERT's weights.
+func Open(config, vocabulary []byte, weights Weights, o OpenOptions) (*Embedder, error) {
+	c, err := model.ParseConfig(config)
+	if err != nil {
+		return nil, err
+	}
+	if o.ConfigFromWeights {
+		if c, err = model.ConfigFromWeights(c, weights); err != nil {
+			return nil, err
+		}
+	}
+	var t *tokenizer.Tokenizer
+	if vocabulary != nil {
+		if t, err = tokenizer.Parse(vocabulary); err != nil {
+			return nil, err
+		}
+		if !o.AnyTokenizer {
+			if err := t.CheckUncased(c.VocabSize); err != nil {
+				return nil, err
+			}
+		}
+		if t.VocabularySize() > c.VocabSize {
+			return nil, fmt.Errorf("the tokenizer has %d entries, but the word table has %d rows", t.VocabularySize(), c.VocabSize)
+		}
+	}
+	m, err := model.Load(c, weights, model.LoadOptions{Kernels: o.Kernels, Overwrite: o.Overwrite, Threads: o.Threads, FilterBudget: o.FilterBudget})
+	if err != nil {
+		return nil, err
+	}
+	return &Embedder{model: m, tokenizer: t, runs: make(chan *model.Run, 2)}, nil
+}
+
+// Close ends the embedder's threads; no call may be under way.
+func (e *Embedder) Close() { e.model.Close() }
+
+// Dimension is the length D of a vector.
+func (e *Embedder) Dimension() int { return e.model.Config().HiddenSize }
+
+// MaxLength is the most tokens of one text that the model runs, special
+// tokens included.
+func (e *Embedder) MaxLength() int { return e.model.Config().MaxLength() }
+
+// Config returns the model's configuration.
+func (e *Embedder) Config() model.Config { return e.model.Config() }
+
+// Tokenizer returns the tokenizer, nil if there is none.
+func (e *Embedder) Tokenizer() *tokenizer.Tokenizer { return e.tokenizer }
+
+// Model returns the model beneath.
+func (e *Embedder) Model() *model.Model { return e.model }
+
+// Choice is a switch whose zero value leaves the decision to the model.
+type Choice uint8
+
+// The choices.
+const (
+	ModelDefault Choice = iota
+	Yes
+	No
+)
+
+// Options say how vectors are made. The zero value is the model's own way:
+// texts cut at its maximum with [SEP] kept, its padding, pooling and
+// normalisation.
+type Options struct {
+	MaxLength  int                  // tokens at which a text is cut; 0 is the model's maximum
+	Truncation tokenizer.Truncation // how a text is cut, or that it is refused
+	Padding    model.Padding        // pads are input: see model.Padding
+	Pooling    model.Pooling
+	Normalize  Choice // to unit length
+}
+
+// Input is one text, as a string or, where IDs is set, as token ids with
+// their special tokens.
+type Input struct {
+	Text string
+	IDs  []int32
+}
+
+// Texts makes inputs of strings.
+func Texts(texts ...string) []Input {
+	in := make([]Input, len(texts))
+	for i, t := range texts {
+		in[i].Text = t
+	}
+	return in
+}
+
+// Embedding is the result for one input.
+type Embedding struct {
+	Vector    []float32 // (D)
+	Tokens    int       // tokens of the input, special tokens included, before it was cut
+	Length    int       // L: tokens that were run, pads included
+	Truncated bool      // the input was cut
+}
+
+// Embed makes one vector for each input, in order.
+//
+// # Errors
+//
+// An input that cannot run (a token id outside the vocabulary, ids beyond the
+// maximum length, a text too long under tokenizer.Refuse) fails the call with
+// its index. A vector that is not finite means damaged weights and is an error.
+func (e *Embedder) Embed(inputs []Input, o Options) ([]Embedding, error) {
+	j, err := e.Start(inputs, o)
+	if err != nil {
+		return nil, err
+	}
+	defer j.Close()
+	for {
+		done, err := j.Step()
+		if err != nil {
+			return nil, err
+		}
+		if done {
+			return j.Results(), nil
+		}
+	}
+}
+
+var errNoTokenizer = errors.New("no tokenizer: this model was opened for token ids only")

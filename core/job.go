@@ -1,0 +1,229 @@
+package core
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+
+	"m2embed/core/model"
+	"m2embed/core/tokenizer"
+)
+
+// Job embeds a batch in steps, so that its driver can show progress, yield or
+// stop in between. It belongs to one goroutine.
+type Job struct {
+	embedder  *Embedder
+	options   Options
+	results   []Embedding
+	sequences []model.Sequence
+	order     []int // inputs, by transform length: those of a pass must agree in it
+	first     int   // passes so far cover order[:first]
+	last      int   // the pass in work covers order[first:last]
+	run       *model.Run
+	batch     []model.Sequence
+	doneCost  int
+	totalCost int
+}
+
+// passRows is how many tokens of short texts run together: enough to pay for
+// reading the weights, few enough to stay in cache.
+const passRows = 1024
+
+// keptRunBytes bounds the memory of a run that is kept for the next call.
+const keptRunBytes = 64 << 20
+
+// Start tokenizes a batch and prepares its forward passes; see [Embedder.Embed].
+func (e *Embedder) Start(inputs []Input, o Options) (*Job, error) {
+	c := e.model.Config()
+	if o.Pooling == model.PoolDefault {
+		o.Pooling = c.Pooling
+	}
+	if o.Padding.Mode == model.PadDefault {
+		o.Padding = c.Padding
+	}
+	if o.Normalize == ModelDefault {
+		o.Normalize = No
+		if c.Normalize {
+			o.Normalize = Yes
+		}
+	}
+	if err := e.model.CheckPooling(o.Pooling); err != nil {
+		return nil, err
+	}
+	limit, err := e.limit(o.MaxLength)
+	if err != nil {
+		return nil, err
+	}
+	if o.Padding.Mode == model.PadToLength && o.Padding.Length > e.MaxLength() {
+		return nil, fmt.Errorf("padding to %d tokens, but the model takes at most %d", o.Padding.Length, e.MaxLength())
+	}
+	j := &Job{
+		embedder: e, options: o,
+		results:   make([]Embedding, len(inputs)),
+		sequences: make([]model.Sequence, len(inputs)),
+		order:     make([]int, len(inputs)),
+	}
+	longest := 0
+	for i, in := range inputs {
+		ids, err := e.ids(in, limit, o, &j.results[i])
+		if err != nil {
+			return nil, fmt.Errorf("input %d: %w", i, err)
+		}
+		j.sequences[i] = model.Sequence{IDs: ids, Length: len(ids)}
+		longest = max(longest, len(ids))
+	}
+	for i := range j.sequences {
+		s := &j.sequences[i]
+		s.Length = padded(o.Padding, len(s.IDs), longest, limit)
+		if err := e.model.CheckSequence(*s); err != nil {
+			return nil, fmt.Errorf("input %d: %w", i, err)
+		}
+		j.results[i].Length = s.Length
+		j.order[i] = i
+		j.totalCost += s.Length
+	}
+	slices.SortStableFunc(j.order, func(a, b int) int { return cmp.Compare(j.sequences[a].Length, j.sequences[b].Length) })
+	return j, nil
+}
+
+// limit is the number of tokens at which texts are cut.
+func (e *Embedder) limit(asked int) (int, error) {
+	most := e.MaxLength()
+	switch {
+	case asked == 0:
+		return most, nil
+	case asked < 2:
+		return 0, fmt.Errorf("maximum length %d, want 2 to %d: a text has two special tokens", asked, most)
+	}
+	return min(asked, most), nil
+}
+
+// padded is the length at which a sequence of n tokens runs.
+func padded(p model.Padding, n, longest, limit int) int {
+	switch p.Mode {
+	case model.PadLongest:
+		return longest
+	case model.PadMax, model.PadDefault:
+		return max(n, limit)
+	case model.PadToLength:
+		return max(n, p.Length)
+	}
+	return n
+}
+
+// ids returns an input's token ids, cut at limit.
+func (e *Embedder) ids(in Input, limit int, o Options, result *Embedding) ([]int32, error) {
+	if in.IDs != nil {
+		result.Tokens = len(in.IDs)
+		return in.IDs, nil
+	}
+	if e.tokenizer == nil {
+		return nil, errNoTokenizer
+	}
+	ids, length, err := e.tokenizer.AppendIDs(nil, in.Text, tokenizer.Options{MaxLength: limit, Truncation: o.Truncation})
+	if err != nil {
+		return nil, err
+	}
+	result.Tokens, result.Truncated = length, length > len(ids)
+	return ids, nil
+}
+
+// Step does some milliseconds of work (for one very long text up to a channel
+// group of a layer) and reports whether all vectors are there.
+func (j *Job) Step() (done bool, err error) {
+	if j.first == len(j.order) {
+		return true, nil
+	}
+	if j.run == nil {
+		j.run = j.embedder.takeRun()
+	}
+	if j.last == j.first {
+		j.startPass()
+	}
+	if !j.run.Step() {
+		return false, nil
+	}
+	for k, i := range j.order[j.first:j.last] {
+		v := j.run.Vector(k)
+		for _, x := range v {
+			if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
+				return false, fmt.Errorf("input %d: the vector is not finite: the weights hold NaN or infinite values, or values too large for them", i)
+			}
+		}
+		j.results[i].Vector = slices.Clone(v)
+		j.doneCost += j.sequences[i].Length
+	}
+	j.first = j.last
+	if j.first == len(j.order) {
+		j.Close()
+		return true, nil
+	}
+	return false, nil
+}
+
+// startPass begins the pass over the next sequences that can run together.
+func (j *Job) startPass() {
+	m := j.embedder.model
+	rows := 0
+	j.batch = j.batch[:0]
+	n := m.Rows(j.sequences[j.order[j.first]].Length)
+	for _, i := range j.order[j.first:] {
+		s := j.sequences[i]
+		if len(j.batch) > 0 && (rows+s.Length > passRows || m.Rows(s.Length) != n) {
+			break
+		}
+		j.batch = append(j.batch, s)
+		rows += s.Length
+	}
+	j.last = j.first + len(j.batch)
+	j.run.Start(j.batch, j.options.Pooling, j.options.Normalize == Yes)
+}
+
+// Progress returns how many of the tokens to run are done, in parts of a token.
+func (j *Job) Progress() (done, total float64) {
+	done = float64(j.doneCost)
+	if j.last > j.first {
+		part, whole := j.run.Progress()
+		tokens := 0
+		for _, s := range j.batch {
+			tokens += s.Length
+		}
+		done += float64(tokens) * min(part/max(whole, 1), 1)
+	}
+	return done, float64(j.totalCost)
+}
+
+// Results returns the embeddings in the order of the inputs, once Step has
+// reported that it is done.
+func (j *Job) Results() []Embedding { return j.results }
+
+// Close gives up what is left of the work and returns the job's memory. It may
+// be called at any time and more than once.
+func (j *Job) Close() {
+	if j.run != nil {
+		j.embedder.returnRun(j.run)
+		j.run = nil
+	}
+	j.first = len(j.order)
+	j.last = j.first
+}
+
+func (e *Embedder) takeRun() *model.Run {
+	select {
+	case r := <-e.runs:
+		return r
+	default:
+		return e.model.NewRun()
+	}
+}
+
+func (e *Embedder) returnRun(r *model.Run) {
+	if r.Bytes() > keptRunBytes {
+		return
+	}
+	select {
+	case e.runs <- r:
+	default:
+	}
+}
