@@ -3,6 +3,7 @@ package tokenizer
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Truncation says what happens to a text with more tokens than MaxLength.
@@ -96,37 +97,78 @@ func (t *Tokenizer) release(e encoder) {
 	}
 }
 
-// encode leaves the ids in e.ids, and their places in e.spans when wanted.
-func (e *encoder) encode(text string, o Options) (length int, err error) {
-	prefix, suffix := e.t.prefixIDs, e.t.suffixIDs
-	if o.WithoutSpecialTokens {
-		prefix, suffix = nil, nil
+// frame returns the special tokens that options ask for, and how many tokens
+// of the text there is room for.
+func (t *Tokenizer) frame(o Options) (prefix, suffix []int32, limit int, err error) {
+	if !o.WithoutSpecialTokens {
+		prefix, suffix = t.prefixIDs, t.suffixIDs
 	}
 	special := len(prefix) + len(suffix)
-	e.limit = noLimit
 	switch {
 	case o.MaxLength < 0:
-		return 0, fmt.Errorf("encode text: MaxLength is %d, want 0 (no limit) or more", o.MaxLength)
+		return nil, nil, 0, fmt.Errorf("encode text: MaxLength is %d, want 0 (no limit) or more", o.MaxLength)
+	case o.Truncation < KeepSeparator || o.Truncation > Refuse:
+		return nil, nil, 0, fmt.Errorf("encode text: unknown truncation %d", o.Truncation)
 	case o.MaxLength == 0:
-	case o.Truncation == KeepSeparator:
-		if o.MaxLength < special {
-			return 0, fmt.Errorf("encode text: MaxLength is %d, too small for the %d special tokens", o.MaxLength, special)
-		}
-		e.limit = o.MaxLength - special
-	case o.Truncation == DropSeparator || o.Truncation == Refuse:
-		e.limit = o.MaxLength
-	default:
-		return 0, fmt.Errorf("encode text: unknown truncation %d", o.Truncation)
+		return prefix, suffix, noLimit, nil
+	case o.Truncation != KeepSeparator:
+		return prefix, suffix, o.MaxLength, nil
+	case o.MaxLength < special:
+		return nil, nil, 0, fmt.Errorf("encode text: MaxLength is %d, too small for the %d special tokens", o.MaxLength, special)
 	}
+	return prefix, suffix, o.MaxLength - special, nil
+}
 
+// checkLength returns ErrTooLong where options refuse what is too long.
+func checkLength(length int, o Options) error {
+	if o.Truncation == Refuse && o.MaxLength > 0 && length > o.MaxLength {
+		return fmt.Errorf("encode text: %w: %d, at most %d are allowed", ErrTooLong, length, o.MaxLength)
+	}
+	return nil
+}
+
+// Frame truncates a text that another tokenizer has encoded without special
+// tokens, and puts it between them, as Encode would have done. Errors are those
+// of Encode.
+func (t *Tokenizer) Frame(body Encoding, o Options) (Encoding, error) {
+	prefix, suffix, limit, err := t.frame(o)
+	if err != nil {
+		return Encoding{}, err
+	}
+	length := len(prefix) + len(body.IDs) + len(suffix)
+	if err := checkLength(length, o); err != nil {
+		return Encoding{Length: length}, err
+	}
+	kept := min(limit, len(body.IDs))
+	ids := slices.Concat(prefix, body.IDs[:kept], suffix)
+	end := len(ids)
+	if o.MaxLength > 0 {
+		end = min(end, o.MaxLength)
+	}
+	result := Encoding{IDs: ids[:end], Length: length, Truncated: end < length}
+	if o.Offsets && len(body.Offsets) == len(body.IDs) {
+		places := make([]Span, len(ids))
+		copy(places[len(prefix):], body.Offsets[:kept])
+		result.Offsets = places[:end]
+	}
+	return result, nil
+}
+
+// encode leaves the ids in e.ids, and their places in e.spans when wanted.
+func (e *encoder) encode(text string, o Options) (length int, err error) {
+	prefix, suffix, limit, err := e.t.frame(o)
+	if err != nil {
+		return 0, err
+	}
+	e.limit = limit
 	e.wantPlaces = o.Offsets
 	e.ids, e.spans = e.ids[:0], e.spans[:0]
 	e.special(prefix)
 	e.first = len(e.ids)
 	e.encodeText(text)
-	length = e.count + special
-	if o.Truncation == Refuse && o.MaxLength > 0 && length > o.MaxLength {
-		return length, fmt.Errorf("encode text: %w: %d, at most %d are allowed", ErrTooLong, length, o.MaxLength)
+	length = len(prefix) + e.count + len(suffix)
+	if err := checkLength(length, o); err != nil {
+		return length, err
 	}
 	e.special(suffix)
 	if o.MaxLength > 0 && len(e.ids) > o.MaxLength {

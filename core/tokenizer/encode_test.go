@@ -61,6 +61,17 @@ func TestTruncation(t *testing.T) {
 				t.Errorf("%+v: %d offsets", c.options, len(got.Offsets))
 			}
 		}
+		// Another tokenizer's ids are framed in the same way.
+		body, err := tokenizer.Encode(text, Options{WithoutSpecialTokens: true, Offsets: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, wantErr := tokenizer.Encode(text, c.options)
+		got, err := tokenizer.Frame(body, c.options)
+		if (err != nil) != (wantErr != nil) || !slices.Equal(got.IDs, want.IDs) || !slices.Equal(got.Offsets, want.Offsets) ||
+			got.Length != want.Length || got.Truncated != want.Truncated {
+			t.Errorf("%+v: Frame gives %+v, %v; want %+v, %v", c.options, got, err, want, wantErr)
+		}
 		ids, length, err := tokenizer.AppendIDs(nil, text, c.options)
 		if (err != nil) != c.fails || !slices.Equal(ids, c.want) || length != c.length {
 			t.Errorf("%+v: AppendIDs gives %v, %d, %v", c.options, ids, length, err)
