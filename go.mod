@@ -12,5 +12,6 @@ require (
 )
 
 require (
+	github.com/ebitengine/purego v0.11.3 // indirect
 	golang.org/x/sys v0.44.0 // indirect
 )
