@@ -7,6 +7,8 @@ import _ "embed"
 
 // Sources of the kernels, named like their files.
 var (
+	//go:embed copy.wgsl
+	Copy string
 	//go:embed embedding.wgsl
 	Embedding string
 	//go:embed first_tokens.wgsl
@@ -37,6 +39,8 @@ var (
 // the ending; it is empty for an unknown name.
 func Source(name string) string {
 	switch name {
+	case "copy":
+		return Copy
 	case "embedding":
 		return Embedding
 	case "first_tokens":

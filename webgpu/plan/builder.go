@@ -204,14 +204,16 @@ func (b *builder) finish(ids, mask, output tensor) (*Plan, error) {
 			for j := range ds[i].Bindings {
 				ds[i].Bindings[j].Buffer = real[ds[i].Bindings[j].Buffer]
 			}
-			// Slot 0 is the dispatch's record of the uniform buffer.
 		}
 	}
 	for i := range p.Setup {
 		rename(p.Setup[i].Dispatches)
 	}
 	rename(p.Dispatches)
-	p.IDs, p.Output = real[ids], real[output]
+	p.IDs, p.Output = -1, real[output]
+	if ids >= 0 {
+		p.IDs = real[ids]
+	}
 	if mask >= 0 {
 		p.Mask = real[mask]
 	}

@@ -46,9 +46,9 @@ func (p *planner) convolve(c convolution) {
 		}
 		p.setup = nil
 		if p.size <= unifiedLimit {
-			p.unified(c, first, count, spectrum)
+			p.unified(c, first, 0, count, spectrum)
 		} else {
-			p.streamed(c, first, count, spectrum)
+			p.streamed(c, first, 0, count, spectrum)
 		}
 	}
 }
@@ -135,13 +135,18 @@ func (p *planner) features(c convolution) tensor {
 		part := fmt.Sprint(2 * layer)
 		p.matmul(product{label: c.label + " network", weight: p.stacked(c, part+".weight", o, inner), blocks: n, rows: o, inner: inner,
 			xBlock: xBlock, columns: p.taps, x: x, y: y, bias: p.stacked(c, part+".bias", o, 0)})
-		p.dispatch(launch{label: c.label + " sine", kernel: "sine", entry: "main",
-			params: []uint32{uint32(row), uint32(p.taps), bits32(p.c.HyenaWMod)},
-			slots:  []slot{{1, y.tensor, true}, {2, p.keyed(Weight, c.tensor("frequency"), 4*n*o, frequency), false}},
-			groups: [3]int{ceil(p.taps, 256), n * o, 1}, work: float64(20 * p.taps * n * o)})
+		p.sine(y, n*o, p.taps, p.keyed(Weight, c.tensor("frequency"), 4*n*o, frequency), p.c.HyenaWMod, c.label+" sine")
 		x, inner, xBlock = y, o, o
 	}
 	return x.tensor
+}
+
+// sine applies a sine layer to x (rows, columns), in place.
+func (p *planner) sine(x activation, rows, columns int, frequency tensor, modulation float64, label string) {
+	p.dispatch(launch{label: label, kernel: "sine", entry: "main",
+		params: []uint32{uint32(x.row), uint32(columns), bits32(modulation)},
+		slots:  []slot{{1, x.tensor, true}, {2, frequency, false}},
+		groups: [3]int{ceil(columns, 256), rows, 1}, work: float64(20 * columns * rows)})
 }
 
 // spectrum makes the packed spectra (count, P) of a block of channels.
@@ -152,13 +157,19 @@ func (p *planner) spectrum(c convolution, features tensor, first, count int, spe
 	p.matmul(product{label: c.label + " taps", weight: p.stacked(c, "6.weight", d, o), weightFirst: first, weightRow: align(d, 4),
 		blocks: n, rows: count, inner: o, xBlock: o, columns: p.taps,
 		x: activation{tensor: features, row: row}, y: taps, bias: p.zeros})
+	p.transformTaps(c, taps, first, count, spectrum)
+}
+
+// transformTaps makes packed spectra of taps (directions · count, taps).
+func (p *planner) transformTaps(c convolution, taps activation, first, count int, spectrum tensor) {
+	d := p.d
 	lmax := p.c.LongConvLMax
 	times := Piece{Kind: Copy, Tensor: c.tensor("pos_emb.t"), Rows: 1, Inner: lmax, Total: lmax, formula: func() []float32 { return positionTimes(lmax) }}
 	rates := Piece{Kind: Copy, Tensor: c.tensor("modulation.deltas"), Rows: 1, Inner: d, Total: d, formula: func() []float32 { return decayRates(d) }}
 	slots := []slot{{1, p.twiddles, false}, {2, taps.tensor, false}, {6, spectrum, true}, {7, p.vector(c.tensor("bias"), 1, d, d), false},
 		{8, p.keyed(Weight, c.tensor("modulation.deltas"), rates.bytes(), []Piece{rates}), false},
 		{9, p.keyed(Weight, c.tensor("pos_emb.t"), times.bytes(), []Piece{times}), false}}
-	params := words(count, 1, p.taps, row, first, 0, count)
+	params := words(count, 1, p.taps, taps.row, first, 0, count)
 	reverse := Constant{"REVERSE", boolean(p.c.Bidirectional)}
 	work := 5 * float64(count) * float64(p.size) * float64(bits.Len(uint(p.size)))
 	log := bits.Len(uint(p.size)) - 1
@@ -185,7 +196,9 @@ func (p *planner) combine(c convolution) []Constant {
 	return []Constant{{"GATED", boolean(c.gate >= 0)}, {"ADDED", boolean(c.added)}}
 }
 
-func (p *planner) unified(c convolution, first, count int, spectrum tensor) {
+// unified convolves channels [first, first+count), whose filters begin at channel
+// filter of the spectrum, in workgroup memory.
+func (p *planner) unified(c convolution, first, filter, count int, spectrum tensor) {
 	log := bits.Len(uint(p.size)) - 1
 	rows := count * p.s.Texts
 	gate := c.gate
@@ -194,12 +207,13 @@ func (p *planner) unified(c convolution, first, count int, spectrum tensor) {
 	}
 	p.dispatch(launch{label: c.label, kernel: "long_convolution", entry: "unified",
 		constants: append([]Constant{{"SIZE_LOG", float64(log)}}, p.combine(c)...),
-		params:    words(rows, p.s.Texts, p.s.Length, c.u.row, first, 0, 0),
+		params:    words(rows, p.s.Texts, p.s.Length, c.u.row, first, filter, 0),
 		slots:     []slot{{1, p.twiddles, false}, {2, c.u.tensor, false}, {3, gate, false}, {4, c.y.tensor, true}, {5, spectrum, false}},
 		groups:    [3]int{ceil(rows*p.size, 2048), 1, 1}, work: 10 * float64(rows) * float64(p.size) * float64(log+1)})
 }
 
-func (p *planner) streamed(c convolution, first, count int, spectrum tensor) {
+// streamed does the same through scratch.
+func (p *planner) streamed(c convolution, first, filter, count int, spectrum tensor) {
 	log := bits.Len(uint(p.size)) - 1
 	n1, n2 := factors(log)
 	rows := count * p.s.Texts
@@ -207,7 +221,7 @@ func (p *planner) streamed(c convolution, first, count int, spectrum tensor) {
 	if gate < 0 {
 		gate = c.u.tensor
 	}
-	params := words(rows, p.s.Texts, p.s.Length, c.u.row, first, 0, 0)
+	params := words(rows, p.s.Texts, p.s.Length, c.u.row, first, filter, 0)
 	scratch := p.scratch("streamed transforms", 2*rows*p.size)
 	work := 5 * float64(rows) * float64(p.size) * float64(log+1)
 	down := []Constant{{"SIZE_LOG", float64(n1)}, {"OTHER_LOG", float64(n2)}}

@@ -85,12 +85,7 @@ func (p *planner) mix(h activation, prefix, label string) activation {
 	}
 	u := activation{tensor: p.scratch("gated input", p.row*d), row: p.row}
 	gate := activation{tensor: p.scratch("gate", p.row*d), row: p.row}
-	p.dispatch(launch{label: label + "short_filter", kernel: "short_filter", entry: "main",
-		params: words(p.tokens, p.s.Length, d, p.row),
-		slots: []slot{{1, thirds[0].tensor, false}, {2, thirds[1].tensor, false}, {3, thirds[2].tensor, false},
-			{4, p.vector(prefix+"short_filter.weight", 3*d, 3, 9*d), false}, {5, p.vector(prefix+"short_filter.bias", 1, 3*d, 3*d), false},
-			{6, u.tensor, true}, {7, gate.tensor, true}},
-		groups: [3]int{ceil(p.tokens, 256), d, 1}, work: float64(20 * p.tokens * d)})
+	p.shortFilter(thirds, u, gate, prefix+"short_filter", label+"short_filter")
 	y := activation{tensor: p.scratch("mixed", p.row*d), row: p.row}
 	p.convolve(convolution{filter: prefix + "filter_fn", label: label + "filter_fn", u: u, gate: gate.tensor, y: y})
 	if c.ResidualLongConv {
@@ -133,14 +128,30 @@ func (p *planner) mlp(y activation, columns int, prefix, label string) activatio
 		p.matmul(product{label: label + "gated_layers", weight: gated, blocks: n, rows: ceil(wide, n), inner: ceil(d, n),
 			xBlock: ceil(d, n), innerTotal: d, rowsTotal: wide, columns: count,
 			x: activation{m.tensor, m.row, first}, y: g, bias: p.zeros, half: p.o.Half})
-		p.dispatch(launch{label: label + "gelu", kernel: "gelu_gate", entry: "main",
-			constants: []Constant{{"GATED", boolean(c.UseGLUMLP)}},
-			params:    words(inner*block/4, inner*block/4), slots: []slot{{1, g.tensor, false}, {2, u.tensor, true}},
-			groups: [3]int{min(ceil(inner*block/4, 256), 16384), 1, 1}, work: float64(12 * inner * block)})
+		p.gelu(g.tensor, u.tensor, inner*block, c.UseGLUMLP, label+"gelu")
 		p.matmul(product{label: label + "wo", weight: wo, blocks: n, rows: ceil(d, n), inner: ceil(inner, n),
 			xBlock: ceil(inner, n), innerTotal: inner, rowsTotal: d, columns: count,
 			x: u, y: activation{out.tensor, out.row, first}, bias: woBias, half: p.o.Half})
 	}
 	p.layerNorm(out, columns, prefix+"mlp.layernorm", c.LayerNormEps, m.tensor, label+"norm")
 	return out
+}
+
+// gelu is u = gelu(gate half of g) · value half, n elements.
+func (p *planner) gelu(g, u tensor, n int, gated bool, label string) {
+	p.dispatch(launch{label: label, kernel: "gelu_gate", entry: "main",
+		constants: []Constant{{"GATED", boolean(gated)}}, params: words(n/4, n/4),
+		slots:  []slot{{1, g, false}, {2, u, true}},
+		groups: [3]int{min(ceil(n/4, 256), 16384), 1, 1}, work: float64(12 * n)})
+}
+
+// shortFilter makes the long convolution's input u = s_v · s_x1 and gate = s_x2
+// of the filtered thirds x1, x2, v.
+func (p *planner) shortFilter(thirds [3]activation, u, gate activation, name, label string) {
+	d := p.d
+	p.dispatch(launch{label: label, kernel: "short_filter", entry: "main", params: words(p.tokens, p.s.Length, d, u.row),
+		slots: []slot{{1, thirds[0].tensor, false}, {2, thirds[1].tensor, false}, {3, thirds[2].tensor, false},
+			{4, p.vector(name+".weight", 3*d, 3, 9*d), false}, {5, p.vector(name+".bias", 1, 3*d, 3*d), false},
+			{6, u.tensor, true}, {7, gate.tensor, true}},
+		groups: [3]int{ceil(p.tokens, 256), d, 1}, work: float64(20 * p.tokens * d)})
 }

@@ -92,7 +92,7 @@ type planner struct {
 	zeros    tensor
 }
 
-// column is a (rows, columns) activation with a row stride.
+// activation is a (rows, columns) activation with a row stride.
 type activation struct {
 	tensor tensor
 	row    int // elements from row to row
@@ -121,11 +121,7 @@ func (p *planner) model() (*Plan, error) {
 		h = p.mlp(y, columns, prefix, label)
 	}
 	if p.s.Hidden {
-		out := p.scratch("hidden states", p.tokens*d)
-		p.dispatch(launch{label: "hidden states", kernel: "transpose", entry: "main",
-			params: words(p.tokens, d, h.row), slots: []slot{{1, h.tensor, false}, {2, out, true}},
-			groups: [3]int{ceil(p.tokens, 16), ceil(d, 16), 1}, work: float64(8 * p.tokens * d)})
-		return p.finish(ids, mask, out)
+		return p.finish(ids, mask, p.transpose(h))
 	}
 	if needMask {
 		mask = p.input("mask", p.tokens)
@@ -249,4 +245,13 @@ func (p *planner) pool(h activation, length int, mask tensor) tensor {
 			slots: []slot{{1, x, true}}, groups: [3]int{texts, 1, 1}, work: float64(8 * texts * d)})
 	}
 	return x
+}
+
+// transpose makes hidden states (B·L, D) of x (D, columns).
+func (p *planner) transpose(x activation) tensor {
+	out := p.scratch("hidden states", p.tokens*p.d)
+	p.dispatch(launch{label: "hidden states", kernel: "transpose", entry: "main",
+		params: words(p.tokens, p.d, x.row), slots: []slot{{1, x.tensor, false}, {2, out, true}},
+		groups: [3]int{ceil(p.tokens, 16), ceil(p.d, 16), 1}, work: float64(8 * p.tokens * p.d)})
+	return out
 }

@@ -33,7 +33,7 @@ type Plan struct {
 	// Dispatches is the forward pass, to be run in order.
 	Dispatches []Dispatch
 
-	IDs    int // index in Buffers of the token ids, uint32 (B, L)
+	IDs    int // index in Buffers of the token ids, uint32 (B, L), or -1 in a single operation
 	Mask   int // index of the mask, uint32 (B, L), or -1 where the pooling needs none
 	Output int // index of the buffer to read back, float32: (B, D), or (B, L, D) for hidden states
 }

@@ -1,0 +1,385 @@
+/**
+ * Replays GPU plans with WebGPU: in a page or worker through navigator.gpu, in
+ * Node through the package "webgpu". The executor allocates, uploads, compiles
+ * and dispatches what a plan lists; it knows nothing of the model.
+ *
+ * Plans come from the Go planner (webgpu/plan). A module that embeds it hands
+ * the executor three things:
+ *
+ *   1. the plan of a shape: plan.New(config, shape, limits, options) with the
+ *      limits of `Executor.limits`, serialised by Plan.JSON(kernels.Source);
+ *   2. the content of a weight buffer: plan.Pack(nil, plan.Buffers[i], tensors),
+ *      asked for once for each key, one buffer at a time, so that one staging
+ *      area in linear memory serves all;
+ *   3. token ids, uint32 (B, L), and for mean pooling the mask.
+ *
+ * In terms of exports of a WebAssembly module:
+ *
+ *   webgpu_plan(handle, texts, length, pooling, flags, limits…) → address, size
+ *       of the JSON, and keeps the plan under a number;
+ *   webgpu_weight(handle, plan, buffer) → address, size of the packed bytes,
+ *       valid until the next call;
+ *   webgpu_release(handle, plan).
+ *
+ * The embedder passes the second as the `pack` argument of `Executor.load`.
+ * Results are float32, (B, D), or (B, L, D) for hidden states.
+ */
+
+/** Why the GPU cannot be used. `aborted` runs throw the signal's reason instead. */
+export type GPUFailure =
+  | 'unsupported'      // no WebGPU, no adapter, or one that cannot run the plan
+  | 'device-lost'      // the device went away; open a new executor or use the CPU
+  | 'out-of-memory'    // an allocation failed
+  | 'invalid';         // the GPU refused a shader or command: a fault of ours
+
+/** Every failure of the GPU; the caller decides whether to go on on the CPU. */
+export class GPUError extends Error {
+  constructor(readonly kind: GPUFailure, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'GPUError';
+  }
+}
+
+/** One dispatch of a plan. `bindings` are triples slot, buffer, size. */
+export interface PlanDispatch {
+  pipeline: number;
+  params: number;
+  bindings: number[];
+  groups: [number, number, number];
+  work: number;
+  label: string;
+}
+
+/** A plan as Plan.JSON writes it. */
+export interface Plan {
+  texts: number;
+  length: number;
+  ids: number;
+  mask: number;
+  output: number;
+  kernels: string[];
+  sources: string[];
+  pipelines: { kernel: string; entry: string; constants: Record<string, number> }[];
+  buffers: { kind: 'scratch' | 'input' | 'weight' | 'shared' | 'uniform'; size: number; key?: string }[];
+  params: number[];
+  setup: { key: string; dispatches: PlanDispatch[] }[];
+  dispatches: PlanDispatch[];
+}
+
+/** Gives the packed bytes of the plan's buffer with that index. They are read before the next call. */
+export type Pack = (buffer: number) => Uint8Array | Promise<Uint8Array>;
+
+/** The device limits that the planner heeds. */
+export interface PlanLimits {
+  maxStorageBufferBindingSize: number;
+  maxBufferSize: number;
+  maxComputeWorkgroupsPerDimension: number;
+}
+
+export interface RunOptions {
+  /** Stops between submissions, a fraction of a second apart. */
+  signal?: AbortSignal;
+  /** Called after each submission with the fraction of the work that is done. */
+  onProgress?: (fraction: number) => void;
+}
+
+interface Step {
+  pipeline: GPUComputePipeline;
+  group: GPUBindGroup;
+  groups: [number, number, number];
+  work: number;
+}
+
+/** A plan whose buffers and pipelines are in place. */
+export class LoadedPlan {
+  /** @internal */
+  constructor(
+    readonly plan: Plan,
+    readonly buffers: GPUBuffer[],
+    readonly setup: { key: string; steps: Step[] }[],
+    readonly steps: Step[],
+    readonly readBack: GPUBuffer,
+  ) {}
+}
+
+/**
+ * A device with one model's weights. Runs are queued: they share scratch.
+ */
+export class Executor {
+  /** Work of one submission; adapts so that a submission takes some 50 ms. */
+  private chunk = 2e9;
+  private readonly keyed = new Map<string, GPUBuffer>();
+  private readonly filled = new Set<string>();
+  private readonly pipelines = new Map<string, Promise<GPUComputePipeline>>();
+  private readonly modules = new Map<string, GPUShaderModule>();
+  private queue: Promise<unknown> = Promise.resolve();
+  private lost: GPUError | undefined;
+
+  private constructor(readonly device: GPUDevice, readonly adapterInfo: GPUAdapterInfo) {
+    void device.lost.then((info) => {
+      this.lost = new GPUError('device-lost', `GPU device lost: ${info.message || info.reason}`);
+    });
+  }
+
+  /**
+   * Opens the best adapter, with its own limits for buffer sizes.
+   * @throws GPUError 'unsupported' where there is none.
+   */
+  static async open(gpu: GPU | undefined): Promise<Executor> {
+    if (!gpu) {
+      throw new GPUError('unsupported', 'this runtime has no WebGPU');
+    }
+    let adapter: GPUAdapter | null;
+    try {
+      adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
+    } catch (cause) {
+      throw new GPUError('unsupported', `request a GPU adapter: ${message(cause)}`, { cause });
+    }
+    if (!adapter) {
+      throw new GPUError('unsupported', 'WebGPU has no adapter here');
+    }
+    try {
+      const device = await adapter.requestDevice({
+        requiredLimits: {
+          maxStorageBufferBindingSize: adapter.limits.maxStorageBufferBindingSize,
+          maxBufferSize: adapter.limits.maxBufferSize,
+        },
+      });
+      return new Executor(device, adapter.info);
+    } catch (cause) {
+      throw new GPUError('unsupported', `request a GPU device: ${message(cause)}`, { cause });
+    }
+  }
+
+  /** What the planner needs to know of the device. */
+  get limits(): PlanLimits {
+    const { maxStorageBufferBindingSize, maxBufferSize, maxComputeWorkgroupsPerDimension } = this.device.limits;
+    return { maxStorageBufferBindingSize, maxBufferSize, maxComputeWorkgroupsPerDimension };
+  }
+
+  /** Bytes of weights and shared buffers that are on the device. */
+  get residentBytes(): number {
+    let bytes = 0;
+    for (const b of this.keyed.values()) bytes += b.size;
+    return bytes;
+  }
+
+  /**
+   * Allocates a plan's buffers, uploads the weights that no earlier plan
+   * brought, and compiles its pipelines.
+   * @throws GPUError
+   */
+  load(plan: Plan, pack: Pack, signal?: AbortSignal): Promise<LoadedPlan> {
+    return this.exclusive(() => this.checked(() => this.build(plan, pack, signal)));
+  }
+
+  /** Frees a plan's own buffers; weights and shared buffers stay. */
+  unload(loaded: LoadedPlan): void {
+    loaded.plan.buffers.forEach((b, i) => {
+      if (b.key === undefined) loaded.buffers[i]?.destroy();
+    });
+    loaded.readBack.destroy();
+  }
+
+  /** Frees everything. */
+  destroy(): void {
+    this.device.destroy();
+  }
+
+  /**
+   * Runs a plan.
+   * @param ids token ids (B, L), row-major, pads included
+   * @param mask 1 for tokens and 0 for pads (B, L); needed where plan.mask ≥ 0
+   * @throws GPUError, or the signal's reason
+   */
+  run(loaded: LoadedPlan, ids: Uint32Array, mask?: Uint32Array, options: RunOptions = {}): Promise<Float32Array> {
+    return this.exclusive(() => this.checked(() => this.replay(loaded, ids, mask, options)));
+  }
+
+  /** Runs work after all that was asked for before it. */
+  private exclusive<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.queue.then(work);
+    this.queue = result.catch(() => undefined);
+    return result;
+  }
+
+  /** Runs work under error scopes; a lost device ends it at once. */
+  private async checked<T>(work: () => Promise<T>): Promise<T> {
+    if (this.lost) throw this.lost;
+    this.device.pushErrorScope('validation');
+    this.device.pushErrorScope('out-of-memory');
+    let value: T | undefined;
+    let failure: unknown;
+    try {
+      const gone = this.device.lost.then((info) => {
+        throw new GPUError('device-lost', `GPU device lost: ${info.message || info.reason}`);
+      });
+      value = await Promise.race([work(), gone]);
+    } catch (error) {
+      failure = error;
+    }
+    if (this.lost) throw this.lost;
+    const memory = await this.device.popErrorScope();
+    const invalid = await this.device.popErrorScope();
+    if (memory) throw new GPUError('out-of-memory', `GPU memory: ${memory.message}`);
+    if (invalid) throw new GPUError('invalid', `GPU refused a command: ${invalid.message}`);
+    if (failure !== undefined) throw failure;
+    return value as T;
+  }
+
+  private async build(plan: Plan, pack: Pack, signal?: AbortSignal): Promise<LoadedPlan> {
+    const usage = { storage: 0x80, uniform: 0x40, copyTo: 0x8, copyFrom: 0x4, mapRead: 0x1 };
+    const own: GPUBuffer[] = [];
+    const fresh: string[] = [];
+    const allocate = (size: number, bits: number): GPUBuffer => this.device.createBuffer({ size, usage: bits });
+    try {
+      const buffers: GPUBuffer[] = [];
+      for (const [i, b] of plan.buffers.entries()) {
+        const bits = (b.kind === 'uniform' ? usage.uniform : usage.storage) | usage.copyTo | usage.copyFrom;
+        let buffer = b.key === undefined ? undefined : this.keyed.get(b.key);
+        if (!buffer) {
+          buffer = allocate(b.size, bits);
+          if (b.key === undefined) {
+            own.push(buffer);
+          } else {
+            this.keyed.set(b.key, buffer);
+            fresh.push(b.key);
+          }
+          if (b.kind === 'weight') {
+            signal?.throwIfAborted();
+            await this.upload(buffer, await pack(i));
+          }
+        }
+        if (b.kind === 'uniform') {
+          this.device.queue.writeBuffer(buffer, 0, new Uint32Array(plan.params));
+        }
+        buffers.push(buffer);
+      }
+      const sources = new Map(plan.kernels.map((name, i) => [name, plan.sources[i] ?? '']));
+      const pipelines = await Promise.all(plan.pipelines.map((p) => this.pipeline(p, sources.get(p.kernel) ?? '')));
+      signal?.throwIfAborted();
+      const uniform = plan.buffers.findIndex((b) => b.kind === 'uniform');
+      const step = (d: PlanDispatch): Step => {
+        const pipeline = pipelines[d.pipeline]!;
+        const entries: GPUBindGroupEntry[] = [{ binding: 0, resource: { buffer: buffers[uniform]!, offset: d.params, size: 256 } }];
+        for (let i = 0; i < d.bindings.length; i += 3) {
+          const [slot, buffer, size] = d.bindings.slice(i, i + 3) as [number, number, number];
+          entries.push({ binding: slot, resource: { buffer: buffers[buffer]!, size } });
+        }
+        const group = this.device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries });
+        return { pipeline, group, groups: d.groups, work: d.work };
+      };
+      const readBack = allocate(plan.buffers[plan.output]!.size, usage.mapRead | usage.copyTo);
+      own.push(readBack);
+      return new LoadedPlan(plan, buffers, plan.setup.map((s) => ({ key: s.key, steps: s.dispatches.map(step) })),
+        plan.dispatches.map(step), readBack);
+    } catch (error) {
+      for (const b of own) b.destroy();
+      for (const key of fresh) {
+        this.keyed.get(key)?.destroy();
+        this.keyed.delete(key);
+      }
+      throw error;
+    }
+  }
+
+  /** Writes in pieces, so that staging memory stays small. */
+  private async upload(buffer: GPUBuffer, bytes: Uint8Array): Promise<void> {
+    const piece = 32 << 20;
+    for (let at = 0; at < bytes.length; at += piece) {
+      this.device.queue.writeBuffer(buffer, at, bytes as Uint8Array<ArrayBuffer>, at, Math.min(piece, bytes.length - at));
+    }
+    if (bytes.length >= piece) await this.device.queue.onSubmittedWorkDone();
+  }
+
+  private pipeline(p: Plan['pipelines'][number], source: string): Promise<GPUComputePipeline> {
+    const key = JSON.stringify([p.kernel, p.entry, p.constants]);
+    let pipeline = this.pipelines.get(key);
+    if (!pipeline) {
+      let module = this.modules.get(p.kernel);
+      if (!module) {
+        module = this.device.createShaderModule({ code: source, label: p.kernel });
+        this.modules.set(p.kernel, module);
+      }
+      pipeline = this.device.createComputePipelineAsync({
+        label: `${p.kernel} ${p.entry}`, layout: 'auto', compute: { module, entryPoint: p.entry, constants: p.constants },
+      }).catch((cause: unknown) => {
+        this.pipelines.delete(key);
+        throw new GPUError('invalid', `compile ${p.kernel} ${p.entry}: ${message(cause)}`, { cause });
+      });
+      this.pipelines.set(key, pipeline);
+    }
+    return pipeline;
+  }
+
+  private async replay(loaded: LoadedPlan, ids: Uint32Array, mask: Uint32Array | undefined, options: RunOptions): Promise<Float32Array> {
+    const { plan, buffers } = loaded;
+    const tokens = plan.texts * plan.length;
+    if (plan.ids >= 0) {
+      if (ids.length !== tokens) {
+        throw new RangeError(`${ids.length} token ids, want ${plan.texts} × ${plan.length}`);
+      }
+      this.device.queue.writeBuffer(buffers[plan.ids]!, 0, ids as Uint32Array<ArrayBuffer>);
+    }
+    if (plan.mask >= 0) {
+      if (mask?.length !== tokens) {
+        throw new RangeError(`mask of ${mask?.length ?? 0} numbers, want ${plan.texts} × ${plan.length}`);
+      }
+      this.device.queue.writeBuffer(buffers[plan.mask]!, 0, mask as Uint32Array<ArrayBuffer>);
+    }
+    for (const s of loaded.setup) {
+      if (this.filled.has(s.key)) continue;
+      await this.submit(s.steps, { ...options, onProgress: undefined });
+      this.filled.add(s.key);
+    }
+    await this.submit(loaded.steps, options);
+    const output = buffers[plan.output]!;
+    const encoder = this.device.createCommandEncoder();
+    encoder.copyBufferToBuffer(output, 0, loaded.readBack, 0, output.size);
+    this.device.queue.submit([encoder.finish()]);
+    await loaded.readBack.mapAsync(0x1);
+    const values = new Float32Array(loaded.readBack.getMappedRange().slice(0));
+    loaded.readBack.unmap();
+    return values;
+  }
+
+  /**
+   * Submits steps in chunks of bounded work. One chunk computes while the next
+   * is recorded; the wait between them is where a run can be stopped.
+   */
+  private async submit(steps: Step[], options: RunOptions): Promise<void> {
+    const total = steps.reduce((sum, s) => sum + s.work, 0);
+    let done = 0;
+    let before: Promise<undefined> | undefined;
+    for (let at = 0; at < steps.length;) {
+      options.signal?.throwIfAborted();
+      const started = performance.now();
+      const encoder = this.device.createCommandEncoder();
+      const pass = encoder.beginComputePass();
+      let work = 0;
+      do {
+        const s = steps[at++]!;
+        pass.setPipeline(s.pipeline);
+        pass.setBindGroup(0, s.group);
+        pass.dispatchWorkgroups(...s.groups);
+        work += s.work;
+      } while (at < steps.length && work + steps[at]!.work <= this.chunk);
+      pass.end();
+      this.device.queue.submit([encoder.finish()]);
+      const now = this.device.queue.onSubmittedWorkDone();
+      await before;
+      before = now;
+      const elapsed = performance.now() - started;
+      if (elapsed < 30 && work > this.chunk / 2) this.chunk *= 2;
+      if (elapsed > 100) this.chunk = Math.max(1e7, this.chunk / 2);
+      done += work;
+      options.onProgress?.(total > 0 ? done / total : 1);
+    }
+    await before;
+    options.signal?.throwIfAborted();
+  }
+}
+
+function message(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
