@@ -1,0 +1,170 @@
+package host
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"m2embed/core/tokenizer"
+)
+
+// DefaultHub is where models are pulled from unless PullOptions say otherwise.
+const DefaultHub = "https://huggingface.co"
+
+// PullOptions say what to download and where to put it. Repo and Folder are
+// required.
+type PullOptions struct {
+	Repo     string // such as "togethercomputer/m2-bert-80M-2k-retrieval"
+	Revision string // branch, tag or commit; empty means "main"
+	BaseURL  string // of the hub; empty means DefaultHub
+	Folder   string // gets model.safetensors, config.json and tokenizer.json
+	Token    string // for repositories that are not public
+	DType    string // as in ConvertOptions
+	// SHA256 gives the expected digest, in hexadecimal, of files by name. For
+	// others the hub's own digest is checked.
+	SHA256 map[string]string
+	// Tokenizer is a tokenizer.json of bert-base-uncased. It is taken when
+	// the repository has none or an unusable one: beside the published
+	// retrieval weights lies that of another, cased model.
+	Tokenizer []byte
+	// Progress is told how much of a file is there; total is 0 if unknown.
+	Progress func(file string, done, total int64)
+	// Warn is told what the user should know, in one sentence.
+	Warn func(message string)
+	// Client makes the requests; nil means one with sensible limits.
+	Client *http.Client
+}
+
+// Pull downloads a model from a hub of the Hugging Face kind and converts it
+// (see [Convert]) into a folder that OpenModel opens. A configuration without
+// padding gets "max_length".
+//
+// A download that was interrupted goes on where it stopped: until it is
+// complete, it lies in the folder ".download" inside Folder, which is removed
+// in the end. Digests are checked before anything is converted.
+//
+// # Errors
+//
+// A missing repository or file, a digest that is not the expected one, a
+// connection that keeps failing, and whatever Convert refuses. Then no file
+// stands under its final name unless an earlier pull put it there.
+func Pull(ctx context.Context, o PullOptions) error {
+	if err := pull(ctx, o); err != nil {
+		return fmt.Errorf("pull %s: %w", o.Repo, err)
+	}
+	return nil
+}
+
+var repoName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)?$`)
+
+func pull(ctx context.Context, o PullOptions) (err error) {
+	if !repoName.MatchString(o.Repo) || strings.Contains(o.Repo, "..") {
+		return errors.New("the name is not of the form owner/model")
+	}
+	if o.Folder == "" {
+		return errors.New("no folder given")
+	}
+	if _, ok := targetTypes[strings.ToLower(o.DType)]; !ok {
+		return fmt.Errorf("dtype %q, want f32, f16, bf16 or int8", o.DType)
+	}
+	base, err := url.Parse(strings.TrimRight(orDefault(o.BaseURL, DefaultHub), "/"))
+	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
+		return fmt.Errorf("base URL %q, want http or https", o.BaseURL)
+	}
+	d := newDownloader(o, base.String(), filepath.Join(o.Folder, ".download"))
+	made, err := makeFolder(d.folder)
+	defer func() {
+		if err != nil { // what was begun stays for the next try; empty folders go
+			for _, folder := range append([]string{d.folder}, made...) {
+				os.Remove(folder)
+			}
+		}
+	}()
+	if err != nil {
+		return err
+	}
+	config, err := d.fetch(ctx, "config.json")
+	if err != nil {
+		return err
+	}
+	weights, err := d.fetchFirst(ctx, "model.safetensors", "pytorch_model.bin", "model.bin")
+	if err != nil {
+		return err
+	}
+	tokenizerPath, err := pullTokenizer(ctx, d, o, config)
+	if err != nil {
+		return err
+	}
+	convertOptions := ConvertOptions{DType: o.DType, Config: config, Tokenizer: tokenizerPath, Context: ctx}
+	if o.Progress != nil {
+		convertOptions.Progress = func(done, total int64) { o.Progress("conversion", done, total) }
+	}
+	if err := convert(weights, o.Folder, convertOptions); err != nil {
+		return err
+	}
+	return os.RemoveAll(d.folder)
+}
+
+func orDefault(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
+// pullTokenizer returns the path of the tokenizer to use, or "".
+func pullTokenizer(ctx context.Context, d *downloader, o PullOptions, config string) (string, error) {
+	path, err := d.fetch(ctx, "tokenizer.json")
+	var missing *notFoundError
+	if err != nil && !errors.As(err, &missing) {
+		return "", err
+	}
+	if err == nil {
+		data, err := readLimited(path, maxTokenizerSize)
+		if err != nil {
+			return "", err
+		}
+		unusable := checkPulledTokenizer(data, config)
+		if unusable == nil {
+			return path, nil
+		}
+		if err := os.Remove(path); err != nil {
+			return "", err
+		}
+		if o.Warn != nil {
+			instead := "the tokenizer of bert-base-uncased is used instead"
+			if o.Tokenizer == nil {
+				instead = "no tokenizer was installed"
+			}
+			o.Warn(fmt.Sprintf("the tokenizer.json of %s does not fit its weights: %v; %s", o.Repo, unusable, instead))
+		}
+	}
+	if o.Tokenizer == nil {
+		return "", nil
+	}
+	path = filepath.Join(d.folder, "tokenizer.json")
+	return path, writeFileWhole(path, o.Tokenizer)
+}
+
+// checkPulledTokenizer tells why a tokenizer cannot belong to the weights.
+func checkPulledTokenizer(data []byte, config string) error {
+	t, err := tokenizer.Parse(data)
+	if err != nil {
+		return err
+	}
+	rows := 30528 // of bert-base-uncased, padded
+	var sizes struct {
+		VocabSize int `json:"vocab_size"`
+	}
+	if text, err := readLimited(config, maxConfigSize); err == nil && json.Unmarshal(text, &sizes) == nil && sizes.VocabSize > 0 {
+		rows = sizes.VocabSize
+	}
+	return t.CheckUncased(rows)
+}
