@@ -1,0 +1,144 @@
+#!/bin/sh
+# One entry for everything. Each verb installs what it needs and no more.
+#
+#   build         bin/m2embed, with the embedded model and the wasm module in it
+#   embed TEXT…   build, then embed the texts with the embedded model
+#   test          all tests
+#   check         format, vet, staticcheck, cross-builds, types, generated files
+#   bench         speed and memory, written to testdata/bench
+#   eval          quality of the embedded model
+#   wasm          m2embed.wasm and the npm package
+#   parity        the same texts in every runtime, compared bit by bit
+#   site          the web page, into site/dist
+#   serve [PORT]  the web page and the HTTP API on this machine
+#   tokenizers    the Rust tokenizer library, for the second opinion
+#   soak          the long tests: 32,768 tokens, long fuzzing
+#
+# Needs Go 1.21 or later (the right version is fetched by it) and, for all but
+# build and embed without a wasm module, Node 20 or later with npm. Debian
+# packages (chromium, firefox-esr) are installed where a test needs them.
+set -eu
+
+cd "$(dirname "$0")"
+export GOTOOLCHAIN=auto GOFLAGS=-mod=mod
+STATICCHECK=honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+say() { printf '\n== %s\n' "$*" >&2; }
+
+need() {
+	command -v "$1" >/dev/null 2>&1 || {
+		echo "build.sh: $1 is missing: $2" >&2
+		exit 1
+	}
+}
+
+build() {
+	need go "install Go 1.21 or later from go.dev"
+	[ -f wasm/module/m2embed.wasm ] || sh wasm/build.sh module >&2
+	go build -trimpath -o bin/m2embed ./host/cmd/m2embed
+}
+
+embed() {
+	build
+	[ $# -gt 0 ] || set -- "The quick brown fox jumps over the lazy dog."
+	bin/m2embed embed "$@"
+}
+
+# packages lists the Go packages with tests, but for the measuring programs.
+test_go() {
+	say "Go tests"
+	go test -timeout 40m ./...
+	say "Go tests without assembly"
+	go test -timeout 40m -short -tags noasm ./core/...
+}
+
+run_tests() {
+	need go "install Go 1.21 or later from go.dev"
+	need npm "install Node 20 or later"
+	sh wasm/build.sh module
+	test_go
+	say "wasm: kernels, module, host engine, npm package"
+	sh wasm/build.sh test
+	say "parity of the runtimes, short"
+	sh wasm/build.sh parity short
+	say "WebGPU"
+	sh webgpu/build.sh test
+	say "the page"
+	sh site/build.sh test
+	say "all tests passed"
+}
+
+check() {
+	need go "install Go 1.21 or later from go.dev"
+	need npm "install Node 20 or later"
+	say "format"
+	unformatted=$(git ls-files '*.go' | xargs gofmt -l)
+	[ -z "$unformatted" ] || { echo "not formatted: $unformatted" >&2; exit 1; }
+	sh wasm/build.sh module
+	say "vet"
+	go vet ./...
+	go vet -tags noasm ./core/...
+	GOOS=wasip1 GOARCH=wasm go vet -unsafeptr=false -tags m2embed_kernels ./core/... ./wasm
+	say "staticcheck"
+	go run $STATICCHECK ./...
+	say "cross-builds"
+	for target in linux/arm64 darwin/arm64 windows/amd64 wasip1/wasm; do
+		case $target in
+		wasip1/*) packages=./core/... ;;
+		*) packages=./... ;;
+		esac
+		GOOS=${target%/*} GOARCH=${target#*/} CGO_ENABLED=0 go build $packages
+	done
+	say "generated files"
+	sh core/kernel/internal/avogen/generate.sh --check
+	say "modules"
+	go mod tidy -diff
+	say "types"
+	sh wasm/build.sh types
+	sh webgpu/build.sh types
+	sh site/build.sh types
+	say "work tree"
+	status=$(git status --porcelain)
+	[ -z "$status" ] || { echo "$status" >&2; echo "build.sh: the work tree is not clean" >&2; exit 1; }
+}
+
+soak() {
+	say "long Go tests"
+	M2EMBED_SOAK=1 go test -timeout 120m ./core/... ./host/...
+	say "fuzzing"
+	for target in $(grep -rhoE '^func Fuzz[A-Za-z0-9]+' --include='*_test.go' core host | sort -u | sed 's/func //'); do
+		package=$(grep -rl "func $target(" --include='*_test.go' core host | head -1 | xargs dirname)
+		go test -run '^$' -fuzz "^$target\$" -fuzztime 60s "./$package"
+	done
+	sh wasm/build.sh parity
+	sh webgpu/build.sh soak
+}
+
+verb=${1:-}
+[ $# -eq 0 ] || shift
+case $verb in
+build) build ;;
+embed) embed "$@" ;;
+test) run_tests ;;
+check) check ;;
+bench)
+	sh wasm/build.sh module
+	go run ./host/bench "$@"
+	sh wasm/build.sh bench
+	;;
+eval) go run ./host/eval "$@" ;;
+wasm) sh wasm/build.sh module && sh wasm/build.sh js && sh wasm/build.sh sizes ;;
+parity) sh wasm/build.sh parity "$@" ;;
+site) sh site/build.sh build ;;
+serve)
+	build
+	sh site/build.sh build
+	bin/m2embed serve --site site/dist --listen "127.0.0.1:${1:-8080}"
+	;;
+tokenizers) sh host/internal/tokenizertest/build-rust.sh ;;
+soak) soak ;;
+*)
+	sed -n '2,/^set -eu/p' "$0" | sed '$d; s/^# \{0,1\}//' >&2
+	exit 2
+	;;
+esac
