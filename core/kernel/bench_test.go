@@ -100,3 +100,23 @@ func BenchmarkVector(b *testing.B) {
 		})
 	}
 }
+
+func BenchmarkPack(b *testing.B) {
+	const outputs, inputs = 2304, 768
+	r := rand.New(rand.NewPCG(1, 1))
+	w, w8, scales := random(r, outputs*inputs, 1), randomInt8(r, outputs*inputs), random(r, outputs, 1)
+	benchmarkSets(b, func(b *testing.B, set *Set) {
+		b.Run("f32", func(b *testing.B) {
+			for b.Loop() {
+				NewMatrix(set, w, outputs, inputs, nil).prepare()
+			}
+			rate(b, 4*outputs*inputs, "GB/s")
+		})
+		b.Run("int8", func(b *testing.B) {
+			for b.Loop() {
+				NewQuantizedMatrix(set, w8, scales, outputs, inputs, nil).prepare()
+			}
+			rate(b, outputs*inputs, "GB/s")
+		})
+	})
+}

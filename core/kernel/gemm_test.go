@@ -130,3 +130,24 @@ func TestMatrixSharedPacking(t *testing.T) {
 		}
 	})
 }
+
+func TestTranspose(t *testing.T) {
+	forEachSet(t, func(t *testing.T, set *Set) {
+		if set.transpose == nil {
+			t.Skip("the plain one")
+		}
+		r := rand.New(rand.NewPCG(16, 1))
+		for n := 1; n <= set.PanelWidth; n++ {
+			for _, k := range []int{1, 7, 8, 9, 16, 66} {
+				src, want := random(r, n*k, 1), make([]float32, n*k)
+				transpose(want, src, n, k)
+				g := newGuard(n * k)
+				set.transpose(g.body, src, n, k)
+				g.check(t)
+				if !slices.Equal(g.body, want) {
+					t.Fatalf("n=%d k=%d", n, k)
+				}
+			}
+		}
+	})
+}

@@ -2,6 +2,11 @@
 
 package kernel
 
+import (
+	"encoding/binary"
+	"unsafe"
+)
+
 // rowScale is the scale of a quantised row and its inverse.
 func rowScale(row []float32) (scale, inverse float32) {
 	if len(row) == 0 {
@@ -37,10 +42,17 @@ func quantizeRowsAVX2(q []byte, scales []float32, sums []int32, a []float32, lda
 }
 
 func packI8AVX2(panel []byte, w []int8, n, k int) {
-	clear(panel[:panelI8BytesAVX2(n, k)])
-	for j := range n {
-		for p, v := range w[j*k : j*k+k] {
-			panel[32*(p/2)+2*j+p%2] = byte(v)
+	panel = panel[:panelI8BytesAVX2(n, k)]
+	clear(panel)
+	for p := 0; p+2 <= k; p += 2 {
+		row := panel[16*p : 16*p+2*n]
+		for j := range n {
+			binary.LittleEndian.PutUint16(row[2*j:], *(*uint16)(unsafe.Pointer(&w[j*k+p : j*k+p+2][0])))
+		}
+	}
+	if p := k &^ 1; p < k {
+		for j := range n {
+			panel[16*p+2*j] = byte(w[j*k+p])
 		}
 	}
 }
@@ -121,10 +133,18 @@ func quantizeRowsVNNI(q []byte, scales []float32, sums []int32, a []float32, lda
 }
 
 func packI8VNNI(panel []byte, w []int8, n, k int) {
-	clear(panel[:panelI8BytesVNNI(n, k)])
-	for j := range n {
-		for p, v := range w[j*k : j*k+k] {
-			panel[128*(p/4)+4*j+p%4] = byte(v) ^ 0x80
+	panel = panel[:panelI8BytesVNNI(n, k)]
+	clear(panel)
+	for p := 0; p+4 <= k; p += 4 {
+		row := panel[32*p : 32*p+4*n]
+		for j := range n {
+			four := *(*uint32)(unsafe.Pointer(&w[j*k+p : j*k+p+4][0]))
+			binary.LittleEndian.PutUint32(row[4*j:], four^0x80808080)
+		}
+	}
+	for p := k &^ 3; p < k; p++ {
+		for j := range n {
+			panel[128*(p/4)+4*j+p%4] = byte(w[j*k+p]) ^ 0x80
 		}
 	}
 }

@@ -47,6 +47,10 @@ func (m *Matrix) prepare() {
 		panel := m.weights[first*m.Inputs : (first+n)*m.Inputs]
 		rows := scratch[:len(panel)]
 		copy(rows, panel)
+		if m.set.transpose != nil {
+			m.set.transpose(panel, rows, n, m.Inputs)
+			continue
+		}
 		transpose(panel, rows, n, m.Inputs)
 	}
 }

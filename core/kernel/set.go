@@ -100,6 +100,10 @@ type Set struct {
 	// SpectrumProduct takes: with X = x[i] and Y = y[pairs-1-i],
 	// x[i] = scale·(X + conj Y), y[pairs-1-i] = -i·scale·(X - conj Y).
 	SpectrumSplit func(x, y []float32, pairs int, scale float32)
+
+	// transpose writes src (n, k) as dst (k, n) when a Matrix is packed; nil
+	// stands for the plain one.
+	transpose func(dst, src []float32, n, k int)
 }
 
 // Go is the set of plain twins.

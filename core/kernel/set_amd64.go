@@ -24,6 +24,7 @@ var avx2 = Set{
 	Radix2:          radix2VectorAVX2,
 	SpectrumProduct: spectrumProductVectorAVX2,
 	SpectrumSplit:   spectrumSplitVectorAVX2,
+	transpose:       transposeVector,
 }
 
 // avx512 needs AVX-512 F, BW, DQ, VL and VNNI (2019 and later).
@@ -48,6 +49,7 @@ var avx512 = Set{
 	Radix2:          radix2VectorAVX512,
 	SpectrumProduct: spectrumProductVectorAVX512,
 	SpectrumSplit:   spectrumSplitVectorAVX512,
+	transpose:       transposeVector,
 }
 
 var sets = supportedSets()

@@ -7,6 +7,27 @@ import (
 	"unsafe"
 )
 
+// transposeVector writes src (n, k) as dst (k, n) by squares of eight.
+func transposeVector(dst, src []float32, n, k int) {
+	whole := k &^ 7
+	j := 0
+	for ; j+8 <= n; j += 8 {
+		if whole > 0 {
+			transpose8AVX2(&dst[j], n, &src[j*k], k, whole)
+		}
+		for p := whole; p < k; p++ {
+			for i := j; i < j+8; i++ {
+				dst[p*n+i] = src[i*k+p]
+			}
+		}
+	}
+	for ; j < n; j++ {
+		for p := range k {
+			dst[p*n+j] = src[j*k+p]
+		}
+	}
+}
+
 func layerNormVector(dst, x, residual, weight, bias []float32, eps float64) {
 	n := len(dst)
 	if n == 0 {
