@@ -16,8 +16,12 @@ export type Backend = 'auto' | 'wasm' | 'webgpu';
  */
 export type Padding = 'none' | 'longest' | 'max_length' | number;
 
-/** How hidden states (L, D) become one vector (D). */
-export type Pooling = 'model' | 'cls' | 'mean';
+/**
+ * How hidden states (L, D) become one vector (D): of the first token or the
+ * mean of all (pads left out), through the model's tanh pooler or, `_hidden`,
+ * as they are.
+ */
+export type Pooling = 'model' | 'cls' | 'mean' | 'cls_hidden' | 'mean_hidden';
 
 /** What to do with a text that has more tokens than the limit. */
 export type Truncate = 'end' | 'end_drop_sep' | 'error';
@@ -75,6 +79,8 @@ export interface LoadOptions {
   backend?: Backend;
   /** Limit of linear memory in bytes (default and most: 4 GiB). */
   memoryLimit?: number;
+  /** Bytes that filter spectra kept between runs may take (default 320 MB; -1: keep none). */
+  filterBudget?: number;
 }
 
 export interface EmbedOptions {
@@ -102,7 +108,7 @@ export interface EmbedProgress {
 export interface Embedding {
   /** (D) */
   vector: Float32Array;
-  /** Tokens that were run for the text, special tokens included, pads not. */
+  /** Tokens of the text, special tokens included, before it was cut. */
   tokens: number;
   /** Positions that were run, pads included. */
   length: number;

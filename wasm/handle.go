@@ -1,0 +1,92 @@
+//go:build wasip1
+
+package main
+
+import (
+	"errors"
+	"fmt"
+)
+
+// failure is an error with its code.
+type failure struct {
+	code Code
+	err  error
+}
+
+func (f *failure) Error() string { return f.err.Error() }
+func (f *failure) Unwrap() error { return f.err }
+
+func fail(code Code, format string, args ...any) error {
+	return &failure{code, fmt.Errorf(format, args...)}
+}
+
+// withCode gives an error of core the code that fits, unless it has one.
+func withCode(code Code, err error) error {
+	var f *failure
+	if err == nil || errors.As(err, &f) {
+		return err
+	}
+	return &failure{code, err}
+}
+
+// handles numbers things for hosts. A number is never used twice, so that one
+// which was freed is told from a live one.
+type handles[T any] struct {
+	what string
+	live map[int32]T
+	last int32
+}
+
+func (h *handles[T]) add(v T) int32 {
+	if h.live == nil {
+		h.live = map[int32]T{}
+	}
+	h.last++
+	h.live[h.last] = v
+	return h.last
+}
+
+func (h *handles[T]) get(n int32) (T, error) {
+	v, ok := h.live[n]
+	if !ok {
+		return v, fail(BadHandle, "%s %d: no such handle, or freed before", h.what, n)
+	}
+	return v, nil
+}
+
+// message and result are what error_address and result_address speak of.
+var message, result []byte
+
+// call runs one exported function: errors and panics become codes.
+func call(f func() (int32, error)) (status int32) {
+	defer func() {
+		if r := recover(); r != nil {
+			message = fmt.Appendf(nil, "fault in m2embed: %v", r)
+			status = int32(Internal)
+		}
+	}()
+	n, err := f()
+	if err == nil {
+		return n
+	}
+	message = []byte(err.Error())
+	var e *failure
+	if errors.As(err, &e) {
+		return int32(e.code)
+	}
+	return int32(Internal)
+}
+
+// do is call for functions that only succeed or fail.
+func do(f func() error) int32 {
+	return call(func() (int32, error) { return 0, f() })
+}
+
+// number is call for functions that return an address: 0 means failure.
+func number(f func() (uint32, error)) uint32 {
+	var n uint32
+	if do(func() (err error) { n, err = f(); return err }) != 0 {
+		return 0
+	}
+	return n
+}

@@ -1,0 +1,144 @@
+/** The wasm back end behind the Embedder interface: one model in one instance. */
+
+import type { Instance } from './abi.js';
+import { M2EmbedError, type EmbedOptions, type Embedder, type Embedding, type Input, type ModelInfo, type Padding, type Tokenization } from './types.js';
+
+/** How long to compute before others get a turn, in ms. */
+const TURN = 12;
+
+export class WasmEmbedder implements Embedder {
+  readonly info: ModelInfo;
+  private readonly instance: Instance;
+  private readonly model: number;
+  private disposed = false;
+  /** Runs go one after the other: a second one at a time would only need more memory. */
+  private queue: Promise<unknown> = Promise.resolve();
+
+  constructor(instance: Instance, model: number) {
+    this.instance = instance;
+    this.model = model;
+    const raw = instance.info(model);
+    this.info = { ...raw, padding: readPadding(raw.padding), backend: 'wasm' };
+  }
+
+  get memory(): number {
+    return this.instance.memory;
+  }
+
+  embed(text: string | Int32Array, options?: EmbedOptions): Promise<Float32Array>;
+  embed(texts: readonly Input[], options?: EmbedOptions): Promise<Float32Array[]>;
+  async embed(input: string | Int32Array | readonly Input[], options?: EmbedOptions): Promise<Float32Array | Float32Array[]> {
+    const single = typeof input === 'string' || input instanceof Int32Array;
+    const found = await this.embedDetailed(single ? [input] : input, options);
+    return single ? found[0]!.vector : found.map((e) => e.vector);
+  }
+
+  async embedDetailed(texts: readonly Input[], options: EmbedOptions = {}): Promise<Embedding[]> {
+    this.check();
+    if (!Array.isArray(texts)) throw new M2EmbedError('bad_argument', `want a text or a list of texts, not ${typeof texts}`);
+    options.signal?.throwIfAborted();
+    if (texts.length === 0) return [];
+    const before = this.queue;
+    const work = (async () => {
+      await before.catch(() => {});
+      options.signal?.throwIfAborted();
+      this.check();
+      return this.run(texts, options);
+    })();
+    this.queue = work.catch(() => {});
+    return work;
+  }
+
+  async tokenize(text: string): Promise<Tokenization> {
+    this.check();
+    if (typeof text !== 'string') throw new M2EmbedError('bad_argument', `tokenize: want a text, not ${typeof text}`);
+    return this.instance.tokenize(this.model, text);
+  }
+
+  similarity(a: string | Float32Array, b: string | Float32Array, options?: EmbedOptions): Promise<number> {
+    return similarity(this, a, b, options);
+  }
+
+  async dispose(): Promise<void> {
+    if (this.disposed) return;
+    this.disposed = true;
+    await this.queue.catch(() => {});
+    if (!this.instance.isLost) this.instance.freeModel(this.model);
+  }
+
+  private check(): void {
+    if (this.disposed) throw new M2EmbedError('bad_handle', 'the model was disposed');
+  }
+
+  private async run(texts: readonly Input[], options: EmbedOptions): Promise<Embedding[]> {
+    const { signal, onProgress } = options;
+    const run = this.instance.start(this.model, texts, options);
+    try {
+      let turn = now();
+      for (let done = false; !done; ) {
+        done = this.instance.step(run);
+        onProgress?.({ done: this.instance.progress(run), total: 1 });
+        if (!done && now() - turn >= TURN) {
+          await yieldTurn();
+          signal?.throwIfAborted();
+          if (this.disposed) throw new M2EmbedError('bad_handle', 'the model was disposed');
+          turn = now();
+        }
+      }
+      return this.instance.finish(run);
+    } finally {
+      if (!this.instance.isLost) this.instance.freeRun(run);
+    }
+  }
+}
+
+/** Cosine similarity of two texts or vectors. */
+export async function similarity(model: Embedder, a: string | Float32Array, b: string | Float32Array, options?: EmbedOptions): Promise<number> {
+  const texts = [a, b].filter((x): x is string => typeof x === 'string');
+  const vectors = await model.embed(texts, options);
+  const [u, v] = [a, b].map((x) => (typeof x === 'string' ? vectors.shift()! : x)) as [Float32Array, Float32Array];
+  return cosine(u, v);
+}
+
+/** Cosine of two vectors, summed in float64. */
+export function cosine(u: Float32Array, v: Float32Array): number {
+  if (u.length !== v.length) throw new M2EmbedError('bad_argument', `vectors of ${u.length} and ${v.length} values`);
+  let product = 0;
+  let uu = 0;
+  let vv = 0;
+  for (let i = 0; i < u.length; i++) {
+    product += u[i]! * v[i]!;
+    uu += u[i]! * u[i]!;
+    vv += v[i]! * v[i]!;
+  }
+  return product / Math.max(Math.sqrt(uu * vv), 1e-24);
+}
+
+function readPadding(text: string): Padding {
+  return /^\d+$/.test(text) ? Number(text) : (text as Padding);
+}
+
+function now(): number {
+  // In workerd the clock stands still, so there a run never yields: nothing
+  // else could use the turn.
+  return performance.now();
+}
+
+const channel = typeof MessageChannel === 'undefined' ? undefined : MessageChannel;
+
+/** Lets events, paints and other tasks happen; unlike a timer, without a minimum wait. */
+function yieldTurn(): Promise<void> {
+  const scheduler = (globalThis as { scheduler?: { yield?: () => Promise<void> } }).scheduler;
+  if (scheduler?.yield) return scheduler.yield();
+  const immediate = (globalThis as { setImmediate?: (f: () => void) => void }).setImmediate;
+  return new Promise((resolve) => {
+    if (immediate) return immediate(resolve);
+    if (!channel) return void setTimeout(resolve);
+    const { port1, port2 } = new channel();
+    port1.onmessage = () => {
+      port1.close();
+      resolve();
+    };
+    port2.postMessage(null);
+  });
+}

@@ -1,0 +1,78 @@
+/** What runs inside a worker: one model, driven by messages (see protocol.ts). */
+
+import { M2Embed } from './index.js';
+import type { Call, Embedded, Failure, Reply } from './protocol.js';
+import { M2EmbedError, type Embedder } from './types.js';
+
+interface Port {
+  post(reply: Reply, transfer?: Transferable[]): void;
+  listen(f: (call: Call) => void): void;
+}
+
+const aborts = new Map<number, AbortController>();
+let model: Embedder | undefined;
+
+const port = await openPort();
+port.listen((call) => {
+  if (call.call === 'abort') {
+    aborts.get(call.id)?.abort(new DOMException('aborted', 'AbortError'));
+    return;
+  }
+  const abort = new AbortController();
+  aborts.set(call.id, abort);
+  handle(call, abort.signal)
+    .catch((error: unknown) => port.post({ id: call.id, failure: failure(error) }))
+    .finally(() => aborts.delete(call.id));
+});
+
+async function handle(call: Exclude<Call, { call: 'abort' }>, signal: AbortSignal): Promise<void> {
+  const { id } = call;
+  if (call.call === 'load') {
+    model = await M2Embed.load(call.source, { ...call.options, signal, onProgress: (progress) => port.post({ id, progress }) });
+    port.post({ id, result: { info: model.info, memory: model.memory } });
+    return;
+  }
+  if (!model) throw new M2EmbedError('not_ready', 'the worker has no model');
+  if (call.call === 'tokenize') {
+    port.post({ id, result: await model.tokenize(call.text) });
+    return;
+  }
+  const embeddings = await model.embedDetailed(call.texts, {
+    ...call.options,
+    signal,
+    ...(call.progress && { onProgress: (progress) => port.post({ id, progress }) }),
+  });
+  const result: Embedded = { embeddings, memory: model.memory };
+  port.post(
+    { id, result },
+    embeddings.map((e) => e.vector.buffer as ArrayBuffer),
+  );
+}
+
+function failure(error: unknown): Failure {
+  if (error instanceof M2EmbedError) return { code: error.code, name: error.name, message: error.message };
+  return { name: (error as Error)?.name ?? 'Error', message: (error as Error)?.message ?? String(error) };
+}
+
+async function openPort(): Promise<Port> {
+  if (typeof (globalThis as { postMessage?: unknown }).postMessage === 'function') {
+    const scope = globalThis as unknown as { postMessage(message: unknown, transfer: Transferable[]): void; onmessage: unknown };
+    return {
+      post: (reply, transfer = []) => scope.postMessage(reply, transfer),
+      listen: (f) => {
+        scope.onmessage = (event: MessageEvent<Call>) => f(event.data);
+        // Calls may have arrived before the listener: they are asked for again.
+        scope.postMessage({ id: 0, progress: { done: 0, total: 0 } }, []);
+      },
+    };
+  }
+  const name = 'node:worker_threads';
+  const { parentPort } = (await import(/* @vite-ignore */ /* webpackIgnore: true */ name)) as typeof import('node:worker_threads');
+  return {
+    post: (reply, transfer = []) => parentPort!.postMessage(reply, transfer as never),
+    listen: (f) => {
+      parentPort!.on('message', f);
+      parentPort!.postMessage({ id: 0, progress: { done: 0, total: 0 } });
+    },
+  };
+}

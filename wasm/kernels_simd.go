@@ -1,0 +1,13 @@
+//go:build wasip1 && m2embed_kernels
+
+package main
+
+import "m2embed/core/kernel"
+
+// kernelSet is the merged SIMD kernels in one of their two forms.
+func kernelSet(lanes bool) *kernel.Set {
+	if lanes {
+		return &kernel.WasmSIMDLanes
+	}
+	return &kernel.WasmSIMD
+}

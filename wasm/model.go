@@ -1,0 +1,234 @@
+//go:build wasip1
+
+package main
+
+import (
+	"encoding/binary"
+	"errors"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+
+	"m2embed/core"
+	"m2embed/core/checkpoint"
+	"m2embed/core/model"
+	"m2embed/core/tokenizer"
+)
+
+// loading is a model on its way from model_create to model_open, and then its
+// embedder.
+type loading struct {
+	config     []byte
+	vocabulary []byte
+	weights    []byte // reserved memory, until open
+	at         uint32 // its address
+	size       int    // of the weights
+	received   int
+	header     bool // a safetensors header was found good
+	embedder   *core.Embedder
+}
+
+func create(config, vocabulary []byte) (*loading, error) {
+	if len(config) == 0 {
+		return nil, fail(BadConfig, "config.json is empty")
+	}
+	if len(vocabulary) == 0 {
+		return nil, fail(BadTokenizer, "tokenizer.json is empty")
+	}
+	if _, err := model.ParseConfig(config); err != nil {
+		return nil, withCode(BadConfig, err)
+	}
+	if _, err := tokenizer.Parse(vocabulary); err != nil {
+		return nil, withCode(BadTokenizer, err)
+	}
+	// Copies: the host's memory goes back to it.
+	return &loading{config: append([]byte(nil), config...), vocabulary: append([]byte(nil), vocabulary...)}, nil
+}
+
+var errOpen = fail(NotReady, "the model is open already")
+
+// reserve makes room for the weights; a second call starts them anew.
+func (m *loading) reserve(n uint32) (uint32, error) {
+	if m.embedder != nil {
+		return 0, errOpen
+	}
+	if m.weights != nil {
+		if len(m.weights) == int(n) {
+			m.received, m.header = 0, false
+			return m.at, nil
+		}
+		m.drop()
+	}
+	if n > 1<<25 {
+		// A large new object should not wait beside garbage of its own size.
+		runtime.GC()
+	}
+	at, b, err := allocate(n)
+	if err != nil {
+		return 0, err
+	}
+	m.at, m.weights, m.size, m.received, m.header = at, b, int(n), 0, false
+	return at, nil
+}
+
+// drop gives the weights' memory back.
+func (m *loading) drop() {
+	if m.weights != nil {
+		delete(buffers, m.at)
+		m.weights = nil
+	}
+}
+
+// receive notes that n bytes are in place and looks at a safetensors header as
+// soon as it is complete.
+func (m *loading) receive(n uint32) error {
+	if m.embedder != nil {
+		return errOpen
+	}
+	if m.weights == nil {
+		return fail(NotReady, "no memory is reserved for the weights")
+	}
+	if int64(n) < int64(m.received) || int64(n) > int64(len(m.weights)) {
+		return fail(BadArgument, "%d bytes of weights received, want %d to %d", n, m.received, len(m.weights))
+	}
+	m.received = int(n)
+	b := m.weights
+	if m.header || n < 9 || b[8] != '{' {
+		return nil
+	}
+	if header := binary.LittleEndian.Uint64(b); header > uint64(n)-8 {
+		if header > uint64(len(b))-8 {
+			return fail(BadWeights, "weights: the header claims %d bytes, but the file has %d", header, len(b))
+		}
+		return nil
+	}
+	if _, err := checkpoint.OpenBytes(b); err != nil {
+		return withCode(BadWeights, err)
+	}
+	m.header = true
+	return nil
+}
+
+// open makes the embedder of what was received.
+func (m *loading) open(filterBudget int32) error {
+	if m.embedder != nil {
+		return errOpen
+	}
+	if m.weights == nil || m.received < len(m.weights) {
+		return fail(NotReady, "the weights are not complete: %d of %d bytes received", m.received, len(m.weights))
+	}
+	file, err := checkpoint.OpenBytes(m.weights)
+	if err != nil {
+		return withCode(BadWeights, err)
+	}
+	e, err := core.Open(m.config, m.vocabulary, file, core.OpenOptions{
+		Overwrite: true, Threads: 1, FilterBudget: int(filterBudget), Kernels: kernels,
+	})
+	if err != nil {
+		return withCode(BadWeights, err)
+	}
+	m.embedder = e
+	m.drop()
+	m.config, m.vocabulary = nil, nil
+	tuneCollector(m.size)
+	return nil
+}
+
+func (m *loading) free() {
+	m.drop()
+	if m.embedder != nil {
+		m.embedder.Close()
+	}
+}
+
+// ready returns the embedder of an open model.
+func (m *loading) ready() (*core.Embedder, error) {
+	if m.embedder == nil {
+		return nil, fail(NotReady, "the model is not open yet")
+	}
+	return m.embedder, nil
+}
+
+// tuneCollector lets garbage grow by some 16 MB, not by the size of the
+// weights, before it is collected: linear memory never shrinks.
+func tuneCollector(weights int) {
+	runtime.GC()
+	debug.SetGCPercent(max(5, min(100, int(16<<20*100/int64(weights+1)))))
+}
+
+// describe writes the model_info record.
+func (m *loading) describe() ([]byte, error) {
+	e, err := m.ready()
+	if err != nil {
+		return nil, err
+	}
+	c := e.Config()
+	b := []byte(`{"hiddenSize":`)
+	b = strconv.AppendInt(b, int64(c.HiddenSize), 10)
+	b = append(b, `,"layers":`...)
+	b = strconv.AppendInt(b, int64(c.NumHiddenLayers), 10)
+	b = append(b, `,"maxLength":`...)
+	b = strconv.AppendInt(b, int64(e.MaxLength()), 10)
+	b = append(b, `,"vocabularySize":`...)
+	b = strconv.AppendInt(b, int64(c.VocabSize), 10)
+	b = append(b, `,"padding":`...)
+	b = strconv.AppendQuote(b, paddingName(c.Padding))
+	b = append(b, `,"pooling":`...)
+	b = strconv.AppendQuote(b, c.Pooling.String())
+	b = append(b, `,"normalize":`...)
+	b = strconv.AppendBool(b, c.Normalize)
+	b = append(b, `,"weightBytes":`...)
+	b = strconv.AppendInt(b, int64(m.size), 10)
+	b = append(b, `,"kernels":`...)
+	b = strconv.AppendQuote(b, e.Model().Kernels())
+	b = append(b, `,"version":`...)
+	b = strconv.AppendQuote(b, release)
+	return append(b, '}'), nil
+}
+
+// paddingName is a model's padding, max_length where its configuration says
+// nothing.
+func paddingName(p model.Padding) string {
+	if p.Mode == model.PadDefault {
+		p.Mode = model.PadMax
+	}
+	return p.String()
+}
+
+// tokens writes the tokens record of a text.
+func (m *loading) tokens(text []byte) ([]byte, error) {
+	e, err := m.ready()
+	if err != nil {
+		return nil, err
+	}
+	t := e.Tokenizer()
+	enc, err := t.Encode(string(text), tokenizer.Options{Offsets: true})
+	if err != nil {
+		return nil, withCode(BadArgument, err)
+	}
+	if err := room(32 * uint64(len(enc.IDs))); err != nil {
+		return nil, err
+	}
+	b := binary.LittleEndian.AppendUint32(nil, uint32(len(enc.IDs)))
+	for _, id := range enc.IDs {
+		b = binary.LittleEndian.AppendUint32(b, uint32(id))
+	}
+	for _, s := range enc.Offsets {
+		b = binary.LittleEndian.AppendUint32(b, uint32(s.Start))
+		b = binary.LittleEndian.AppendUint32(b, uint32(s.End))
+	}
+	for _, id := range enc.IDs {
+		token := t.Token(id)
+		b = binary.LittleEndian.AppendUint32(b, uint32(len(token)))
+		b = append(b, token...)
+	}
+	return b, nil
+}
+
+// codeOf is the code of an error of a run.
+func codeOf(err error) Code {
+	if errors.Is(err, tokenizer.ErrTooLong) {
+		return TooLong
+	}
+	return BadArgument
+}
