@@ -47,6 +47,10 @@ func Load(c Config, w Weights, o LoadOptions) (*Model, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
+	// A table of exactly the tokenizer's entries, not padded to eights, is fine.
+	if shape, ok := shapeOf(w, "embeddings.word_embeddings.weight"); ok && len(shape) == 2 && (shape[0]+7)/8*8 == c.VocabSize {
+		c.VocabSize = shape[0]
+	}
 	if err := checkSizes(c, w); err != nil {
 		return nil, err
 	}

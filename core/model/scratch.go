@@ -30,7 +30,7 @@ func (s *scratch) reserve(r *Run) {
 	}
 	s.fft = grow(s.fft, most)
 	s.spectrum = grow(s.spectrum, (r.n+1)*kernel.GroupWidth)
-	s.sines = grow(s.sines, featureBlock*c.HyenaFilterOrder)
+	s.sines = grow(s.sines, min(featureBlock, r.taps())*c.HyenaFilterOrder)
 	rows := min(tokenBlock, t)
 	s.mlp = grow(s.mlp, rows*y.mlpWidth(c))
 	s.gated = grow(s.gated, rows*y.gatedWidth())
