@@ -20,7 +20,7 @@
 set -eu
 
 cd "$(dirname "$0")"
-export GOTOOLCHAIN=auto GOFLAGS=-mod=mod
+export GOTOOLCHAIN=auto
 STATICCHECK=honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 say() { printf '\n== %s\n' "$*" >&2; }

@@ -34,13 +34,12 @@ type Run struct {
 	scratch  []scratch // one a thread
 	vectors  []float32 // (B, D): results
 
-	stages  []stage
-	at      int // stage in work
-	next    int // its first unit not yet done
-	done    float64
-	total   float64
-	doUnit  func(worker, unit int)
-	started bool
+	stages []stage
+	at     int // stage in work
+	next   int // its first unit not yet done
+	done   float64
+	total  float64
+	doUnit func(worker, unit int)
 
 	// trace, if set, sees every intermediate tensor: values holds the given
 	// rows and columns of it with a row stride. For tests.

@@ -80,7 +80,6 @@ type loader struct {
 	weights   Weights
 	set       *kernel.Set
 	overwrite bool
-	missing   map[string]bool
 	err       error
 }
 
