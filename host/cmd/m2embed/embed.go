@@ -1,0 +1,96 @@
+package main
+
+import "m2embed/core"
+
+var embedCommand = &command{
+	name:     "embed",
+	synopsis: "[flags] [TEXT…]",
+	summary:  "Make a vector of each text.",
+	details: `
+Texts come from the arguments and --text, or from a file, or as token ids. A
+file is embedded piece by piece: it may be larger than memory. Every line is a
+text, also an empty one, so that row i of the result belongs to line i.
+
+Results are written to a temporary file that gets its name when it is complete:
+after an error or Ctrl-C there is no output file, and one that was there before
+is unchanged. JSON lines have the members index, tokens (before cutting), length
+(positions run, pads included), truncated and embedding. A .npy holds a float32
+array (texts, D); a .npz the same array under the name embedding.
+
+The summary on standard error says what was run, pads included. Pads are input
+to M2-BERT like any token: a vector depends on the length to which its text was
+padded. Published models expect max_length, which is what they get unless
+--padding says otherwise.
+
+Options of the original embed_text.py scripts:
+
+  --text TEXT              the same; several texts are allowed
+  --output-file FILE       --output FILE (.npy, .npz, .jsonl)
+  --model-name REPO        m2embed pull REPO FOLDER, then --model FOLDER
+  --yaml-file FILE         --config FILE
+  --checkpoint FILE        --model FILE
+  --together-api           a hosted service; m2embed serve speaks its protocol
+  encode_queries(texts)    --input FILE, --batch N
+  encode_corpus(objects)   --input FILE.jsonl --title-field title
+  first 10 values          --format text
+  conversion script        m2embed convert IN OUT
+
+Examples:
+
+  m2embed embed "The quick brown fox"
+  m2embed embed --input lines.txt --output vectors.npy
+  m2embed embed --model m2-bert-80M-2k --input corpus.jsonl --output v.npz
+  some command | m2embed embed --input - > vectors.jsonl
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+`,
+	define: func(c *call) func() error {
+		in, out := defineInput(c), defineOutput(c)
+		in.defineBatch()
+		which, how := defineModel(c), defineVector(c)
+		quiet := c.flags.Bool("quiet", false, "no progress bar and no summary")
+		return func() error { return embed(c, in, out, which, how, *quiet) }
+	},
+}
+
+func embed(c *call, in *inputFlags, out *outputFlags, which *modelFlags, how *vectorFlags, quiet bool) error {
+	if err := out.check(); err != nil {
+		return err
+	}
+	if err := how.check(); err != nil {
+		return err
+	}
+	source, err := in.open(c.args)
+	if err != nil {
+		return err
+	}
+	defer source.close()
+	m, err := which.open()
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	if err := how.checkModel(m); err != nil {
+		return err
+	}
+	sink, err := out.open(m.Config.HiddenSize)
+	if err != nil {
+		return err
+	}
+	defer sink.discard()
+	work := &embedding{call: c, model: m, vector: how, quiet: quiet}
+	err = work.run(source, in.batch, func(i int, _ core.Input, e core.Embedding) error { return sink.write(i, e) })
+	if err != nil {
+		return err
+	}
+	if work.texts == 0 {
+		return errNoTexts(in)
+	}
+	if err := sink.finish(); err != nil {
+		return err
+	}
+	if !quiet {
+		c.note("%s", work.summary())
+	}
+	return nil
+}

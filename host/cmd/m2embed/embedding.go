@@ -1,0 +1,144 @@
+package main
+
+import (
+	"fmt"
+
+	"strings"
+	"time"
+
+	"m2embed/core"
+	"m2embed/core/model"
+
+	hostmodel "m2embed/host/model"
+)
+
+// embedding is a walk over a source: batch by batch, so that neither texts
+// nor vectors are ever all in memory.
+type embedding struct {
+	call   *call
+	model  *hostmodel.Model
+	vector *vectorFlags
+	quiet  bool
+
+	texts, tokens, cut int
+	shortest, longest  int // lengths that ran
+	began              time.Time
+}
+
+// run embeds all of a source; yield gets the results in order.
+func (w *embedding) run(s *source, most int, yield func(index int, in core.Input, e core.Embedding) error) error {
+	var bar *progress
+	if !w.quiet {
+		bar = newProgress(w.call, "embedding")
+	}
+	defer bar.finish()
+	w.began = time.Now()
+	var b batch
+	var read int64
+	for {
+		if err := w.call.ctx.Err(); err != nil {
+			return err
+		}
+		if err := s.fill(&b, most); err != nil {
+			return err
+		}
+		if len(b.inputs) == 0 {
+			return nil
+		}
+		results, err := w.batch(s, &b, read, bar)
+		if err != nil {
+			return err
+		}
+		for i, e := range results {
+			w.count(e)
+			if err := yield(w.texts-1, b.inputs[i], e); err != nil {
+				return err
+			}
+		}
+		read += int64(b.bytes)
+	}
+}
+
+// batch embeds one batch.
+func (w *embedding) batch(s *source, b *batch, read int64, bar *progress) ([]core.Embedding, error) {
+	job, err := w.model.Start(b.inputs, w.vector.options)
+	if err != nil {
+		return nil, located(err, s, b)
+	}
+	defer job.Close()
+	for {
+		if err := w.call.ctx.Err(); err != nil {
+			return nil, err
+		}
+		done, err := job.Step()
+		if err != nil {
+			return nil, located(err, s, b)
+		}
+		if done {
+			return job.Results(), nil
+		}
+		if bar != nil {
+			at, of := job.Progress()
+			part := -1.0
+			if s.total > 0 {
+				part = (float64(read) + float64(b.bytes)*at/max(of, 1)) / float64(s.total)
+			}
+			bar.setTokens(part, w.texts, w.tokens+int(at), w.began)
+		}
+	}
+}
+
+// located puts the place of an input before an error that core gives with the
+// input's number in the batch.
+func located(err error, s *source, b *batch) error {
+	var i int
+	message := err.Error()
+	if n, _ := fmt.Sscanf(message, "input %d:", &i); n == 1 && i >= 0 && i < len(b.places) {
+		_, message, _ = strings.Cut(message, ": ")
+		return fmt.Errorf("%s: %s", s.where(b.places[i]), message)
+	}
+	return err
+}
+
+func (w *embedding) count(e core.Embedding) {
+	if w.texts == 0 {
+		w.shortest, w.longest = e.Length, e.Length
+	}
+	w.texts++
+	w.tokens += e.Tokens
+	w.shortest, w.longest = min(w.shortest, e.Length), max(w.longest, e.Length)
+	if e.Truncated {
+		w.cut++
+	}
+}
+
+// summary says what was run, in one line.
+func (w *embedding) summary() string {
+	b := new(strings.Builder)
+	fmt.Fprintf(b, "%s, %s, run at %s", counted(w.texts, "text"), counted(w.tokens, "token"), thousands(int64(w.shortest)))
+	if w.longest != w.shortest {
+		fmt.Fprintf(b, " to %s", thousands(int64(w.longest)))
+	}
+	padding := w.vector.paddingOf(w.model)
+	switch padding.Mode {
+	case model.PadNone:
+		b.WriteString(" (no padding)")
+	case model.PadToLength:
+		fmt.Fprintf(b, " (padded to %d)", padding.Length)
+	default:
+		fmt.Fprintf(b, " (%v)", padding)
+	}
+	if w.cut > 0 {
+		fmt.Fprintf(b, ", %s cut", thousands(int64(w.cut)))
+	}
+	fmt.Fprintf(b, ", %s, %s", w.model.Name(), time.Since(w.began).Round(time.Millisecond))
+	return b.String()
+}
+
+// errNoTexts tells an empty source.
+func errNoTexts(f *inputFlags) error {
+	if name := f.file + f.ids; name != "" && name != "-" {
+		return fmt.Errorf("%s holds no texts", name)
+	}
+	return fmt.Errorf("standard input holds no texts")
+}

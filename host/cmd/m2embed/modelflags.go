@@ -1,0 +1,148 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"m2embed/core"
+	"m2embed/core/model"
+	"m2embed/core/tokenizer"
+
+	hostmodel "m2embed/host/model"
+)
+
+// modelFlags say which model runs, and on what.
+type modelFlags struct {
+	call    *call
+	options hostmodel.Options
+	filters int // MiB
+}
+
+func defineModel(c *call) *modelFlags {
+	m := &modelFlags{call: c}
+	o := &m.options
+	c.flags.StringVar(&o.Path, "model", "", "`folder` of a model, or checkpoint file (safetensors or PyTorch); without it the embedded model is used")
+	c.flags.StringVar(&o.Files.Config, "config", "", "configuration `file`, config.json or a retrieval YAML, where it does not lie beside the checkpoint")
+	c.flags.StringVar(&o.Files.Tokenizer, "tokenizer", "", "tokenizer.json or vocab.txt `file`, where it does not lie beside the checkpoint")
+	c.flags.StringVar(&o.Files.Cache, "cache", "", "folder or file, a `path`, for the safetensors copy that is made of a PyTorch checkpoint once (default: beside it)")
+	c.flags.BoolVar(&o.Files.NoCache, "no-cache", false, "read a PyTorch checkpoint as it is and write no copy")
+	c.flags.BoolVar(&o.Embedder.ConfigFromWeights, "config-from-weights", false, "take sizes from the weights where the configuration disagrees with them")
+	c.flags.BoolVar(&o.Embedder.AnyTokenizer, "any-tokenizer", false, "accept a tokenizer that does not look like bert-base-uncased's")
+	c.flags.StringVar(&o.Engine, "engine", hostmodel.Engines[0], "what runs the model: `"+strings.Join(hostmodel.Engines, "|")+"`")
+	c.flags.IntVar(&o.Embedder.Threads, "threads", 0, "`number` of threads (default: one a processor)")
+	c.flags.IntVar(&m.filters, "filter-memory", 0, "`MiB` in which filters are kept from text to text, -1 for none (default 320)")
+	return m
+}
+
+// check refuses values before any file is touched.
+func (m *modelFlags) check() error {
+	o := &m.options
+	if m.call.set("model") && o.Path == "" {
+		return usagef("--model is empty")
+	}
+	if !slices.Contains(hostmodel.Engines, o.Engine) {
+		return usagef("--engine %q, want one of %s", o.Engine, strings.Join(hostmodel.Engines, ", "))
+	}
+	if t := o.Embedder.Threads; t < 0 || t > 1024 {
+		return usagef("--threads %d, want 1 to 1024, or 0 for one a processor", t)
+	}
+	if m.filters < -1 || m.filters > 1<<20 {
+		return usagef("--filter-memory %d, want -1 to %d", m.filters, 1<<20)
+	}
+	o.Embedder.FilterBudget = m.filters << 20
+	return nil
+}
+
+// open opens the model and says what its user must know.
+func (m *modelFlags) open() (*hostmodel.Model, error) {
+	if err := m.check(); err != nil {
+		return nil, err
+	}
+	bar := newProgress(m.call, "converting")
+	o := m.options
+	o.Files.Context = m.call.ctx
+	o.Files.Progress = bar.set
+	opened, err := hostmodel.Open(o)
+	bar.finish()
+	if err != nil {
+		return nil, err
+	}
+	if opened.Warning != "" {
+		m.call.note("m2embed: %s", opened.Warning)
+	}
+	return opened, nil
+}
+
+// vectorFlags say how vectors are made; see core.Options.
+type vectorFlags struct {
+	call                                    *call
+	padding, pooling, truncation, normalize string
+	options                                 core.Options
+}
+
+func defineVector(c *call) *vectorFlags {
+	v := &vectorFlags{call: c}
+	c.flags.StringVar(&v.padding, "padding", "", "`none|longest|max_length|N`: length to which texts are padded before they run; pads change vectors, so the default is the model's own")
+	c.flags.StringVar(&v.pooling, "pooling", "", "`cls|mean|cls_hidden|mean_hidden`: how hidden states become a vector (default: the model's)")
+	c.flags.StringVar(&v.truncation, "truncation", "keep-sep", "`keep-sep|drop-sep|refuse`: how a text that is too long is cut: before [SEP]; with [SEP] cut off, as the original does; or not at all")
+	c.flags.StringVar(&v.normalize, "normalize", "default", "`yes|no|default`: to unit length or not (default: as the model)")
+	c.flags.IntVar(&v.options.MaxLength, "max-length", 0, "`tokens` at which a text is cut, special tokens included (default: the model's maximum)")
+	return v
+}
+
+// truncations are the names of the ways to cut.
+var truncations = map[string]tokenizer.Truncation{
+	"keep-sep": tokenizer.KeepSeparator, "drop-sep": tokenizer.DropSeparator, "refuse": tokenizer.Refuse,
+}
+
+// check reads the values.
+func (v *vectorFlags) check() (err error) {
+	if v.options.Padding, err = model.ParsePadding(v.padding); err != nil {
+		return usagef("--%v", err)
+	}
+	if v.options.Pooling, err = model.ParsePooling(v.pooling); err != nil {
+		return usagef("--%v", err)
+	}
+	var ok bool
+	if v.options.Truncation, ok = truncations[v.truncation]; !ok {
+		return usagef("--truncation %q, want keep-sep, drop-sep or refuse", v.truncation)
+	}
+	switch v.normalize {
+	case "default":
+	case "yes":
+		v.options.Normalize = core.Yes
+	case "no":
+		v.options.Normalize = core.No
+	default:
+		return usagef("--normalize %q, want yes, no or default", v.normalize)
+	}
+	if n := v.options.MaxLength; v.call.set("max-length") && n < 2 {
+		return usagef("--max-length %d, want at least 2: a text has two special tokens", n)
+	}
+	return nil
+}
+
+// checkModel refuses lengths that the model cannot run.
+func (v *vectorFlags) checkModel(m *hostmodel.Model) error {
+	most := m.Config.MaxLength()
+	if v.options.MaxLength > most {
+		return fmt.Errorf("--max-length %d, but the model takes at most %d tokens", v.options.MaxLength, most)
+	}
+	if p := v.options.Padding; p.Mode == model.PadToLength && p.Length > most {
+		return fmt.Errorf("--padding %d, but the model takes at most %d tokens", p.Length, most)
+	}
+	return nil
+}
+
+// paddingOf is the padding that is in force.
+func (v *vectorFlags) paddingOf(m *hostmodel.Model) model.Padding {
+	p := v.options.Padding
+	if p.Mode == model.PadDefault {
+		p = m.Config.Padding
+	}
+	if p.Mode == model.PadDefault {
+		p.Mode = model.PadMax
+	}
+	return p
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"m2embed/core"
+)
+
+var searchCommand = &command{
+	name:     "search",
+	synopsis: "[flags] QUERY --input FILE",
+	summary:  "Rank the lines of a file by their similarity to a query.",
+	details: `
+Prints the best texts with their cosines, best first, or with --json an object a
+line with the members rank, similarity, index and text. All texts are embedded
+anew; nothing is stored.
+
+Example:
+
+  m2embed search "how do I return a parcel" --input faq.txt --top 3
+`,
+	define: func(c *call) func() error {
+		in := defineInput(c)
+		in.defineBatch()
+		which, how := defineModel(c), defineVector(c)
+		top := c.flags.Int("top", 10, "`number` of texts to print")
+		asJSON := c.flags.Bool("json", false, "write JSON lines")
+		return func() error { return search(c, in, which, how, *top, *asJSON) }
+	},
+}
+
+// hit is a text that may be among the best.
+type hit struct {
+	Rank       int     `json:"rank"`
+	Similarity float64 `json:"similarity"`
+	Index      int     `json:"index"`
+	Text       string  `json:"text"`
+}
+
+func search(c *call, in *inputFlags, which *modelFlags, how *vectorFlags, top int, asJSON bool) error {
+	if err := how.check(); err != nil {
+		return err
+	}
+	if top < 1 || top > 1<<20 {
+		return usagef("--top %d, want 1 to %d", top, 1<<20)
+	}
+	if len(c.args) != 1 {
+		return usagef("%d queries, want one; texts to search come from --input or --text", len(c.args))
+	}
+	source, err := in.open(nil)
+	if err != nil {
+		return err
+	}
+	defer source.close()
+	m, err := which.open()
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	if err := how.checkModel(m); err != nil {
+		return err
+	}
+	var query []float32
+	first := &embedding{call: c, model: m, vector: how, quiet: true}
+	err = first.run(textSource(c.args), 1, func(_ int, _ core.Input, e core.Embedding) error { query = e.Vector; return nil })
+	if err != nil {
+		return fmt.Errorf("query: %w", err)
+	}
+	var best []hit
+	better := func(a, b hit) int {
+		return cmp.Or(cmp.Compare(b.Similarity, a.Similarity), cmp.Compare(a.Index, b.Index))
+	}
+	work := &embedding{call: c, model: m, vector: how}
+	err = work.run(source, in.batch, func(i int, in core.Input, e core.Embedding) error {
+		h := hit{Similarity: cosine(query, e.Vector), Index: i, Text: in.Text}
+		at, _ := slices.BinarySearchFunc(best, h, better)
+		if at < top {
+			best = slices.Insert(best, at, h)
+			best = best[:min(len(best), top)]
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if work.texts == 0 {
+		return errNoTexts(in)
+	}
+	for i, h := range best {
+		h.Rank = i + 1
+		if asJSON {
+			err = writeJSON(c.stdout, h)
+		} else {
+			_, err = fmt.Fprintf(c.stdout, "%7.4f  %d  %s\n", h.Similarity, h.Index+1, excerpt(h.Text, 100))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	c.note("%s", work.summary())
+	return nil
+}

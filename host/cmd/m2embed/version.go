@@ -1,0 +1,63 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"strings"
+
+	"m2embed/core/kernel"
+	"m2embed/testdata"
+
+	hostmodel "m2embed/host/model"
+)
+
+var versionCommand = &command{
+	name:    "version",
+	summary: "Say which build this is and what it can use here.",
+	define: func(c *call) func() error {
+		return func() error {
+			if err := c.noArguments(); err != nil {
+				return err
+			}
+			fmt.Fprintln(c.stdout, "m2embed", version())
+			fmt.Fprintf(c.stdout, "%s %s/%s, %d processors\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0))
+			var sets []string
+			for _, s := range kernel.Sets() {
+				sets = append(sets, s.Name)
+			}
+			fmt.Fprintln(c.stdout, "kernels:", strings.Join(sets, ", "), "(the last is used)")
+			fmt.Fprintln(c.stdout, "engines:", strings.Join(hostmodel.Engines, ", "))
+			trained := "trained"
+			if !testdata.EmbeddedTrained {
+				trained = "untrained"
+			}
+			fmt.Fprintf(c.stdout, "embedded model: %s (%s)\n", testdata.EmbeddedName, trained)
+			return nil
+		}
+	},
+}
+
+// version is the module's, or the commit that was built.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "(unknown)"
+	}
+	if v := info.Main.Version; v != "" && v != "(devel)" {
+		return v
+	}
+	revision, modified := "", ""
+	for _, s := range info.Settings {
+		switch {
+		case s.Key == "vcs.revision":
+			revision = s.Value[:min(12, len(s.Value))]
+		case s.Key == "vcs.modified" && s.Value == "true":
+			modified = " (modified)"
+		}
+	}
+	if revision == "" {
+		return "(devel)"
+	}
+	return revision + modified
+}

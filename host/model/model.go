@@ -1,0 +1,180 @@
+// Package model opens a model for the commands and the server, from files or
+// from the one that is built in, and hands out the engine that runs it.
+package model
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"m2embed/core"
+	"m2embed/core/checkpoint"
+	"m2embed/core/tokenizer"
+	"m2embed/host"
+	"m2embed/testdata"
+
+	coremodel "m2embed/core/model"
+)
+
+// Engine turns texts into vectors.
+type Engine interface {
+	// Start prepares a batch; errors are those of core's Embedder.Start.
+	Start(inputs []core.Input, o core.Options) (Job, error)
+	// Name says what runs the model, such as "native (avx512)".
+	Name() string
+	// Close ends the engine; no job may be under way.
+	Close() error
+}
+
+// Job embeds a batch in steps, as core.Job does. It belongs to one goroutine.
+type Job interface {
+	Step() (done bool, err error)
+	Progress() (done, total float64)
+	Results() []core.Embedding
+	Close()
+}
+
+// Options say what to open and how to run it.
+type Options struct {
+	// Path is a model's folder or a checkpoint; empty means the model that is
+	// built in.
+	Path string
+	// Files says where parts lie that are not beside the checkpoint.
+	Files host.OpenOptions
+	// Embedder are core's choices; Overwrite is set by Open.
+	Embedder core.OpenOptions
+	// Engine is one of Engines; empty means the first.
+	Engine string
+}
+
+// Engines are the names of the engines.
+var Engines = []string{"native"}
+
+// Model is an opened model.
+type Model struct {
+	Engine
+	ModelName string               // of the folder or file
+	Describe  string               // where the weights come from, in one line
+	Warning   string               // what its user must know, or ""
+	Config    coremodel.Config     // as it runs
+	Tokenizer *tokenizer.Tokenizer // nil: token ids only
+	Weights   *checkpoint.File
+
+	files *host.Files
+}
+
+// Open opens a model.
+//
+// # Errors
+//
+// Those of host.OpenModel and core.Open, and an unknown engine.
+func Open(o Options) (*Model, error) {
+	m, err := openFiles(o)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.start(o); err != nil {
+		return nil, errors.Join(fmt.Errorf("open model %s: %w", m.ModelName, err), m.files.Close())
+	}
+	return m, nil
+}
+
+// openFiles finds the parts of a model.
+func openFiles(o Options) (*Model, error) {
+	if o.Path == "" {
+		return openEmbedded(o)
+	}
+	files, err := host.OpenModel(o.Path, o.Files)
+	if err != nil {
+		return nil, err
+	}
+	if files.ConfigJSON == nil {
+		err := fmt.Errorf("open model %s: no configuration beside the checkpoint; name a config.json or a retrieval YAML with --config", o.Path)
+		return nil, errors.Join(err, files.Close())
+	}
+	path, err := filepath.Abs(o.Path)
+	if err != nil {
+		path = o.Path
+	}
+	return &Model{ModelName: filepath.Base(path), Describe: files.Describe, Weights: files.Weights, files: files}, nil
+}
+
+func openEmbedded(o Options) (*Model, error) {
+	if o.Files.Config != "" || o.Files.Tokenizer != "" {
+		return nil, errors.New("the embedded model has a configuration and a tokenizer of its own; name other weights, too")
+	}
+	weights, err := checkpoint.OpenBytes(testdata.EmbeddedWeights)
+	if err != nil {
+		return nil, fmt.Errorf("embedded model: %w", err)
+	}
+	m := &Model{
+		ModelName: testdata.EmbeddedName,
+		Describe:  fmt.Sprintf("embedded model %s (%.1f MB)", testdata.EmbeddedName, float64(len(testdata.EmbeddedWeights))/1e6),
+		Weights:   weights,
+		files: &host.Files{
+			ConfigJSON: testdata.EmbeddedConfig, Tokenizer: testdata.EmbeddedTokenizer,
+			Weights: weights, Close: func() error { return nil },
+		},
+	}
+	if !testdata.EmbeddedTrained {
+		m.Warning = "the embedded model is untrained: its weights are random and its vectors mean nothing"
+	}
+	return m, nil
+}
+
+// start builds the engine.
+func (m *Model) start(o Options) error {
+	switch o.Engine {
+	case "", "native":
+	default:
+		return fmt.Errorf("engine %q, want one of %v", o.Engine, Engines)
+	}
+	o.Embedder.Overwrite = m.files.Writable
+	e, err := core.Open(m.files.ConfigJSON, m.files.Tokenizer, m.Weights, o.Embedder)
+	if err != nil {
+		return err
+	}
+	m.Engine, m.Config, m.Tokenizer = native{e}, e.Config(), e.Tokenizer()
+	return nil
+}
+
+// Close ends the engine and releases the weights.
+func (m *Model) Close() error {
+	return errors.Join(m.Engine.Close(), m.files.Close())
+}
+
+// Embed runs a batch to its end, or until the context is cancelled.
+func Embed(ctx context.Context, e Engine, inputs []core.Input, o core.Options) ([]core.Embedding, error) {
+	job, err := e.Start(inputs, o)
+	if err != nil {
+		return nil, err
+	}
+	defer job.Close()
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		done, err := job.Step()
+		if err != nil {
+			return nil, err
+		}
+		if done {
+			return job.Results(), nil
+		}
+	}
+}
+
+// native is core in this process.
+type native struct{ *core.Embedder }
+
+func (n native) Start(inputs []core.Input, o core.Options) (Job, error) {
+	return n.Embedder.Start(inputs, o)
+}
+
+func (n native) Name() string { return "native (" + n.Model().Kernels() + ")" }
+
+func (n native) Close() error {
+	n.Embedder.Close()
+	return nil
+}
