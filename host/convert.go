@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"m2embed/core/checkpoint"
+	"m2embed/core/model"
 )
 
 // ConvertOptions say what Convert writes. The zero value keeps every number:
@@ -224,7 +225,12 @@ func withPadding(config []byte, padding string) ([]byte, error) {
 		return nil, errors.New("config.json: null, want an object")
 	}
 	_, has := settings["padding"]
+	parsed, err := model.ParsePadding(padding)
 	switch {
+	case err != nil:
+		return nil, err
+	case parsed.Mode == model.PadToLength:
+		settings["padding"] = parsed.Length
 	case padding != "":
 		settings["padding"] = padding
 	case has:

@@ -268,10 +268,13 @@ func writeTensors(t *testing.T, path string, tensors map[string]checkpoint.Tenso
 
 // TestConvertPadding checks what becomes of the padding in config.json.
 func TestConvertPadding(t *testing.T) {
-	for _, c := range []struct{ config, option, want string }{
+	for _, c := range []struct {
+		config, option string
+		want           any
+	}{
 		{`{"a": 1e-12}`, "", "max_length"},
 		{`{"padding": "none"}`, "", "none"},
-		{`{"padding": "none"}`, "128", "128"},
+		{`{"padding": "none"}`, "128", 128.0},
 		{`{}`, "longest", "longest"},
 	} {
 		in, out := t.TempDir(), t.TempDir()
@@ -355,6 +358,7 @@ func TestConvertErrors(t *testing.T) {
 		{"too large for bf16", "does not fit bf16", damaged(math.MaxFloat32), "{}", ConvertOptions{DType: "bf16"}},
 		{"int8 again", "int8 already", int8File, "{}", ConvertOptions{}},
 		{"unknown type", `dtype "f8"`, good, "{}", ConvertOptions{DType: "f8"}},
+		{"unknown padding", `padding "far"`, good, "{}", ConvertOptions{Padding: "far"}},
 		{"broken configuration", "config.json", good, "{", ConvertOptions{}},
 		{"null configuration", "want an object", good, "null", ConvertOptions{}},
 		{"another model", "not a checkpoint of M2-BERT", readFile(t, tiny+"outputs.safetensors"), "{}", ConvertOptions{}},
