@@ -80,7 +80,8 @@ func (t *Tokenizer) AppendIDs(dst []int32, text string, o Options) (ids []int32,
 	return append(dst, e.ids...), length, nil
 }
 
-// keptScratch is the most ids that a scratch may hold on to between texts.
+// keptScratch is the most ids, or bytes, that a scratch may hold on to between
+// texts.
 const keptScratch = 1 << 20
 
 func (t *Tokenizer) newEncoder() encoder {
@@ -92,7 +93,7 @@ func (t *Tokenizer) newEncoder() encoder {
 }
 
 func (t *Tokenizer) release(e encoder) {
-	if cap(e.ids) <= keptScratch && cap(e.foldedText) <= keptScratch {
+	if max(cap(e.ids), cap(e.word), cap(e.foldedText)) <= keptScratch {
 		t.scratches.Put(e.scratch)
 	}
 }

@@ -87,6 +87,7 @@ func readFile(data []byte) (*file, error) {
 		case "version":
 			return d.string(&f.version)
 		case "added_tokens":
+			f.addedTokens = nil
 			return d.array(func(int) error { return f.readAddedToken(d) })
 		case "normalizer":
 			return f.readNormalizer(d)
