@@ -181,6 +181,13 @@ export class Executor {
     loaded.readBack.destroy();
   }
 
+  /** Frees the weights and shared buffers; what was compiled stays. */
+  clear(): void {
+    for (const b of this.keyed.values()) b.destroy();
+    this.keyed.clear();
+    this.filled.clear();
+  }
+
   /** Frees everything. */
   destroy(): void {
     this.device.destroy();

@@ -140,6 +140,7 @@ func Transpose(d, n int, limits Limits) (*Plan, error) {
 func Pool(texts, length, d int, pooling model.Pooling, normalize bool, limits Limits) (*Plan, error) {
 	p := operation(d, limits, Options{})
 	p.tokens, p.s = texts*length, Shape{Texts: texts, Length: length, Pooling: pooling, Normalize: normalize}
+	p.plan.Texts, p.plan.Length = texts, length
 	ids, mask := p.input("ids", p.tokens), tensor(-1)
 	if pooling == model.PoolMean || pooling == model.PoolMeanHidden {
 		mask = p.input("mask", p.tokens)
@@ -156,6 +157,7 @@ func Embedding(c model.Config, texts, length int, limits Limits, o Options) (*Pl
 	p.c, p.s, p.tokens = c, Shape{Texts: texts, Length: length}, texts*length
 	p.row, p.size = Columns(p.tokens), max(64, 1<<bits.Len(uint(length-1)))
 	p.zeros = p.keyed(Weight, "zeros", 4*p.d, []Piece{{Kind: Zeros, Rows: p.d}})
+	p.plan.Texts, p.plan.Length = texts, length
 	ids := p.input("ids", p.tokens)
 	return p.finish(ids, -1, p.embed(ids).tensor)
 }

@@ -1,0 +1,410 @@
+package parity
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"sync"
+	"testing"
+
+	"m2embed/core/model"
+	"m2embed/webgpu/plan"
+)
+
+// The op table: to add an operation, plan it alone in package plan, give its
+// twin in twins_test.go, and add a test below with edge sizes. Tolerances are
+// normalised mean squared errors, squares of relative errors.
+const (
+	// A 32-bit sum of some hundred products is good to 1e-7 to 1e-6 relative.
+	sumError = 1e-12
+	// An FFT convolution in 32 bits is good to about 1e-6 relative.
+	transformError = 1e-11
+	// Elementwise functions are good to a few 1e-7.
+	pointError = 1e-12
+	// 16-bit weights have 11 bits of precision.
+	halfError = 1e-6
+)
+
+var runner = sync.OnceValues(func() (Runner, error) { return OpenRunner(os.Getenv("M2EMBED_WEBGPU")) })
+
+func open(t *testing.T) Runner {
+	t.Helper()
+	if os.Getenv("M2EMBED_WEBGPU") == "" {
+		t.Skip("set M2EMBED_WEBGPU to native, node or chromium; build.sh does")
+	}
+	r, err := runner()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if os.Getenv("M2EMBED_WEBGPU") != "" {
+		if r, err := runner(); err == nil {
+			r.Close()
+		}
+	}
+	os.Exit(code)
+}
+
+// filled is an activation of noise; the padding is NaN, so that reading it
+// shows.
+func filled(seed uint64, rows, columns int, scale float64) matrix {
+	m := matrix{rows, columns, plan.Columns(columns), nil}
+	values := noise(seed, rows*columns, scale)
+	m.values = make([]float32, rows*m.row)
+	for i := range m.values {
+		if c := i % m.row; c < columns {
+			m.values[i] = values[i/m.row*columns+c]
+		} else {
+			m.values[i] = float32(math.NaN())
+		}
+	}
+	return m
+}
+
+// compare checks the live columns of a (rows, columns) result.
+func compare(t *testing.T, got []float32, want [][]float64, row int, limit float64) {
+	t.Helper()
+	var g []float32
+	var w []float64
+	for r := range want {
+		g = append(g, got[r*row:r*row+len(want[r])]...)
+		w = append(w, want[r]...)
+	}
+	if e := normalizedError(g, w); !(e <= limit) {
+		t.Errorf("normalised error %.2e, want at most %.0e", e, limit)
+	}
+}
+
+func run(t *testing.T, p *plan.Plan, err error, tensors plan.Tensors, ids []int32, mask []uint32) []float32 {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := open(t).Run("", p, tensors, ids, mask)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func TestProduct(t *testing.T) {
+	r := open(t)
+	for _, c := range []struct{ blocks, rows, inner, rowsTotal, innerTotal, columns int }{
+		{1, 1, 1, 1, 1, 1},
+		{1, 3, 5, 3, 5, 7},
+		{1, 65, 17, 65, 17, 129},      // one past a tile each way
+		{1, 128, 64, 128, 64, 2100},   // tall and wide tiles
+		{4, 17, 16, 66, 63, 33},       // ragged blocks
+		{4, 2, 2, 5, 5, 9},            // last blocks empty
+		{2, 192, 40, 384, 80, 4096},   // rows that fill no large tile
+		{1, 1200, 30, 1200, 30, 1700}, // large tiles
+	} {
+		for _, half := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%v half=%v", c, half), func(t *testing.T) {
+				x := filled(1, c.innerTotal, c.columns, 1)
+				weight, bias := noise(2, c.blocks*c.rows*c.inner, 1), noise(3, c.rowsTotal, 1)
+				p, err := plan.Product(c.blocks, c.rows, c.inner, c.rowsTotal, c.innerTotal, c.columns, r.Limits(), plan.Options{Half: half})
+				got := run(t, p, err, source{"weight": weight, "x": x.values, "bias": bias}, nil, nil)
+				limit := sumError
+				if half {
+					limit = halfError
+				}
+				compare(t, got, productTwin(c.blocks, c.rows, c.inner, c.rowsTotal, c.innerTotal, weight, bias, x), x.row, limit)
+			})
+		}
+	}
+}
+
+func TestLayerNorm(t *testing.T) {
+	r := open(t)
+	for _, c := range []struct{ d, columns int }{{1, 1}, {2, 3}, {17, 16}, {64, 17}, {768, 65}} {
+		for _, residual := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%v residual=%v", c, residual), func(t *testing.T) {
+				x, other := filled(1, c.d, c.columns, 0.05), filled(2, c.d, c.columns, 0.05)
+				weight, bias := noise(3, c.d, 1), noise(4, c.d, 1)
+				p, err := plan.LayerNorm(c.d, c.columns, residual, 1e-12, r.Limits())
+				got := run(t, p, err, source{"x": x.values, "residual": other.values, "norm.weight": weight, "norm.bias": bias}, nil, nil)
+				if !residual {
+					other = matrix{}
+				}
+				limit := pointError
+				if c.d == 2 {
+					limit = 1e-9 // the difference of two near numbers decides
+				}
+				compare(t, got, layerNormTwin(x, other, weight, bias, 1e-12), x.row, limit)
+			})
+		}
+	}
+}
+
+func TestGELUGate(t *testing.T) {
+	r := open(t)
+	for _, gated := range []bool{false, true} {
+		for _, c := range []struct{ inner, columns int }{{1, 1}, {5, 63}, {250, 65}} {
+			rows := c.inner
+			if gated {
+				rows *= 2
+			}
+			g := filled(1, rows, c.columns, 8)
+			p, err := plan.GELUGate(c.inner, c.columns, gated, r.Limits())
+			got := run(t, p, err, source{"g": g.values}, nil, nil)
+			want := make([][]float64, c.inner)
+			for i := range want {
+				want[i] = make([]float64, c.columns)
+				for j := range want[i] {
+					want[i][j] = geluTwin(g.at(i, j))
+					if gated {
+						want[i][j] *= g.at(c.inner+i, j)
+					}
+				}
+			}
+			compare(t, got, want, g.row, pointError)
+			if gated {
+				continue
+			}
+			for i := range want { // the left tail keeps its relative accuracy
+				for j, w := range want[i] {
+					if e := math.Abs(float64(got[i*g.row+j])-w) / math.Abs(w); e > 1e-5 {
+						t.Fatalf("gelu(%g): %g, want %g", g.at(i, j), got[i*g.row+j], w)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestSine(t *testing.T) {
+	r := open(t)
+	x := filled(1, 7, 1000, 30)
+	frequency := noise(2, 7, 20)
+	p, err := plan.Sine(7, 1000, 2, r.Limits())
+	got := run(t, p, err, source{"x": x.values, "frequency": frequency}, nil, nil)
+	for i := range 7 {
+		for j := range 1000 {
+			argument := float32(2*frequency[i]) * float32(x.at(i, j))
+			if e := math.Abs(float64(got[i*x.row+j]) - math.Sin(float64(argument))); e > 1e-6+float64(math.Abs(float64(argument)))*6e-8 {
+				t.Fatalf("sin(%g): %g, error %.1e", argument, got[i*x.row+j], e)
+			}
+		}
+	}
+}
+
+func TestShortFilter(t *testing.T) {
+	r := open(t)
+	for _, c := range []struct{ texts, length, d int }{{1, 1, 1}, {3, 1, 2}, {2, 2, 3}, {1, 3, 66}, {5, 17, 4}, {1, 300, 5}} {
+		for _, gate := range []bool{false, true} {
+			n := c.texts * c.length
+			x1, x2, v := filled(1, c.d, n, 1), filled(2, c.d, n, 1), filled(3, c.d, n, 1)
+			taps, bias := noise(4, 9*c.d, 1), noise(5, 3*c.d, 1)
+			p, err := plan.ShortFilter(c.texts, c.length, c.d, gate, r.Limits())
+			got := run(t, p, err, source{"x1": x1.values, "x2": x2.values, "v": v.values, "filter.weight": taps, "filter.bias": bias}, nil, nil)
+			want := shortFilterTwin(c.texts, c.length, x2, taps[3*c.d:], bias[c.d:])
+			if !gate {
+				want = shortFilterTwin(c.texts, c.length, x1, taps, bias)
+				for i, row := range shortFilterTwin(c.texts, c.length, v, taps[6*c.d:], bias[2*c.d:]) {
+					for j := range row {
+						want[i][j] *= row[j]
+					}
+				}
+			}
+			compare(t, got, want, x1.row, pointError)
+		}
+	}
+}
+
+func TestLongConvolution(t *testing.T) {
+	r := open(t)
+	lengths := []int{1, 2, 3, 17, 64, 65, 200, 300, 1000, 2047, 2048, 2049, 4096, 5000}
+	if os.Getenv("M2EMBED_SOAK") != "" {
+		lengths = append(lengths, 8192, 16384, 20000, 32768)
+	}
+	for i, length := range lengths {
+		t.Run(fmt.Sprint(length), func(t *testing.T) {
+			// One of four forms for each length, all forms over the table.
+			c := struct {
+				texts, d              int
+				reverse, gated, added bool
+			}{1 + i%3, 3, i%4 != 3, i%3 == 1, i%3 == 2}
+			if length > 2048 {
+				c.texts = 1 + i%2
+			}
+			testConvolution(t, r, c.texts, length, c.d, c.reverse, c.gated, c.added)
+		})
+	}
+}
+
+func testConvolution(t *testing.T, r Runner, texts, length, d int, reverse, gated, added bool) {
+	n := texts * length
+	taps := length
+	if length == 17 || length == 5000 {
+		taps = length - 6 // a window shorter than the text
+	}
+	u, gate, y := filled(1, d, n, 1), filled(2, d, n, 1), filled(3, d, n, 1)
+	k := filled(4, 2*d, taps, 1)
+	bias, deltas, times := noise(5, d, 1), noise(6, d, 8), make([]float32, taps)
+	for j := range times {
+		times[j] = float32(j) / float32(max(1, taps-1))
+	}
+	if !reverse {
+		k.values = k.values[:d*k.row]
+	}
+	p, err := plan.LongConvolution(texts, length, d, taps, reverse, gated, added, r.Limits(), plan.Options{})
+	got := run(t, p, err, source{"u": u.values, "gate": gate.values, "y": y.values, "taps": k.values,
+		"f.bias": bias, "f.modulation.deltas": deltas, "f.pos_emb.t": times}, nil, nil)
+	want := make([][]float64, d)
+	for c := range d {
+		decayed := func(row int) (out []float64) {
+			for j := range taps {
+				out = append(out, k.at(row, j)*math.Exp(-float64(times[j])*math.Abs(float64(deltas[c]))))
+			}
+			return out
+		}
+		forward := decayed(c)
+		var backward []float64
+		if reverse {
+			backward = decayed(d + c)
+		}
+		for b := range texts {
+			in := make([]float64, length)
+			for i := range in {
+				in[i] = u.at(c, b*length+i)
+			}
+			for i, v := range convolutionTwin(in, float64(bias[c]), forward, backward) {
+				if gated {
+					v *= gate.at(c, b*length+i)
+				}
+				if added {
+					v += y.at(c, b*length+i)
+				}
+				want[c] = append(want[c], v)
+			}
+		}
+	}
+	compare(t, got, want, u.row, transformError)
+}
+
+func TestTranspose(t *testing.T) {
+	r := open(t)
+	for _, c := range []struct{ d, n int }{{1, 1}, {16, 16}, {17, 33}, {66, 100}} {
+		x := filled(1, c.d, c.n, 1)
+		p, err := plan.Transpose(c.d, c.n, r.Limits())
+		got := run(t, p, err, source{"x": x.values}, nil, nil)
+		for i := range c.n {
+			for j := range c.d {
+				if float64(got[i*c.d+j]) != x.at(j, i) {
+					t.Fatalf("%v: [%d, %d] is %g, want %g", c, i, j, got[i*c.d+j], x.at(j, i))
+				}
+			}
+		}
+	}
+}
+
+func TestPool(t *testing.T) {
+	r := open(t)
+	for _, pooling := range []model.Pooling{model.PoolClass, model.PoolMean, model.PoolClassHidden, model.PoolMeanHidden} {
+		for _, c := range []struct {
+			texts, length, d int
+			normalize        bool
+		}{{1, 1, 1, false}, {3, 5, 66, true}, {2, 300, 64, false}} {
+			x := filled(1, c.d, c.texts*c.length, 1)
+			weight, bias := noise(2, c.d*c.d, 0.2), noise(3, c.d, 1)
+			mask := make([]uint32, c.texts*c.length)
+			for i := range mask {
+				if i%c.length <= c.length/2 {
+					mask[i] = 1
+				}
+			}
+			p, err := plan.Pool(c.texts, c.length, c.d, pooling, c.normalize, r.Limits())
+			got := run(t, p, err, source{"x": x.values, "pooler.dense.weight": weight, "pooler.dense.bias": bias}, make([]int32, len(mask)), mask)
+			var want []float64
+			for b := range c.texts {
+				want = append(want, poolTwin(x, b, c.length, mask, pooling, weight, bias, c.normalize)...)
+			}
+			if e := normalizedError(got, want); !(e <= pointError) {
+				t.Errorf("%v %+v: normalised error %.2e", pooling, c, e)
+			}
+		}
+	}
+}
+
+func poolTwin(x matrix, text, length int, mask []uint32, pooling model.Pooling, weight, bias []float32, normalize bool) []float64 {
+	v := make([]float64, x.rows)
+	for c := range v {
+		v[c] = x.at(c, text*length)
+		if pooling == model.PoolMean || pooling == model.PoolMeanHidden {
+			count := 0.0
+			v[c] = 0
+			for t := range length {
+				m := float64(mask[text*length+t])
+				v[c] += m * x.at(c, text*length+t)
+				count += m
+			}
+			v[c] /= count
+		}
+	}
+	if pooling == model.PoolClass || pooling == model.PoolMean {
+		out := make([]float64, len(v))
+		for r := range out {
+			out[r] = float64(bias[r])
+			for s := range v {
+				out[r] += float64(weight[r*len(v)+s]) * v[s]
+			}
+			out[r] = math.Tanh(out[r])
+		}
+		v = out
+	}
+	if normalize {
+		squares := 0.0
+		for _, a := range v {
+			squares += a * a
+		}
+		for i := range v {
+			v[i] /= max(math.Sqrt(squares), 1e-12)
+		}
+	}
+	return v
+}
+
+func TestEmbedding(t *testing.T) {
+	c := model.Config{VocabSize: 200, HiddenSize: 18, MaxPositionEmbeddings: 70, LongConvLMax: 70, TypeVocabSize: 2, LayerNormEps: 1e-12}
+	const d = 18
+	tensors := source{"embeddings.word_embeddings.weight": noise(1, 200*d, 0.05), "embeddings.position_embeddings.weight": noise(2, 70*d, 0.05),
+		"embeddings.token_type_embeddings.weight": noise(3, 2*d, 0.05), "embeddings.LayerNorm.weight": noise(4, d, 1), "embeddings.LayerNorm.bias": noise(5, d, 1)}
+	whole := open(t).Limits()
+	small := whole
+	small.MaxStorageBufferBindingSize = 128 * d * 4
+	for name, limits := range map[string]plan.Limits{"whole": whole, "parts": small} {
+		for _, positions := range []bool{true, false} {
+			for _, half := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s positions=%v half=%v", name, positions, half), func(t *testing.T) {
+					c.UsePositionalEncodings = positions
+					const texts, length = 1, 65
+					ids := make([]int32, texts*length)
+					for i := range ids {
+						ids[i] = int32(i * 7 % 200)
+					}
+					p, err := plan.Embedding(c, texts, length, limits, plan.Options{Half: half})
+					got := run(t, p, err, tensors, ids, nil)
+					x := matrix{d, len(ids), len(ids), make([]float32, d*len(ids))}
+					for i, id := range ids {
+						for k := range d {
+							x.values[k*len(ids)+i] = tensors["embeddings.word_embeddings.weight"][int(id)*d+k] + tensors["embeddings.token_type_embeddings.weight"][k]
+							if positions {
+								x.values[k*len(ids)+i] += tensors["embeddings.position_embeddings.weight"][i%length*d+k]
+							}
+						}
+					}
+					limit := pointError
+					if half {
+						limit = halfError
+					}
+					compare(t, got, layerNormTwin(x, matrix{}, tensors["embeddings.LayerNorm.weight"], tensors["embeddings.LayerNorm.bias"], 1e-12), plan.Columns(len(ids)), limit)
+				})
+			}
+		}
+	}
+}
