@@ -1,0 +1,241 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"m2embed/core"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/experimental"
+	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
+)
+
+// Model is what an instance loads.
+type Model struct {
+	Config    []byte      // config.json
+	Tokenizer []byte      // tokenizer.json or vocab.txt
+	Weights   io.ReaderAt // a safetensors file or a PyTorch checkpoint
+	Size      int64       // of Weights, in bytes
+}
+
+// Options are the choices at opening; the zero value is good.
+type Options struct {
+	// CacheDir keeps compiled modules: 30 ms instead of a second or two at the
+	// next start. Empty means no cache.
+	CacheDir string
+	// Instances is the most instances at a time, and so the most parallel
+	// calls; 0 means 1. Each holds its own weights.
+	Instances int
+	// MemoryLimit bounds the linear memory of an instance in bytes; 0 means
+	// 4 GiB.
+	MemoryLimit uint64
+	// FilterBudget bounds the bytes of filter spectra that an instance keeps
+	// between calls; 0 means the model's default, negative none.
+	FilterBudget int
+}
+
+// ErrClosed is returned by calls after Close.
+var ErrClosed = errors.New("the engine is closed")
+
+// Engine embeds texts in WebAssembly instances. It is safe for concurrent use.
+type Engine struct {
+	runtime  wazero.Runtime
+	cache    wazero.CompilationCache
+	compiled wazero.CompiledModule
+	model    Model
+	options  Options
+	info     Info
+
+	slots  chan struct{} // one token for each instance that may exist
+	mu     sync.Mutex
+	idle   []*instance
+	closed bool
+}
+
+// pageSize is the unit of linear memory.
+const pageSize = 64 << 10
+
+// Open compiles the module and loads the model into a first instance.
+//
+// # Errors
+//
+// A module that is not m2embed or speaks another version of the protocol; a
+// cache folder that cannot be written; whatever the model's files are refused
+// for, as an [Error].
+func Open(ctx context.Context, wasm []byte, model Model, o Options) (*Engine, error) {
+	if o.Instances == 0 {
+		o.Instances = 1
+	}
+	if o.Instances < 0 {
+		return nil, fmt.Errorf("%d instances, want 1 or more", o.Instances)
+	}
+	if o.MemoryLimit == 0 {
+		o.MemoryLimit = 1<<32 - pageSize
+	}
+	pages := min(o.MemoryLimit/pageSize, 1<<16-1)
+	if pages == 0 {
+		return nil, fmt.Errorf("a memory limit of %d bytes is less than a page of %d", o.MemoryLimit, pageSize)
+	}
+	o.MemoryLimit = pages * pageSize
+	config := wazero.NewRuntimeConfig().WithMemoryLimitPages(uint32(pages))
+	e := &Engine{model: model, options: o, slots: make(chan struct{}, o.Instances)}
+	if o.CacheDir != "" {
+		cache, err := wazero.NewCompilationCacheWithDir(o.CacheDir)
+		if err != nil {
+			return nil, fmt.Errorf("open the compile cache: %w", err)
+		}
+		e.cache = cache
+		config = config.WithCompilationCache(cache)
+	}
+	e.runtime = wazero.NewRuntimeWithConfig(ctx, config)
+	if err := e.start(ctx, wasm); err != nil {
+		e.Close(ctx)
+		return nil, err
+	}
+	return e, nil
+}
+
+func (e *Engine) start(ctx context.Context, wasm []byte) (err error) {
+	if _, err = wasi_snapshot_preview1.Instantiate(ctx, e.runtime); err != nil {
+		return fmt.Errorf("provide WASI: %w", err)
+	}
+	if e.compiled, err = e.runtime.CompileModule(ctx, wasm); err != nil {
+		return fmt.Errorf("compile the module: %w", err)
+	}
+	first, err := e.newInstance(ctx)
+	if err != nil {
+		return err
+	}
+	e.idle = append(e.idle, first)
+	e.info = first.info
+	return nil
+}
+
+// Info says what the model is.
+func (e *Engine) Info() Info { return e.info }
+
+// Embed makes one vector for each input, in order, as [core.Embedder.Embed]
+// does. A cancelled ctx stops the work within milliseconds, for one very long
+// text within a few seconds at most.
+//
+// # Errors
+//
+// An [Error] with the module's code and message; ctx's error; [ErrClosed].
+func (e *Engine) Embed(ctx context.Context, inputs []core.Input, o core.Options) ([]core.Embedding, error) {
+	var found []core.Embedding
+	err := e.with(ctx, func(i *instance) (err error) {
+		found, err = i.embed(ctx, inputs, o)
+		return err
+	})
+	return found, err
+}
+
+// Texts is Embed for plain texts and the model's own options: their vectors.
+func (e *Engine) Texts(ctx context.Context, texts ...string) ([][]float32, error) {
+	found, err := e.Embed(ctx, core.Texts(texts...), core.Options{})
+	if err != nil {
+		return nil, err
+	}
+	vectors := make([][]float32, len(found))
+	for i, f := range found {
+		vectors[i] = f.Vector
+	}
+	return vectors, nil
+}
+
+// Memory is the linear memory that idle instances hold, in bytes.
+func (e *Engine) Memory() uint64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var n uint64
+	for _, i := range e.idle {
+		n += i.memory()
+	}
+	return n
+}
+
+// with runs f on an instance of the pool. An instance that trapped is dropped;
+// the next call makes a new one.
+func (e *Engine) with(ctx context.Context, f func(*instance) error) error {
+	select {
+	case e.slots <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-e.slots }()
+	i, err := e.take(ctx)
+	if err != nil {
+		return err
+	}
+	err = f(i)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if i.lost != nil || e.closed {
+		i.close(context.WithoutCancel(ctx))
+		return err
+	}
+	e.idle = append(e.idle, i)
+	return err
+}
+
+func (e *Engine) take(ctx context.Context) (*instance, error) {
+	e.mu.Lock()
+	if e.closed {
+		e.mu.Unlock()
+		return nil, ErrClosed
+	}
+	if n := len(e.idle); n > 0 {
+		i := e.idle[n-1]
+		e.idle = e.idle[:n-1]
+		e.mu.Unlock()
+		return i, nil
+	}
+	e.mu.Unlock()
+	return e.newInstance(ctx)
+}
+
+// Close frees all instances. Calls that are under way end with an error or
+// their result, later ones with ErrClosed.
+func (e *Engine) Close(ctx context.Context) error {
+	e.mu.Lock()
+	e.closed = true
+	idle := e.idle
+	e.idle = nil
+	e.mu.Unlock()
+	for _, i := range idle {
+		i.close(ctx)
+	}
+	// Calls under way give their slots back when they end.
+	for range cap(e.slots) {
+		e.slots <- struct{}{}
+	}
+	for range cap(e.slots) {
+		<-e.slots
+	}
+	err := e.runtime.Close(ctx)
+	if e.cache != nil {
+		err = errors.Join(err, e.cache.Close(ctx))
+	}
+	return err
+}
+
+// newInstance makes an instance and loads the model into it.
+func (e *Engine) newInstance(ctx context.Context) (*instance, error) {
+	i := &instance{}
+	config := wazero.NewModuleConfig().WithName("").WithStartFunctions("_initialize").
+		WithSysWalltime().WithSysNanotime().WithStderr(&i.output)
+	module, err := e.runtime.InstantiateModule(experimental.WithMemoryAllocator(ctx, allocator()), e.compiled, config)
+	if err != nil {
+		return nil, fmt.Errorf("start the module: %w", err)
+	}
+	i.module = module
+	if err := i.load(ctx, e.model, e.options); err != nil {
+		i.close(ctx)
+		return nil, err
+	}
+	return i, nil
+}

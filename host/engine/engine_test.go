@@ -1,0 +1,364 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"m2embed/core"
+	"m2embed/core/checkpoint"
+	"m2embed/core/model"
+	"m2embed/core/tokenizer"
+)
+
+var (
+	testdata   = filepath.Join("..", "..", "testdata")
+	moduleFile = filepath.Join("..", "..", "wasm", "module", "m2embed.wasm")
+	cacheDir   string
+)
+
+func TestMain(m *testing.M) {
+	if _, err := os.Stat(moduleFile); err != nil {
+		build := exec.Command(filepath.Join("..", "..", "wasm", "build.sh"), "module")
+		build.Stdout, build.Stderr = os.Stderr, os.Stderr
+		if err := build.Run(); err != nil {
+			panic("build the module: " + err.Error())
+		}
+	}
+	dir, err := os.MkdirTemp("", "m2embed-engine")
+	if err != nil {
+		panic(err)
+	}
+	cacheDir = dir
+	status := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(status)
+}
+
+func read(t testing.TB, name string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func tiny(t testing.TB, weights string) Model {
+	b := read(t, filepath.Join(testdata, "tiny", weights))
+	return Model{
+		Config:    read(t, filepath.Join(testdata, "tiny", "config.json")),
+		Tokenizer: read(t, filepath.Join(testdata, "tiny", "tokenizer.json")),
+		Weights:   bytes.NewReader(b), Size: int64(len(b)),
+	}
+}
+
+func open(t testing.TB, m Model, o Options) *Engine {
+	t.Helper()
+	o.CacheDir = cacheDir
+	e, err := Open(t.Context(), read(t, moduleFile), m, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Close(context.Background()) })
+	return e
+}
+
+// tinyLimit is the largest difference to the float64 truth of a pooled vector;
+// the original's own float32 run is off by 2e-6.
+const tinyLimit = 1e-5
+
+// TestGolden compares the module with the float64 run of the original.
+func TestGolden(t *testing.T) {
+	truth, err := checkpoint.OpenBytes(read(t, filepath.Join(testdata, "tiny", "truth_f64.safetensors")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	outputs, err := checkpoint.OpenBytes(read(t, filepath.Join(testdata, "tiny", "outputs.safetensors")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, weights := range []string{"model.safetensors", "pytorch_model.bin", "pytorch_model.legacy.bin"} {
+		e := open(t, tiny(t, weights), Options{})
+		if k := e.Info().Kernels; k != "wasm-simd-lanes" {
+			t.Errorf("kernels %q", k)
+		}
+		var worst float64
+		cases := 0
+		for _, name := range outputs.Names() {
+			prefix, ok := strings.CutSuffix(name, "/input_ids")
+			if !ok {
+				continue
+			}
+			want, err := truth.Tensor(prefix + "/pooled_cls")
+			if err != nil {
+				continue
+			}
+			ids, err := outputs.Tensor(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var in core.Input
+			for at := 0; at < len(ids.Data); at += 8 {
+				in.IDs = append(in.IDs, int32(binary.LittleEndian.Uint32(ids.Data[at:])))
+			}
+			found, err := e.Embed(t.Context(), []core.Input{in}, core.Options{Padding: model.Padding{Mode: model.PadNone}})
+			if err != nil {
+				t.Fatalf("%s %s: %v", weights, prefix, err)
+			}
+			for c, v := range found[0].Vector {
+				d := math.Abs(float64(v) - math.Float64frombits(binary.LittleEndian.Uint64(want.Data[8*c:])))
+				worst = max(worst, d)
+			}
+			cases++
+		}
+		if cases < 5 || !(worst <= tinyLimit) {
+			t.Errorf("%s: off by %.3g in %d cases, limit %.3g", weights, worst, cases, tinyLimit)
+		}
+	}
+}
+
+// TestSameAsNative compares options and reports with core.
+func TestSameAsNative(t *testing.T) {
+	m := tiny(t, "model.safetensors")
+	e := open(t, m, Options{})
+	file, err := checkpoint.Open(m.Weights, m.Size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	native, err := core.Open(m.Config, m.Tokenizer, file, core.OpenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer native.Close()
+	inputs := append(core.Texts("", "hello world", "\x00\xff\xfe", strings.Repeat("long text ", 400)), core.Input{IDs: []int32{101, 7, 102}})
+	for _, o := range []core.Options{
+		{},
+		{Padding: model.Padding{Mode: model.PadNone}, Normalize: core.Yes},
+		{Padding: model.Padding{Mode: model.PadLongest}, Normalize: core.No, MaxLength: 17},
+		{Padding: model.Padding{Mode: model.PadToLength, Length: 33}, MaxLength: 30, Truncation: tokenizer.DropSeparator},
+		{Padding: model.Padding{Mode: model.PadMax}, MaxLength: 20, Pooling: model.PoolMeanHidden},
+		{Padding: model.Padding{Mode: model.PadNone}, Pooling: model.PoolClassHidden},
+		{Padding: model.Padding{Mode: model.PadNone}, Pooling: model.PoolMean},
+	} {
+		got, err := e.Embed(t.Context(), inputs, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := native.Embed(inputs, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range want {
+			g, w := got[i], want[i]
+			if g.Tokens != w.Tokens || g.Length != w.Length || g.Truncated != w.Truncated {
+				t.Errorf("%+v input %d: got %d %d %v, want %d %d %v", o, i, g.Tokens, g.Length, g.Truncated, w.Tokens, w.Length, w.Truncated)
+			}
+			for c, v := range w.Vector {
+				// Two float32 runs, each within tinyHidden of the truth.
+				if d := math.Abs(float64(v - g.Vector[c])); !(d <= 6e-5) {
+					t.Fatalf("%+v input %d: value %d is %v, native %v", o, i, c, g.Vector[c], v)
+				}
+			}
+		}
+	}
+}
+
+func TestBatchAndPoolKeepBits(t *testing.T) {
+	e := open(t, tiny(t, "model.safetensors"), Options{Instances: 2})
+	o := core.Options{Padding: model.Padding{Mode: model.PadNone}}
+	texts := core.Texts("a", "b b", "c c c", strings.Repeat("d ", 70), "e")
+	alone := make([][]float32, len(texts))
+	var group sync.WaitGroup
+	for i := range texts {
+		group.Go(func() {
+			found, err := e.Embed(t.Context(), texts[i:i+1], o)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			alone[i] = found[0].Vector
+		})
+	}
+	group.Wait()
+	together, err := e.Embed(t.Context(), texts, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, f := range together {
+		if !slices.Equal(f.Vector, alone[i]) {
+			t.Errorf("text %d has other bits in a batch", i)
+		}
+	}
+	if empty, err := e.Texts(t.Context()); err != nil || len(empty) != 0 {
+		t.Errorf("no texts: %v, %v", empty, err)
+	}
+}
+
+func codeOf(err error) Code {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return 0
+}
+
+func TestBadModels(t *testing.T) {
+	good := tiny(t, "model.safetensors")
+	weights := read(t, filepath.Join(testdata, "tiny", "model.safetensors"))
+	of := func(b []byte) func(*Model) {
+		return func(m *Model) { m.Weights, m.Size = bytes.NewReader(b), int64(len(b)) }
+	}
+	changed := func(at int, v byte) []byte {
+		b := slices.Clone(weights)
+		b[at] = v
+		return b
+	}
+	for name, c := range map[string]struct {
+		change func(*Model)
+		code   Code
+		says   string
+	}{
+		"empty config":   {func(m *Model) { m.Config = nil }, BadConfig, "config.json"},
+		"config no JSON": {func(m *Model) { m.Config = []byte("{") }, BadConfig, ""},
+		"no tokenizer":   {func(m *Model) { m.Tokenizer = nil }, BadTokenizer, "tokenizer.json"},
+		"bad tokenizer":  {func(m *Model) { m.Tokenizer = []byte(`{"model":{"type":"BPE"}}`) }, BadTokenizer, "BPE"},
+		"empty weights":  {of(nil), BadWeights, ""},
+		"not weights":    {of([]byte("<html>not found</html>")), BadWeights, ""},
+		"cut weights":    {of(weights[:len(weights)-1000]), BadWeights, ""},
+		"cut header":     {of(weights[:100]), BadWeights, "header"},
+		"giant header":   {of(changed(6, 255)), BadWeights, "header"},
+		"corrupt header": {of(changed(40, '}')), BadWeights, ""},
+		"other shape": {func(m *Model) {
+			m.Config = bytes.Replace(m.Config, []byte(`"intermediate_size": 256`), []byte(`"intermediate_size": 512`), 1)
+		}, BadWeights, "512"},
+		"size is a lie":  {func(m *Model) { m.Size += 4096 }, 0, "read weights"},
+		"beyond 4 GiB":   {func(m *Model) { m.Size = 5 << 30 }, OutOfMemory, "memory limit"},
+		"cut checkpoint": {of(read(t, filepath.Join(testdata, "tiny", "pytorch_model.bin"))[:300_000]), BadWeights, ""},
+		"hidden mismatch": {func(m *Model) {
+			m.Config = bytes.Replace(m.Config, []byte(`"hidden_size": 64`), []byte(`"hidden_size": 128`), 1)
+		}, BadWeights, "128"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := good
+			c.change(&m)
+			e, err := Open(t.Context(), read(t, moduleFile), m, Options{CacheDir: cacheDir})
+			if err == nil {
+				e.Close(context.Background())
+				t.Fatal("opened")
+			}
+			if codeOf(err) != c.code || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("code %d: %v; want code %d and %q", codeOf(err), err, c.code, c.says)
+			}
+			t.Log(err)
+		})
+	}
+	if _, err := Open(t.Context(), []byte("\x00asm\x01\x00\x00\x00"), good, Options{}); err == nil || !strings.Contains(err.Error(), "not m2embed") {
+		t.Errorf("an empty module: %v", err)
+	}
+	if _, err := Open(t.Context(), []byte("#!/bin/sh"), good, Options{}); err == nil {
+		t.Error("a module that is none was opened")
+	}
+}
+
+func TestBadInputs(t *testing.T) {
+	e := open(t, tiny(t, "model.safetensors"), Options{})
+	before, err := e.Texts(t.Context(), "still the same")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		inputs []core.Input
+		o      core.Options
+		code   Code
+	}{
+		"no ids":        {[]core.Input{{IDs: []int32{}}}, core.Options{}, BadArgument},
+		"id too large":  {[]core.Input{{IDs: []int32{1000}}}, core.Options{}, BadArgument},
+		"negative id":   {[]core.Input{{IDs: []int32{-1}}}, core.Options{}, BadArgument},
+		"ids too long":  {[]core.Input{{IDs: make([]int32, 513)}}, core.Options{}, BadArgument},
+		"text too long": {core.Texts(strings.Repeat("a ", 600)), core.Options{Truncation: tokenizer.Refuse}, TooLong},
+		"padding":       {core.Texts("a"), core.Options{Padding: model.Padding{Mode: model.PadToLength, Length: 513}}, BadArgument},
+		"no padding":    {core.Texts("a"), core.Options{Padding: model.Padding{Mode: model.PadToLength}}, BadArgument},
+		"max length":    {core.Texts("a"), core.Options{MaxLength: 1}, BadArgument},
+	} {
+		if _, err := e.Embed(t.Context(), c.inputs, c.o); codeOf(err) != c.code {
+			t.Errorf("%s: code %d, want %d: %v", name, codeOf(err), c.code, err)
+		}
+	}
+	// 10 MB of one word, and of words: cut, and said so.
+	for _, text := range []string{strings.Repeat("x", 10<<20), strings.Repeat("word ", 2<<20)} {
+		found, err := e.Embed(t.Context(), core.Texts(text), core.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found[0].Truncated != (found[0].Tokens > 512) {
+			t.Errorf("%d tokens, truncated %v", found[0].Tokens, found[0].Truncated)
+		}
+	}
+	after, err := e.Texts(t.Context(), "still the same")
+	if err != nil || !slices.Equal(after[0], before[0]) {
+		t.Errorf("after bad input: %v", err)
+	}
+}
+
+func TestCancelAndClose(t *testing.T) {
+	e := open(t, tiny(t, "model.safetensors"), Options{})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := e.Embed(ctx, core.Texts("a"), core.Options{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled before: %v", err)
+	}
+	ctx = &cancelAfter{Context: t.Context(), calls: 5}
+	if _, err := e.Embed(ctx, core.Texts(slices.Repeat([]string{"some words"}, 200)...), core.Options{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled between steps: %v", err)
+	}
+	if _, err := e.Texts(t.Context(), "a"); err != nil {
+		t.Errorf("after a cancelled call: %v", err)
+	}
+	if err := e.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, err := e.Texts(t.Context(), "a"); !errors.Is(err, ErrClosed) {
+		t.Errorf("after Close: %v", err)
+	}
+}
+
+// cancelAfter is a context that is cancelled once it was looked at some times.
+type cancelAfter struct {
+	context.Context
+	calls int
+}
+
+func (c *cancelAfter) Err() error {
+	if c.calls--; c.calls < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+func TestMemoryLimit(t *testing.T) {
+	_, err := Open(t.Context(), read(t, moduleFile), tiny(t, "model.safetensors"), Options{CacheDir: cacheDir, MemoryLimit: 5 << 20})
+	if codeOf(err) != OutOfMemory && codeOf(err) != InstanceLost && err == nil {
+		t.Errorf("5 MB: %v", err)
+	}
+	t.Log(err)
+	e := open(t, tiny(t, "model.safetensors"), Options{MemoryLimit: 24 << 20})
+	big := core.Texts(slices.Repeat([]string{strings.Repeat("y ", 1<<20)}, 20)...)
+	if _, err := e.Embed(t.Context(), big, core.Options{}); err == nil {
+		t.Error("40 MB of text went through 24 MB of memory")
+	} else {
+		t.Log(err)
+	}
+	if _, err := e.Texts(t.Context(), "small"); err != nil {
+		t.Errorf("after the limit was hit: %v", err)
+	}
+}

@@ -1,0 +1,200 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"testing"
+)
+
+// TestMisuse calls the exports as no careful host would: each call fails with
+// a code and a message, none traps, and the model works afterwards.
+func TestMisuse(t *testing.T) {
+	e := open(t, tiny(t, "model.safetensors"), Options{})
+	err := e.with(t.Context(), func(i *instance) error {
+		misuse(t, i)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Texts(t.Context(), "still here"); err != nil {
+		t.Error(err)
+	}
+}
+
+func misuse(t *testing.T, i *instance) {
+	ctx := context.Background()
+	alloc := func(b []byte) uint64 {
+		at, err := i.call(ctx, "alloc", uint64(len(b)))
+		if err != nil || at == 0 {
+			t.Fatal(at, err)
+		}
+		i.module.Memory().Write(uint32(at), b)
+		return at
+	}
+	freed := alloc([]byte("gone"))
+	if _, err := i.status(ctx, "free", freed); err != nil {
+		t.Fatal(err)
+	}
+	inputs := alloc(packInputs(nil))
+	options := alloc(make([]byte, 20))
+	wild := alloc([]byte{255, 255, 255, 255})
+	odd := alloc([]byte{1, 0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0, 1, 2, 3, 0})
+	kind := alloc([]byte{1, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0})
+	tail := alloc([]byte{0, 0, 0, 0, 9, 9, 9, 9})
+	pads := alloc([]byte{0, 0, 0, 0, 0x80, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
+	m := i.model
+	none := uint64(77)
+	for _, c := range []struct {
+		name      string
+		arguments []uint64
+		code      Code
+	}{
+		{"free", []uint64{freed}, BadArgument},
+		{"free", []uint64{0}, BadArgument},
+		{"free", []uint64{12345}, BadArgument},
+		{"free", []uint64{inputs + 1}, BadArgument},
+		{"model_create", []uint64{freed, 4, freed, 4}, BadArgument},
+		{"model_create", []uint64{0, 0xffffffff, 0, 4}, BadArgument},
+		{"model_create", []uint64{0, 0, 0, 0}, BadConfig},
+		{"model_received", []uint64{none, 0}, BadHandle},
+		{"model_received", []uint64{m, 10}, NotReady},
+		{"model_open", []uint64{m, 0}, NotReady},
+		{"model_open", []uint64{0, 0}, BadHandle},
+		{"model_info", []uint64{none}, BadHandle},
+		{"model_free", []uint64{none}, BadHandle},
+		{"tokenize", []uint64{none, inputs, 4}, BadHandle},
+		{"tokenize", []uint64{m, freed, 4}, BadArgument},
+		{"tokenize", []uint64{m, inputs, 5}, BadArgument},
+		{"tokenize", []uint64{m, 0xfffffff0, 0x20}, BadArgument},
+		{"run_start", []uint64{none, inputs, 4, options}, BadHandle},
+		{"run_start", []uint64{m, freed, 4, options}, BadArgument},
+		{"run_start", []uint64{m, inputs, 4, freed}, BadArgument},
+		{"run_start", []uint64{m, inputs, 4, inputs}, BadArgument},
+		{"run_start", []uint64{m, inputs, 3, options}, BadArgument},
+		{"run_start", []uint64{m, wild, 4, options}, BadArgument},
+		{"run_start", []uint64{m, odd, 16, options}, BadArgument},
+		{"run_start", []uint64{m, odd, 12, options}, BadArgument},
+		{"run_start", []uint64{m, kind, 12, options}, BadArgument},
+		{"run_start", []uint64{m, tail, 8, options}, BadArgument},
+		{"run_start", []uint64{m, inputs, 4, pads}, BadArgument},
+		{"run_step", []uint64{none}, BadHandle},
+		{"run_finish", []uint64{none}, BadHandle},
+		{"run_free", []uint64{none}, BadHandle},
+		{"embed", []uint64{none, inputs, 4, options}, BadHandle},
+		{"embed", []uint64{m, freed, 4, options}, BadArgument},
+		{"memory_limit", []uint64{1}, OutOfMemory},
+	} {
+		_, err := i.status(ctx, c.name, c.arguments...)
+		if codeOf(err) != c.code || err.Error() == "" {
+			t.Errorf("%s%v: code %d, want %d: %v", c.name, c.arguments, codeOf(err), c.code, err)
+		}
+	}
+	for _, c := range []struct {
+		name      string
+		arguments []uint64
+		code      Code
+	}{
+		{"alloc", []uint64{0xffffffff}, OutOfMemory},
+		{"model_reserve", []uint64{none, 10}, BadHandle},
+		{"model_reserve", []uint64{m, 10}, NotReady},
+	} {
+		at, err := i.call(ctx, c.name, c.arguments...)
+		if err != nil || at != 0 {
+			t.Errorf("%s%v: address %#x, %v", c.name, c.arguments, at, err)
+		}
+	}
+	if p, err := i.call(ctx, "run_progress", none); err != nil || p != 0 {
+		t.Error("progress of a bad handle:", p, err)
+	}
+	misuseRun(t, i, inputs, options)
+	misuseLoading(t, i)
+}
+
+// misuseRun uses a run out of order and after it was freed.
+func misuseRun(t *testing.T, i *instance, inputs, options uint64) {
+	ctx := context.Background()
+	run, err := i.status(ctx, "run_start", i.model, inputs, 4, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := i.status(ctx, "run_finish", uint64(run)); codeOf(err) != NotReady {
+		t.Error("results before the end:", err)
+	}
+	for range 3 { // steps after the end are idle
+		if done, err := i.status(ctx, "run_step", uint64(run)); err != nil || done != 1 {
+			t.Error("a run of nothing:", done, err)
+		}
+	}
+	if _, err := i.status(ctx, "run_finish", uint64(run)); err != nil {
+		t.Error(err)
+	}
+	if _, err := i.status(ctx, "run_free", uint64(run)); err != nil {
+		t.Error(err)
+	}
+	if _, err := i.status(ctx, "run_step", uint64(run)); codeOf(err) != BadHandle {
+		t.Error("a freed run:", err)
+	}
+}
+
+// misuseLoading loads a second model beside the first in odd ways.
+func misuseLoading(t *testing.T, i *instance) {
+	ctx := context.Background()
+	files := tiny(t, "model.safetensors")
+	var handle int32
+	err := i.with(ctx, files.Config, func(c uint64) error {
+		return i.with(ctx, files.Tokenizer, func(v uint64) (err error) {
+			handle, err = i.status(ctx, "model_create", c, uint64(len(files.Config)), v, uint64(len(files.Tokenizer)))
+			return err
+		})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := uint64(handle)
+	expect := func(what string, code Code, name string, arguments ...uint64) {
+		t.Helper()
+		if _, err := i.status(ctx, name, arguments...); codeOf(err) != code {
+			t.Errorf("%s: code %d, want %d: %v", what, codeOf(err), code, err)
+		}
+	}
+	expect("open without weights", NotReady, "model_open", h, 0)
+	expect("received without memory", NotReady, "model_received", h, 1)
+	expect("info of a model that is not open", NotReady, "model_info", h)
+	at, err := i.call(ctx, "model_reserve", h, 100)
+	if err != nil || at == 0 {
+		t.Fatal(at, err)
+	}
+	expect("more than reserved", BadArgument, "model_received", h, 101)
+	expect("open with half the weights", NotReady, "model_open", h, 0)
+	again, err := i.call(ctx, "model_reserve", h, uint64(files.Size))
+	if err != nil || again == 0 {
+		t.Fatal(again, err)
+	}
+	expect("the old memory", BadArgument, "free", at)
+	b := make([]byte, files.Size)
+	files.Weights.ReadAt(b, 0)
+	i.module.Memory().Write(uint32(again), b)
+	expect("received", 0, "model_received", h, uint64(files.Size))
+	expect("received less", BadArgument, "model_received", h, 5)
+	expect("open", 0, "model_open", h, 0)
+	expect("memory that is the model's now", BadArgument, "free", again)
+	if !bytes.Contains(mustInfo(t, i, h), []byte(`"hiddenSize":64`)) {
+		t.Error("info of the second model")
+	}
+	expect("free", 0, "model_free", h)
+	expect("free twice", BadHandle, "model_free", h)
+}
+
+func mustInfo(t *testing.T, i *instance, handle uint64) []byte {
+	t.Helper()
+	ctx := context.Background()
+	if _, err := i.status(ctx, "model_info", handle); err != nil {
+		t.Fatal(err)
+	}
+	b, err := i.result(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}

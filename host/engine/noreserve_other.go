@@ -1,0 +1,5 @@
+//go:build darwin || freebsd
+
+package engine
+
+const noReserve = 0
