@@ -20,3 +20,9 @@ var (
 	//go:embed tiny/model.safetensors
 	EmbeddedWeights []byte
 )
+
+// BertTokenizer is the tokenizer.json of bert-base-uncased, which the published
+// M2-BERT models need.
+//
+//go:embed tokenizer/bert-base-uncased.json
+var BertTokenizer []byte

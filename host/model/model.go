@@ -82,12 +82,16 @@ func Open(o Options) (*Model, error) {
 
 // openFiles finds the parts of a model.
 func openFiles(o Options) (*Model, error) {
-	if o.Path == "" {
-		return openEmbedded(o)
-	}
-	files, err := host.OpenModel(o.Path, o.Files)
+	files, err := OpenFiles(o)
 	if err != nil {
 		return nil, err
+	}
+	m := &Model{ModelName: testdata.EmbeddedName, Describe: files.Describe, Weights: files.Weights, files: files}
+	if o.Path == "" {
+		if !testdata.EmbeddedTrained {
+			m.Warning = "the embedded model is untrained: its weights are random and its vectors mean nothing"
+		}
+		return m, nil
 	}
 	if files.ConfigJSON == nil {
 		err := fmt.Errorf("open model %s: no configuration beside the checkpoint; name a config.json or a retrieval YAML with --config", o.Path)
@@ -97,10 +101,16 @@ func openFiles(o Options) (*Model, error) {
 	if err != nil {
 		path = o.Path
 	}
-	return &Model{ModelName: filepath.Base(path), Describe: files.Describe, Weights: files.Weights, files: files}, nil
+	m.ModelName = filepath.Base(path)
+	return m, nil
 }
 
-func openEmbedded(o Options) (*Model, error) {
+// OpenFiles opens the parts of a model, or of the one that is built in, as
+// host.OpenModel does.
+func OpenFiles(o Options) (*host.Files, error) {
+	if o.Path != "" {
+		return host.OpenModel(o.Path, o.Files)
+	}
 	if o.Files.Config != "" || o.Files.Tokenizer != "" {
 		return nil, errors.New("the embedded model has a configuration and a tokenizer of its own; name other weights, too")
 	}
@@ -108,19 +118,11 @@ func openEmbedded(o Options) (*Model, error) {
 	if err != nil {
 		return nil, fmt.Errorf("embedded model: %w", err)
 	}
-	m := &Model{
-		ModelName: testdata.EmbeddedName,
-		Describe:  fmt.Sprintf("embedded model %s (%.1f MB)", testdata.EmbeddedName, float64(len(testdata.EmbeddedWeights))/1e6),
-		Weights:   weights,
-		files: &host.Files{
-			ConfigJSON: testdata.EmbeddedConfig, Tokenizer: testdata.EmbeddedTokenizer,
-			Weights: weights, Close: func() error { return nil },
-		},
-	}
-	if !testdata.EmbeddedTrained {
-		m.Warning = "the embedded model is untrained: its weights are random and its vectors mean nothing"
-	}
-	return m, nil
+	return &host.Files{
+		ConfigJSON: testdata.EmbeddedConfig, Tokenizer: testdata.EmbeddedTokenizer, Weights: weights,
+		Describe: fmt.Sprintf("embedded model %s (%.1f MB)", testdata.EmbeddedName, float64(len(testdata.EmbeddedWeights))/1e6),
+		Close:    func() error { return nil },
+	}, nil
 }
 
 // start builds the engine.

@@ -44,7 +44,7 @@ type command struct {
 func commands() []*command {
 	return []*command{
 		embedCommand, similarityCommand, searchCommand, tokenizeCommand,
-		versionCommand,
+		convertCommand, pullCommand, inspectCommand, benchCommand, versionCommand,
 	}
 }
 
