@@ -152,10 +152,9 @@ func (f *File) index(found []*entry) error {
 	f.tensors = make(map[string]*entry, len(found))
 	slices.SortFunc(found, func(a, b *entry) int { return strings.Compare(a.original, b.original) })
 	type place struct {
-		offset  int64
-		dtype   DType
-		layout  string
-		nothing bool
+		offset int64
+		dtype  DType
+		layout string
 	}
 	first := map[place]string{}
 	for _, e := range found {
