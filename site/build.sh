@@ -1,0 +1,48 @@
+#!/bin/sh
+# Builds, serves and tests the page. Called by the build.sh above; needs Go,
+# Node, npm and, for tests, Chromium.
+#
+#   build          static files, into site/dist
+#   serve [port]   serves them as a static host does (default 8080)
+#   test           drives the page in Chromium
+set -eu
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+site=$root/site
+
+# dependencies installs the pinned npm packages once.
+dependencies() {
+	if ! cmp -s "$site/package-lock.json" "$site/node_modules/.installed-lock"; then
+		(cd "$site" && npm ci --no-audit --no-fund --loglevel=error)
+		cp "$site/package-lock.json" "$site/node_modules/.installed-lock"
+	fi
+}
+
+# package builds the npm package m2embed unless it is newer than its sources.
+package() {
+	js=$root/wasm/js
+	if [ ! -f "$js/dist/worker.js" ] || [ ! -f "$js/dist/m2embed.wasm" ] ||
+		[ -n "$(find "$js/src" "$root/wasm" "$root/core" -name node_modules -prune -o -name dist -prune -o -name build -prune -o \
+			\( -name '*.go' -o -name '*.ts' \) ! -name '*_test.go' -newer "$js/dist/m2embed.wasm" -print | head -n 1)" ]; then
+		"$root/wasm/build.sh" module
+		"$root/wasm/build.sh" js
+	fi
+}
+
+build() {
+	dependencies
+	package
+	(cd "$site" && node_modules/.bin/tsc --noEmit && node_modules/.bin/vite build)
+}
+
+case "${1:-}" in
+build) build ;;
+serve)
+	[ -f "$site/dist/index.html" ] || build
+	exec node "$site/serve.mjs" "${2:-8080}"
+	;;
+*)
+	echo "usage: site/build.sh build | serve [port] | test" >&2
+	exit 2
+	;;
+esac

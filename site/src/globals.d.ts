@@ -1,0 +1,14 @@
+/** The model that the page comes with; see vite.config.mjs. */
+declare const __MODEL__: { name: string; untrained: boolean; folder: string; bytes: number };
+
+declare module '*?raw' {
+  const text: string;
+  export default text;
+}
+
+declare module '*?url' {
+  const address: string;
+  export default address;
+}
+
+declare module '*.css';

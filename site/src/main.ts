@@ -1,0 +1,100 @@
+/** Starts the page: sections, colours, the model, and what works offline. */
+
+import { $, size } from './dom.js';
+import { engine, forgetOldWeights } from './engine.js';
+import { startDrawer, chosenModel } from './model/drawer.js';
+import { startTry } from './try.js';
+
+/** Sections that start when they are first shown. */
+const starters: Record<string, () => Promise<() => void>> = {
+  search: async () => (await import('./search/search.js')).startSearch,
+  map: async () => (await import('./map/map.js')).startMap,
+  compare: async () => (await import('./compare/compare.js')).startCompare,
+  use: async () => (await import('./use.js')).startUse,
+};
+const started = new Set<string>();
+
+function show(): void {
+  const names = ['try', ...Object.keys(starters)];
+  const asked = location.hash.slice(1);
+  const name = names.includes(asked) ? asked : 'try';
+  for (const other of names) $(other).hidden = other !== name;
+  for (const link of document.querySelectorAll('nav a')) {
+    if (link.getAttribute('href') === `#${name}`) link.setAttribute('aria-current', 'page');
+    else link.removeAttribute('aria-current');
+  }
+  window.scrollTo(0, 0);
+  document.title = name === 'try' ? 'm2embed' : `${$(name).querySelector('h1')?.textContent ?? name} · m2embed`;
+  const start = starters[name];
+  if (start && !started.has(name)) {
+    started.add(name);
+    void start().then((run) => run());
+  }
+  document.dispatchEvent(new CustomEvent('section', { detail: name }));
+}
+
+/** The button at the top tells how the model is doing. */
+function followModel(): void {
+  const button = $('model-button');
+  const progress = $<HTMLProgressElement>('model-progress');
+  const state = button.querySelector('.state')!;
+  const draw = (): void => {
+    const now = engine.state;
+    button.dataset['phase'] = now.phase;
+    button.querySelector('.name')!.textContent = engine.choice.name;
+    progress.hidden = now.phase !== 'loading';
+    if (now.phase === 'ready') state.textContent = 'ready';
+    else if (now.phase === 'failed') state.textContent = 'failed';
+    else if (now.progress?.stage === 'weights' && now.progress.total > 0) {
+      progress.value = now.progress.loaded / now.progress.total;
+      state.textContent = `${Math.round(100 * progress.value)} % of ${size(now.progress.total)}`;
+    } else state.textContent = 'loading';
+  };
+  engine.addEventListener('change', draw);
+  draw();
+}
+
+/** Colours follow the system until the visitor chooses. */
+function startTheme(): void {
+  const button = $('theme');
+  const names = { auto: 'as the system has them', light: 'light', dark: 'dark' } as const;
+  const order = ['auto', 'light', 'dark'] as const;
+  const read = (): keyof typeof names => {
+    const kept = localStorage.getItem('theme');
+    return kept === 'light' || kept === 'dark' ? kept : 'auto';
+  };
+  const apply = (): void => {
+    const theme = read();
+    if (theme === 'auto') delete document.documentElement.dataset['theme'];
+    else document.documentElement.dataset['theme'] = theme;
+    button.setAttribute('aria-label', `Colours: ${names[theme]}`);
+    button.title = `Colours: ${names[theme]}`;
+  };
+  button.addEventListener('click', () => {
+    localStorage.setItem('theme', order[(order.indexOf(read()) + 1) % order.length]!);
+    apply();
+    document.dispatchEvent(new Event('theme'));
+  });
+  apply();
+}
+
+/** Registers the service worker when the page has nothing better to do. */
+async function startOffline(): Promise<void> {
+  if (!('serviceWorker' in navigator)) return;
+  try {
+    await navigator.serviceWorker.register(new URL('./sw.js', document.baseURI));
+    await navigator.serviceWorker.ready;
+    $('offline').textContent = 'It works without a network from now on.';
+  } catch {
+    $('offline').textContent = 'This browser does not let it work without a network.';
+  }
+}
+
+startTheme();
+followModel();
+startTry();
+startDrawer();
+addEventListener('hashchange', show);
+show();
+const loading = chosenModel().then((choice) => engine.use(choice));
+void loading.catch(() => {}).then(() => Promise.all([startOffline(), forgetOldWeights().catch(() => {})]));

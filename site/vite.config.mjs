@@ -1,0 +1,92 @@
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { defineConfig } from 'vite';
+
+const here = (path) => fileURLToPath(new URL(path, import.meta.url));
+
+/** The model that the page comes with: the trained one, or the test model while there is none. */
+function model() {
+  const trained = existsSync(here('../testdata/m2-bert-small/model.safetensors'));
+  const folder = here(trained ? '../testdata/m2-bert-small' : '../testdata/tiny');
+  const files = ['config.json', 'tokenizer.json', 'model.safetensors'].map((name) => ({ name, bytes: readFileSync(`${folder}/${name}`) }));
+  const hash = createHash('sha256');
+  for (const { bytes } of files) hash.update(bytes);
+  const name = trained ? 'm2-bert-small' : 'tiny';
+  return { name, untrained: !trained, folder: `models/${name}-${hash.digest('hex').slice(0, 8)}`, files };
+}
+
+const builtIn = model();
+
+/** Puts the model's files, the common vocabulary and the character maps for PDFs beside the page. */
+function assets() {
+  return {
+    name: 'assets',
+    generateBundle() {
+      for (const { name, bytes } of builtIn.files) this.emitFile({ type: 'asset', fileName: `${builtIn.folder}/${name}`, source: bytes });
+      this.emitFile({ type: 'asset', fileName: 'models/bert-base-uncased.json', source: readFileSync(here('../testdata/tokenizer/bert-base-uncased.json')) });
+      for (const folder of ['cmaps', 'standard_fonts']) {
+        const from = here(`node_modules/pdfjs-dist/${folder}`);
+        for (const name of readdirSync(from)) {
+          if (!name.startsWith('LICENSE')) this.emitFile({ type: 'asset', fileName: `pdf/${folder}/${name}`, source: readFileSync(`${from}/${name}`) });
+        }
+      }
+    },
+  };
+}
+
+/**
+ * Tells the service worker which files to keep: everything but the weights,
+ * which the page keeps itself while they stream in, and the PDF extras.
+ */
+function precache() {
+  return {
+    name: 'precache',
+    enforce: 'post',
+    generateBundle: {
+      order: 'post',
+      handler(_, bundle) {
+        const worker = bundle['sw.js'];
+        const names = Object.keys(bundle).filter((name) => !/^(sw\.js$|pdf\/)|\.safetensors$|\.map$/.test(name)).sort();
+        const hash = createHash('sha256');
+        for (const name of names) hash.update(name).update(bundle[name].code ?? bundle[name].source);
+        names.push('./', 'icon.svg', 'manifest.webmanifest');
+        worker.code = worker.code.replace('"%FILES%"', JSON.stringify(JSON.stringify(names))).replace('%VERSION%', hash.digest('hex').slice(0, 12));
+      },
+    },
+  };
+}
+
+export default defineConfig({
+  logLevel: 'warn',
+  base: './',
+  define: {
+    __MODEL__: JSON.stringify({
+      name: builtIn.name,
+      untrained: builtIn.untrained,
+      folder: builtIn.folder,
+      bytes: builtIn.files.reduce((sum, { bytes }) => sum + bytes.length, 0),
+    }),
+  },
+  resolve: {
+    alias: [
+      { find: /^m2embed$/, replacement: here('../wasm/js/dist/index.js') },
+      { find: /^m2embed\/(.*)$/, replacement: here('../wasm/js/dist/$1') + '' },
+    ],
+    extensions: ['.ts', '.js', '.mjs', '.json'],
+  },
+  worker: { format: 'es' },
+  plugins: [assets(), precache()],
+  build: {
+    target: 'es2022',
+    outDir: 'dist',
+    modulePreload: { polyfill: false },
+    assetsInlineLimit: 0,
+    reportCompressedSize: false,
+    chunkSizeWarningLimit: 4096,
+    rollupOptions: {
+      input: { index: here('index.html'), sw: here('src/sw.ts') },
+      output: { entryFileNames: (chunk) => (chunk.name === 'sw' ? 'sw.js' : 'assets/[name]-[hash].js') },
+    },
+  },
+});
