@@ -1,0 +1,71 @@
+package host
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"path/filepath"
+	"testing"
+
+	"m2embed/core"
+	"m2embed/core/model"
+)
+
+// TestConvertedEmbeddings runs converted models and compares their vectors
+// with the golden ones.
+func TestConvertedEmbeddings(t *testing.T) {
+	golden := openFile(t, tiny+"outputs.safetensors")
+	for _, c := range []struct {
+		in, dtype string
+		least     float64 // cosine
+		why       string
+	}{
+		{"pytorch_model.bin", "f32", 1 - 1e-8, "rounding of another order of sums"},
+		{"pytorch_model.legacy.bin", "f32", 1 - 1e-8, "the same"},
+		{"model.dedup.safetensors", "f16", 1 - 1e-5, "11 bits a weight"},
+		{"pytorch_model.bin", "bf16", 0.9995, "8 bits a weight"},
+		{"pytorch_model.bin", "int8", 0.995, "8 bits a weight, one scale a row, in 2 layers of random weights"},
+	} {
+		t.Run(c.in+" "+c.dtype, func(t *testing.T) {
+			out := filepath.Join(t.TempDir(), "m")
+			if err := Convert(tiny+c.in, out, ConvertOptions{DType: c.dtype, Padding: "none"}); err != nil {
+				t.Fatal(err)
+			}
+			files := open(t, out, OpenOptions{})
+			e, err := core.Open(files.ConfigJSON, files.Tokenizer, files.Weights, core.OpenOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer e.Close()
+			for _, n := range []int{1, 5, 17, 100} {
+				tensor, err := golden.Tensor(fmt.Sprintf("L%d/input_ids", n))
+				if err != nil {
+					t.Fatal(err)
+				}
+				ids := make([]int32, n)
+				for i := range ids {
+					ids[i] = int32(binary.LittleEndian.Uint64(tensor.Data[8*i:]))
+				}
+				got, err := e.Embed([]core.Input{{IDs: ids}}, core.Options{Padding: model.Padding{Mode: model.PadNone}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				want := floats(t, golden, fmt.Sprintf("L%d/pooled_cls", n))
+				if x := cosine(got[0].Vector, want); !(x >= c.least) {
+					t.Errorf("%d tokens: cosine %.9f, want at least %v: %s", n, x, c.least, c.why)
+				} else {
+					t.Logf("%d tokens: cosine %.9f", n, x)
+				}
+			}
+		})
+	}
+}
+
+func cosine(a, b []float32) float64 {
+	var ab, aa, bb float64
+	for i := range a {
+		x, y := float64(a[i]), float64(b[i])
+		ab, aa, bb = ab+x*y, aa+x*x, bb+y*y
+	}
+	return ab / math.Sqrt(aa*bb)
+}
