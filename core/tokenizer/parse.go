@@ -217,7 +217,8 @@ func (f *file) readModel(d jsonReader) error {
 	})
 }
 
-// read takes an object of tokens and ids.
+// read takes an object of tokens and ids. There are tens of thousands: the
+// object is checked as a whole, and then gone through without a call for each.
 func (v *vocabularyFile) read(d jsonReader) error {
 	*v = vocabularyFile{}
 	if d.null() {
@@ -226,28 +227,63 @@ func (v *vocabularyFile) read(d jsonReader) error {
 	if kind := d.PeekKind(); kind != '{' {
 		return d.unexpected(kind, "an object")
 	}
-	if _, err := d.ReadToken(); err != nil {
+	object, err := d.ReadValue()
+	if err != nil {
 		return err
 	}
-	for d.PeekKind() != '}' {
-		name, err := d.ReadValue()
-		if err != nil {
+	members := min(bytes.Count(object, []byte{':'}), len(object)/5) // "":0,
+	v.text = make([]byte, 0, len(object)/2)
+	v.ends, v.ids = make([]int, 0, members), make([]int32, 0, members)
+	rest := object[1:]
+	for {
+		// What is left is  "name" : value , …  with white space anywhere.
+		if rest = skip(rest, ','); rest[0] == '}' {
+			return nil
+		}
+		length := stringLength(rest)
+		start := len(v.text)
+		if name := rest[1 : length-1]; bytes.IndexByte(name, '\\') < 0 {
+			v.text = append(v.text, name...)
+		} else if v.text, err = jsontext.AppendUnquote(v.text, rest[:length]); err != nil {
 			return err
 		}
-		if v.text, err = jsontext.AppendUnquote(v.text, name); err != nil {
-			return err
+		rest = skip(rest[length:], ':')
+		id, digits := 0, 0
+		for ; rest[digits] >= '0' && rest[digits] <= '9' && digits < 9; digits++ {
+			id = 10*id + int(rest[digits]-'0')
 		}
-		start := 0
-		if len(v.ends) > 0 {
-			start = v.ends[len(v.ends)-1]
+		if next := rest[digits]; digits == 0 || !(next == ',' || next == '}' || next <= ' ') {
+			value := rest[:min(len(rest), 20)]
+			if end := bytes.IndexAny(value, ",} "); end >= 0 {
+				value = value[:end]
+			}
+			return fmt.Errorf("%s: %s, want a whole number from 0 to %d", shorten(string(v.text[start:])), shorten(string(value)), 999_999_999)
 		}
-		var id int
-		if err := d.count(&id); err != nil {
-			return fmt.Errorf("%s: %w", shorten(string(v.text[start:])), err)
-		}
+		rest = rest[digits:]
 		v.ends = append(v.ends, len(v.text))
 		v.ids = append(v.ids, int32(id))
 	}
-	_, err := d.ReadToken()
-	return err
+}
+
+// skip drops white space and separators from the start of JSON text.
+func skip(text []byte, separator byte) []byte {
+	for text[0] == separator || text[0] == ' ' || text[0] == '\n' || text[0] == '\r' || text[0] == '\t' {
+		text = text[1:]
+	}
+	return text
+}
+
+// stringLength returns the length of the JSON string at the start of text, its
+// quotes included.
+func stringLength(text []byte) int {
+	for i := 1; ; i++ {
+		i += bytes.IndexByte(text[i:], '"')
+		escapes := 0
+		for text[i-1-escapes] == '\\' {
+			escapes++
+		}
+		if escapes%2 == 0 {
+			return i + 1
+		}
+	}
 }

@@ -64,6 +64,7 @@ func TestParseVariants(t *testing.T) {
 		{"template of one side", map[string]string{"post_processor": `{"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A"}}, {"SpecialToken": {"id": "x"}}], "special_tokens": {"x": {"ids": [2, 2]}}}`}, "a", "a [SEP] [SEP]"},
 		{"new added token", map[string]string{"added_tokens": `[{"id": 7, "content": "<new>", "lstrip": true}]`}, "a  <new>b", "[CLS] a <new> [UNK] [SEP]"},
 		{"a gap in the ids", map[string]string{"model.vocab": `{"[UNK]": 0, "[CLS]": 1, "[SEP]": 2, "a": 50}`}, "a", "[CLS] a [SEP]"},
+		{"white space and escapes", map[string]string{"model.vocab": "{\n \"[UNK]\" :\t0 ,\r\n\"[CLS]\":1,\"[SEP]\": 2, \"\\u0061\":3 , \"##\\u0062\":4, \"\\\\\":5, \"\\\"\":6, \":\":7 }"}, `ab " \ :`, `[CLS] a ##b " \ : [SEP]`},
 		{"equal names", map[string]string{"model.vocab": `{"[UNK]": 0, "[CLS]": 1, "[SEP]": 2, "a": 9, "a": 3}`}, "a", "[CLS] a [SEP]"},
 		{"unknown members", map[string]string{"…": `"extra": {"deep": [1, {"x": null}]}`, "model.…": `"more": []`}, "a", "[CLS] a [SEP]"},
 	} {
@@ -117,7 +118,7 @@ func TestParseErrors(t *testing.T) {
 		{"no unknown token", modelJSON(map[string]string{"model.unk_token": `"<unk>"`}), "<unk>"},
 		{"huge id", modelJSON(map[string]string{"model.vocab": `{"[UNK]": 0, "a": 2000000000}`}), "2000000000"},
 		{"negative id", modelJSON(map[string]string{"model.vocab": `{"[UNK]": -1}`}), "-1"},
-		{"id that is no number", modelJSON(map[string]string{"model.vocab": `{"[UNK]": "0"}`}), "a string, want a whole number"},
+		{"id that is no number", modelJSON(map[string]string{"model.vocab": `{"[UNK]": "0"}`}), `"\"0\"", want a whole number`},
 		{"fraction", modelJSON(map[string]string{"model.vocab": `{"[UNK]": 0.5}`}), "0.5"},
 		{"two tokens of one id", modelJSON(map[string]string{"model.vocab": `{"[UNK]": 0, "a": 1, "b": 1}`}), "same id 1"},
 		{"flag that is no flag", modelJSON(map[string]string{"added_tokens": `[{"content": "x", "special": 1}]`}), `"added_tokens": [0]: "special": a number, want true or false`},
