@@ -4,9 +4,11 @@ package model
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strconv"
 
 	"m2embed/core"
 	"m2embed/core/checkpoint"
@@ -17,22 +19,18 @@ import (
 	coremodel "m2embed/core/model"
 )
 
-// Engine turns texts into vectors.
+// Engine turns texts into vectors. It is safe for concurrent use.
 type Engine interface {
-	// Start prepares a batch; errors are those of core's Embedder.Start.
-	Start(inputs []core.Input, o core.Options) (Job, error)
+	// Embed makes one vector for each input, in order, as core's
+	// Embedder.Embed does, and ends early with the context's error when that is
+	// cancelled. between, if not nil, is told every few milliseconds, as far as
+	// the engine works in steps, how much is done; it may wait, and its error
+	// ends the work.
+	Embed(ctx context.Context, inputs []core.Input, o core.Options, between func(done, total float64) error) ([]core.Embedding, error)
 	// Name says what runs the model, such as "native (avx512)".
 	Name() string
-	// Close ends the engine; no job may be under way.
+	// Close ends the engine; no call may be under way.
 	Close() error
-}
-
-// Job embeds a batch in steps, as core.Job does. It belongs to one goroutine.
-type Job interface {
-	Step() (done bool, err error)
-	Progress() (done, total float64)
-	Results() []core.Embedding
-	Close()
 }
 
 // Options say what to open and how to run it.
@@ -46,6 +44,10 @@ type Options struct {
 	Embedder core.OpenOptions
 	// Engine is one of Engines; empty means the first.
 	Engine string
+	// Pooling, if given, takes the place of the configuration's, so that a
+	// checkpoint without a pooler can be opened for the poolings that need
+	// none.
+	Pooling coremodel.Pooling
 }
 
 // Engines are the names of the engines.
@@ -132,8 +134,12 @@ func (m *Model) start(o Options) error {
 	default:
 		return fmt.Errorf("engine %q, want one of %v", o.Engine, Engines)
 	}
+	config, err := withPooling(m.files.ConfigJSON, o.Pooling)
+	if err != nil {
+		return err
+	}
 	o.Embedder.Overwrite = m.files.Writable
-	e, err := core.Open(m.files.ConfigJSON, m.files.Tokenizer, m.Weights, o.Embedder)
+	e, err := core.Open(config, m.files.Tokenizer, m.Weights, o.Embedder)
 	if err != nil {
 		return err
 	}
@@ -141,14 +147,29 @@ func (m *Model) start(o Options) error {
 	return nil
 }
 
+// withPooling sets the pooling in a config.json, unless it is the default.
+func withPooling(config []byte, p coremodel.Pooling) ([]byte, error) {
+	if p == coremodel.PoolDefault {
+		return config, nil
+	}
+	var object map[string]json.RawMessage
+	if err := json.Unmarshal(config, &object); err != nil || object == nil {
+		return config, nil // core says what is wrong with it
+	}
+	object["pooling"] = json.RawMessage(strconv.Quote(p.String()))
+	return json.Marshal(object)
+}
+
 // Close ends the engine and releases the weights.
 func (m *Model) Close() error {
 	return errors.Join(m.Engine.Close(), m.files.Close())
 }
 
-// Embed runs a batch to its end, or until the context is cancelled.
-func Embed(ctx context.Context, e Engine, inputs []core.Input, o core.Options) ([]core.Embedding, error) {
-	job, err := e.Start(inputs, o)
+// native is core in this process.
+type native struct{ embedder *core.Embedder }
+
+func (n native) Embed(ctx context.Context, inputs []core.Input, o core.Options, between func(done, total float64) error) ([]core.Embedding, error) {
+	job, err := n.embedder.Start(inputs, o)
 	if err != nil {
 		return nil, err
 	}
@@ -164,19 +185,17 @@ func Embed(ctx context.Context, e Engine, inputs []core.Input, o core.Options) (
 		if done {
 			return job.Results(), nil
 		}
+		if between != nil {
+			if err := between(job.Progress()); err != nil {
+				return nil, err
+			}
+		}
 	}
 }
 
-// native is core in this process.
-type native struct{ *core.Embedder }
-
-func (n native) Start(inputs []core.Input, o core.Options) (Job, error) {
-	return n.Embedder.Start(inputs, o)
-}
-
-func (n native) Name() string { return "native (" + n.Model().Kernels() + ")" }
+func (n native) Name() string { return "native (" + n.embedder.Model().Kernels() + ")" }
 
 func (n native) Close() error {
-	n.Embedder.Close()
+	n.embedder.Close()
 	return nil
 }

@@ -53,5 +53,3 @@ func costOf(m *model.Model, l int) cost {
 		Kept:        4 * c.NumHiddenLayers * convolutions * groups * kernel.GroupWidth * n,
 	}
 }
-
-

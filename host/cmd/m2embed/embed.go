@@ -60,6 +60,7 @@ func embed(c *call, in *inputFlags, out *outputFlags, which *modelFlags, how *ve
 	if err := how.check(); err != nil {
 		return err
 	}
+	which.options.Pooling = how.options.Pooling
 	source, err := in.open(c.args)
 	if err != nil {
 		return err

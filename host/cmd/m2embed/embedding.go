@@ -61,31 +61,18 @@ func (w *embedding) run(s *source, most int, yield func(index int, in core.Input
 
 // batch embeds one batch.
 func (w *embedding) batch(s *source, b *batch, read int64, bar *progress) ([]core.Embedding, error) {
-	job, err := w.model.Start(b.inputs, w.vector.options)
+	results, err := w.model.Embed(w.call.ctx, b.inputs, w.vector.options, func(done, total float64) error {
+		part := -1.0
+		if s.total > 0 {
+			part = (float64(read) + float64(b.bytes)*done/max(total, 1)) / float64(s.total)
+		}
+		bar.setTokens(part, w.texts, w.tokens+int(done), w.began)
+		return nil
+	})
 	if err != nil {
 		return nil, located(err, s, b)
 	}
-	defer job.Close()
-	for {
-		if err := w.call.ctx.Err(); err != nil {
-			return nil, err
-		}
-		done, err := job.Step()
-		if err != nil {
-			return nil, located(err, s, b)
-		}
-		if done {
-			return job.Results(), nil
-		}
-		if bar != nil {
-			at, of := job.Progress()
-			part := -1.0
-			if s.total > 0 {
-				part = (float64(read) + float64(b.bytes)*at/max(of, 1)) / float64(s.total)
-			}
-			bar.setTokens(part, w.texts, w.tokens+int(at), w.began)
-		}
-	}
+	return results, nil
 }
 
 // located puts the place of an input before an error that core gives with the

@@ -43,6 +43,7 @@ func search(c *call, in *inputFlags, which *modelFlags, how *vectorFlags, top in
 	if err := how.check(); err != nil {
 		return err
 	}
+	which.options.Pooling = how.options.Pooling
 	if top < 1 || top > 1<<20 {
 		return usagef("--top %d, want 1 to %d", top, 1<<20)
 	}

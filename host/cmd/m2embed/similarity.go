@@ -35,6 +35,7 @@ func similarity(c *call, in *inputFlags, which *modelFlags, how *vectorFlags, as
 	if err := how.check(); err != nil {
 		return err
 	}
+	which.options.Pooling = how.options.Pooling
 	source, err := in.open(c.args)
 	if err != nil {
 		return err
