@@ -58,6 +58,40 @@ js() {
 	cp "$wasm/module/m2embed.wasm" "$wasm/js/dist/m2embed.wasm"
 }
 
+# browsers installs Debian's browsers where they are missing and can be had.
+browsers() {
+	for name in chromium firefox-esr; do
+		command -v "$name" >/dev/null && continue
+		command -v apt-get >/dev/null && [ "$(id -u)" = 0 ] || continue
+		apt-get install -y --no-install-recommends "$name" >/dev/null 2>&1 ||
+			{ apt-get update && apt-get install -y --no-install-recommends "$name"; } >/dev/null 2>&1 ||
+			echo "could not install $name" >&2
+	done
+}
+
+# parity [short]: see wasm/parity.
+parity() {
+	module
+	js
+	browsers
+	short=
+	[ "${1:-}" = short ] && short=-short
+	(cd "$root" && go run ./wasm/parity $short)
+}
+
+sizes() {
+	[ -f "$wasm/module/m2embed.wasm" ] || module
+	file=$wasm/module/m2embed.wasm
+	node -e '
+		const { readFileSync } = require("node:fs"), zlib = require("node:zlib");
+		const bytes = readFileSync(process.argv[1]);
+		const kb = (n) => (n / 1000).toFixed(0).padStart(6) + " KB";
+		console.log("m2embed.wasm  raw " + kb(bytes.length));
+		console.log("          gzip -9 " + kb(zlib.gzipSync(bytes, { level: 9 }).length));
+		console.log("        brotli 11 " + kb(zlib.brotliCompressSync(bytes).length));
+	' "$file"
+}
+
 # test_kernels runs the tests of core/kernel as wasm: the plain twins unmerged,
 # all sets merged, in wazero and in Node.
 test_kernels() {
@@ -79,6 +113,8 @@ case "${1:-}" in
 module) module ;;
 js) js ;;
 kernels) kernels ;;
+parity) parity "${2:-}" ;;
+sizes) sizes ;;
 test-kernels) test_kernels ;;
 *)
 	echo "usage: wasm/build.sh module | js | test | parity [short] | sizes | bench" >&2

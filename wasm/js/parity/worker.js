@@ -1,0 +1,15 @@
+// workerd: answers with the found bits.
+import module from '../../dist/m2embed.wasm';
+import { M2Embed } from '../../dist/edge.js';
+import { run } from '../../parity/client.mjs';
+
+export default {
+  async fetch(request) {
+    const base = new URL(request.url).searchParams.get('base');
+    try {
+      return Response.json(await run((files) => M2Embed.load(module, files), base));
+    } catch (error) {
+      return new Response(`${error.name}: ${error.message}`, { status: 500 });
+    }
+  },
+};
