@@ -81,9 +81,9 @@ func (m *modelFile) tokens() ([]string, error) {
 	if len(v.text) > 1<<31 {
 		return nil, fmt.Errorf("model: the tokens have %d bytes, more than can be held", len(v.text))
 	}
-	// Gaps occur in real files; one that would cost much more memory than the
-	// file itself does not.
-	most := 16*len(v.ids) + 1<<16
+	// Gaps occur in real files, but no file may make us set aside many megabytes
+	// by naming one large id.
+	most := 16*len(v.ids) + 1<<19
 	text := string(v.text)
 	tokens := make([]string, min(most, int(slices.Max(v.ids))+1))
 	start := 0

@@ -10,7 +10,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(modelJSON(nil)))
 	f.Add([]byte(modelJSON(map[string]string{"normalizer": "null", "post_processor": `{"type": "BertProcessing", "sep": ["[SEP]", 2], "cls": ["[CLS]", 1]}`})))
 	f.Add([]byte(modelJSON(map[string]string{"added_tokens": `[{"content": "A b", "normalized": true, "lstrip": true, "rstrip": true, "single_word": true}]`})))
-	f.Add([]byte(modelJSON(map[string]string{"model.vocab": `{"[UNK]": 0, "a": 65000}`, "model.continuing_subword_prefix": `""`})))
+	f.Add([]byte(modelJSON(map[string]string{"model.vocab": `{"[UNK]": 0, "a": 500000}`, "model.continuing_subword_prefix": `""`})))
 	f.Add([]byte("[PAD]\n[UNK]\n[CLS]\n[SEP]\n\na\r\n##b\n"))
 	f.Add([]byte(`{"model": {"vocab": {"": 0}, "unk_token": ""}, "pre_tokenizer": {"type": "BertPreTokenizer"}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {

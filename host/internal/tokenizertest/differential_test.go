@@ -168,6 +168,12 @@ var variants = []struct {
 	{"long words", func(file map[string]any) { file["model"].(map[string]any)["max_input_chars_per_word"] = 100000 }},
 	{"another prefix", func(file map[string]any) { file["model"].(map[string]any)["continuing_subword_prefix"] = "un" }},
 	{"no prefix", func(file map[string]any) { file["model"].(map[string]any)["continuing_subword_prefix"] = "" }},
+	{"gaps in the ids", func(file map[string]any) {
+		vocabulary := file["model"].(map[string]any)["vocab"].(map[string]any)
+		for i, token := range []string{"the", "##ing", ".", "##s"} {
+			vocabulary[token] = 200_000 + 1000*i
+		}
+	}},
 	{"marks that change places", func(file map[string]any) {
 		vocabulary := file["model"].(map[string]any)["vocab"].(map[string]any)
 		for r := rune(0); r <= 0x1FFFF; r++ {
