@@ -23,7 +23,7 @@ import (
 type Engine interface {
 	// Embed makes one vector for each input, in order, as core's
 	// Embedder.Embed does, and ends early with the context's error when that is
-	// cancelled. between, if not nil, is told every few milliseconds, as far as
+	// cancelled. What is not the inputs' fault is a *Fault. between, if not nil, is told every few milliseconds, as far as
 	// the engine works in steps, how much is done; it may wait, and its error
 	// ends the work.
 	Embed(ctx context.Context, inputs []core.Input, o core.Options, between func(done, total float64) error) ([]core.Embedding, error)
@@ -32,6 +32,12 @@ type Engine interface {
 	// Close ends the engine; no call may be under way.
 	Close() error
 }
+
+// Fault is an error of an engine or of a model's weights.
+type Fault struct{ Err error }
+
+func (f *Fault) Error() string { return f.Err.Error() }
+func (f *Fault) Unwrap() error { return f.Err }
 
 // Options say what to open and how to run it.
 type Options struct {
@@ -180,7 +186,7 @@ func (n native) Embed(ctx context.Context, inputs []core.Input, o core.Options, 
 		}
 		done, err := job.Step()
 		if err != nil {
-			return nil, err
+			return nil, &Fault{err}
 		}
 		if done {
 			return job.Results(), nil

@@ -44,7 +44,7 @@ type command struct {
 func commands() []*command {
 	return []*command{
 		embedCommand, similarityCommand, searchCommand, tokenizeCommand,
-		convertCommand, pullCommand, inspectCommand, benchCommand, versionCommand,
+		convertCommand, pullCommand, inspectCommand, benchCommand, serveCommand, versionCommand,
 	}
 }
 

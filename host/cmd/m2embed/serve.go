@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"m2embed/host/server"
+)
+
+var serveCommand = &command{
+	name:     "serve",
+	synopsis: "[flags]",
+	summary:  "Serve a model over HTTP, in the shape of OpenAI's embeddings API.",
+	details: `
+Answers POST /v1/embeddings, GET /v1/models, /healthz, /metrics (for Prometheus)
+and /openapi.yaml, which describes it all. With --site it serves the files of a
+folder, too. Ctrl-C or SIGTERM stops it: requests under way are finished for as
+long as --grace says.
+
+Anyone who reaches the address may use it, unless the environment variable
+M2EMBED_TOKEN holds a token that requests must bear. It speaks no TLS: put a
+proxy before it where others are to reach it.
+
+Example:
+
+  m2embed serve --address 127.0.0.1:8080 &
+  curl -s 127.0.0.1:8080/v1/embeddings -d '{"input": "hello"}'
+`,
+	define: func(c *call) func() error {
+		s := &serving{call: c, which: defineModel(c)}
+		c.flags.StringVar(&s.address, "address", "127.0.0.1:8080", "`host:port` to listen on; port 0 means any")
+		c.flags.StringVar(&s.options.ModelName, "name", "", "`name` of the model in requests (default: the folder's)")
+		c.flags.StringVar(&s.site, "site", "", "`folder` of files to serve at /")
+		c.flags.Int64Var(&s.options.BodyLimit, "body-limit", 16<<20, "most `bytes` of a request")
+		c.flags.IntVar(&s.options.BatchLimit, "batch-limit", 2048, "most `texts` of a request")
+		c.flags.IntVar(&s.options.Concurrent, "concurrent", 4, "`requests` that are worked on at a time, by turns")
+		c.flags.IntVar(&s.options.Waiting, "waiting", 64, "`requests` that wait beyond these; more are sent away with status 429")
+		c.flags.DurationVar(&s.options.Timeout, "timeout", 5*time.Minute, "longest `time` for a request")
+		c.flags.DurationVar(&s.grace, "grace", 10*time.Second, "`time` that requests under way have when the server stops")
+		return s.run
+	},
+}
+
+// serving is one run of the server.
+type serving struct {
+	call          *call
+	which         *modelFlags
+	options       server.Options
+	address, site string
+	grace         time.Duration
+}
+
+func (s *serving) check() error {
+	o := s.options
+	switch {
+	case o.BodyLimit < 1 || o.BodyLimit > 1<<32:
+		return usagef("--body-limit %d, want 1 to %d", o.BodyLimit, int64(1)<<32)
+	case o.BatchLimit < 1 || o.Concurrent < 1 || o.Concurrent > 1<<10 || o.Waiting < 0 || o.Waiting > 1<<16:
+		return usagef("--batch-limit %d, --concurrent %d, --waiting %d: want at least 1, 1 to %d, 0 to %d", o.BatchLimit, o.Concurrent, o.Waiting, 1<<10, 1<<16)
+	case o.Timeout <= 0 || s.grace < 0:
+		return usagef("--timeout %v and --grace %v, want positive times", o.Timeout, s.grace)
+	}
+	return s.call.noArguments()
+}
+
+func (s *serving) run() error {
+	if err := s.check(); err != nil {
+		return err
+	}
+	files, err := openSite(s.site)
+	if err != nil {
+		return err
+	}
+	m, err := s.which.open()
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	if s.options.Waiting == 0 {
+		s.options.Waiting = -1
+	}
+	s.options.Site = files
+	s.options.Token = os.Getenv("M2EMBED_TOKEN")
+	s.options.Log = slog.New(slog.NewTextHandler(s.call.stderr, nil))
+	listener, err := net.Listen("tcp", s.address)
+	if err != nil {
+		return err
+	}
+	// Work that outlives the grace is stopped by its context.
+	working, stop := context.WithCancel(context.Background())
+	defer stop()
+	handler := server.New(m, s.options)
+	web := &http.Server{
+		Handler:           handler,
+		BaseContext:       func(net.Listener) context.Context { return working },
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       time.Minute,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    1 << 16,
+		ErrorLog:          slog.NewLogLogger(s.options.Log.Handler(), slog.LevelDebug),
+	}
+	s.call.note("%s, %s, on http://%s", m.ModelName, m.Name(), listener.Addr())
+	ended := make(chan error, 1)
+	go func() { ended <- web.Serve(listener) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-s.call.ctx.Done():
+	}
+	s.call.note("stopping")
+	deadline, cancel := context.WithTimeout(context.Background(), s.grace)
+	defer cancel()
+	if err := web.Shutdown(deadline); err != nil {
+		stop()
+		web.Close()
+		s.call.note("gave up requests that were still under way")
+	}
+	handler.Wait()
+	return nil
+}
+
+// openSite opens a folder so that links cannot lead out of it.
+func openSite(folder string) (fs.FS, error) {
+	if folder == "" {
+		return nil, nil
+	}
+	root, err := os.OpenRoot(folder)
+	if err != nil {
+		return nil, fmt.Errorf("open site: %w", err)
+	}
+	return root.FS(), nil
+}

@@ -1,0 +1,90 @@
+package server
+
+import (
+	"crypto/subtle"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// apiError is an error in the shape of OpenAI's API.
+type apiError struct {
+	status  int
+	kind    string // "type" in the response
+	param   string // the member of the request that is to blame, or ""
+	code    string
+	message string
+}
+
+func (e *apiError) Error() string { return e.message }
+
+// invalid is the error for a request that cannot be answered.
+func invalid(param, format string, args ...any) *apiError {
+	return &apiError{http.StatusBadRequest, "invalid_request_error", param, "", fmt.Sprintf(format, args...)}
+}
+
+func noModel(asked, have string) *apiError {
+	return &apiError{http.StatusNotFound, "invalid_request_error", "model", "model_not_found",
+		fmt.Sprintf("no model %q here, only %q", asked, have)}
+}
+
+// writeError answers with an error.
+func writeError(w http.ResponseWriter, e *apiError) {
+	optional := func(s string) *string {
+		if s == "" {
+			return nil
+		}
+		return &s
+	}
+	type body struct {
+		Message string  `json:"message"`
+		Type    string  `json:"type"`
+		Param   *string `json:"param"`
+		Code    *string `json:"code"`
+	}
+	if e.status == http.StatusTooManyRequests {
+		w.Header().Set("Retry-After", "1")
+	}
+	writeJSON(w, e.status, map[string]body{"error": {strings.ToValidUTF8(e.message, "\uFFFD"), e.kind, optional(e.param), optional(e.code)}})
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	data, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // our own types
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	w.Write(append(data, '\n'))
+}
+
+// authorize checks the bearer token, if there is to be one.
+func (s *Server) authorize(r *http.Request) *apiError {
+	if s.options.Token == "" {
+		return nil
+	}
+	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if ok && subtle.ConstantTimeCompare([]byte(token), []byte(s.options.Token)) == 1 {
+		return nil
+	}
+	return &apiError{http.StatusUnauthorized, "invalid_request_error", "", "invalid_api_key", "a valid bearer token is needed"}
+}
+
+// noRoute answers what no route does.
+func (s *Server) noRoute(w http.ResponseWriter, r *http.Request) {
+	var allowed []string
+	for _, route := range Routes {
+		method, path, _ := strings.Cut(route, " ")
+		if path == r.URL.Path {
+			allowed = append(allowed, method)
+		}
+	}
+	if len(allowed) > 0 {
+		w.Header().Set("Allow", strings.Join(allowed, ", "))
+		writeError(w, &apiError{http.StatusMethodNotAllowed, "invalid_request_error", "", "method_not_allowed",
+			fmt.Sprintf("%s %s, want %s", r.Method, r.URL.Path, strings.Join(allowed, " or "))})
+		return
+	}
+	writeError(w, &apiError{http.StatusNotFound, "invalid_request_error", "", "not_found", "no such address: " + r.URL.Path})
+}

@@ -1,0 +1,285 @@
+package server
+
+import (
+	"encoding/json/jsontext"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"m2embed/core"
+	"m2embed/core/model"
+	"m2embed/core/tokenizer"
+)
+
+// request is what POST /v1/embeddings asks for.
+type request struct {
+	inputs     []core.Input
+	options    core.Options
+	model      string
+	modelGiven bool
+	base64     bool
+	dimensions int // 0: not given
+}
+
+// requestReader reads a request member by member, so that no more is held of
+// it than what it means.
+type requestReader struct {
+	json  *jsontext.Decoder
+	most  int // texts
+	input bool
+	request
+}
+
+// truncations are the names that the JavaScript package has, too.
+var truncations = map[string]tokenizer.Truncation{
+	"end": tokenizer.KeepSeparator, "end_drop_sep": tokenizer.DropSeparator, "error": tokenizer.Refuse,
+}
+
+// readRequest reads the body of a request with at most the given number of
+// texts.
+//
+// # Errors
+//
+// An *apiError for a request that is not as openapi.yaml has it; the reader's
+// own errors.
+func readRequest(body io.Reader, most int) (*request, error) {
+	r := &requestReader{json: jsontext.NewDecoder(body), most: most}
+	err := r.read()
+	var known *apiError
+	var syntax *jsontext.SyntacticError
+	var large *http.MaxBytesError
+	switch {
+	case err == nil:
+		return &r.request, nil
+	case errors.As(err, &known) || errors.As(err, &large):
+		return nil, err
+	case errors.As(err, &syntax):
+		return nil, invalid("", "the request is not JSON: %s", strings.TrimPrefix(syntax.Error(), "jsontext: "))
+	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+		return nil, invalid("", "the request is empty or ends too early")
+	}
+	return nil, fmt.Errorf("read request: %w", err)
+}
+
+func (r *requestReader) read() error {
+	if kind := r.json.PeekKind(); kind != '{' {
+		if kind == 0 {
+			_, err := r.json.ReadToken()
+			return err
+		}
+		return invalid("", "the request is %s, want a JSON object", nameOf(kind))
+	}
+	if _, err := r.json.ReadToken(); err != nil {
+		return err
+	}
+	for r.json.PeekKind() == '"' {
+		name, err := r.json.ReadToken()
+		if err != nil {
+			return err
+		}
+		if err := r.member(name.String()); err != nil {
+			return err
+		}
+	}
+	if _, err := r.json.ReadToken(); err != nil { // the closing brace
+		return err
+	}
+	if r.json.PeekKind() != 0 {
+		return invalid("", "more than one JSON value in the request")
+	}
+	if _, err := r.json.ReadToken(); err != io.EOF {
+		return err
+	}
+	if !r.input {
+		return invalid("input", "input is missing: a text, a list of texts, a list of token ids or a list of such lists")
+	}
+	return nil
+}
+
+// member reads one member of the request.
+func (r *requestReader) member(name string) (err error) {
+	switch name {
+	case "input":
+		return r.readInput()
+	case "model":
+		r.modelGiven = true
+		r.model, err = r.text(name)
+		return err
+	case "encoding_format":
+		format, err := r.text(name)
+		if err == nil && format != "float" && format != "base64" && format != "" {
+			err = invalid(name, "encoding_format %q, want float or base64", clip(format))
+		}
+		r.base64 = format == "base64"
+		return err
+	case "dimensions":
+		r.dimensions, err = r.number(name)
+		return err
+	case "user":
+		return r.json.SkipValue()
+	case "padding":
+		return r.padding()
+	case "pooling":
+		pooling, err := r.text(name)
+		if err != nil || pooling == "model" {
+			return err
+		}
+		if r.options.Pooling, err = model.ParsePooling(pooling); err != nil {
+			return invalid(name, "pooling %q, want model, cls, mean, cls_hidden or mean_hidden", clip(pooling))
+		}
+		return nil
+	case "truncate":
+		truncate, err := r.text(name)
+		if err != nil || truncate == "" {
+			return err
+		}
+		var ok bool
+		if r.options.Truncation, ok = truncations[truncate]; !ok {
+			return invalid(name, "truncate %q, want end, end_drop_sep or error", clip(truncate))
+		}
+		return nil
+	case "max_length":
+		n, err := r.number(name)
+		if err == nil && n != 0 && n < 2 {
+			err = invalid(name, "max_length %d, want at least 2: a text has two special tokens", n)
+		}
+		r.options.MaxLength = n
+		return err
+	case "normalize":
+		return r.normalize()
+	}
+	return invalid(clip(name), "unknown member %q", clip(name))
+}
+
+// clip shortens foreign text for messages.
+func clip(s string) string {
+	const most = 64
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "") + "…"
+	}
+	return s
+}
+
+func nameOf(kind jsontext.Kind) string {
+	switch kind {
+	case 'n':
+		return "null"
+	case 't', 'f':
+		return "a boolean"
+	case '"':
+		return "a string"
+	case '0':
+		return "a number"
+	case '{':
+		return "an object"
+	case '[':
+		return "a list"
+	}
+	return "nothing"
+}
+
+// kind is that of the next value; an error at its place is returned.
+func (r *requestReader) kind() (jsontext.Kind, error) {
+	kind := r.json.PeekKind()
+	if kind == 0 || kind == '}' || kind == ']' {
+		_, err := r.json.ReadToken()
+		if err == nil {
+			err = io.ErrUnexpectedEOF
+		}
+		return kind, err
+	}
+	return kind, nil
+}
+
+// text reads a string; null is the empty one.
+func (r *requestReader) text(name string) (string, error) {
+	kind, err := r.kind()
+	if err != nil {
+		return "", err
+	}
+	if kind != '"' && kind != 'n' {
+		return "", invalid(name, "%s is %s, want a string", name, nameOf(kind))
+	}
+	token, err := r.json.ReadToken()
+	if err != nil || kind == 'n' {
+		return "", err
+	}
+	return token.String(), nil
+}
+
+// number reads a whole number; null is 0.
+func (r *requestReader) number(name string) (int, error) {
+	kind, err := r.kind()
+	if err != nil {
+		return 0, err
+	}
+	if kind != '0' && kind != 'n' {
+		return 0, invalid(name, "%s is %s, want a whole number", name, nameOf(kind))
+	}
+	token, err := r.json.ReadToken()
+	if err != nil || kind == 'n' {
+		return 0, err
+	}
+	n, err := strconv.ParseInt(token.String(), 10, 32)
+	if err != nil {
+		return 0, invalid(name, "%s is %s, want a whole number", name, clip(token.String()))
+	}
+	return int(n), nil
+}
+
+func (r *requestReader) padding() error {
+	kind, err := r.kind()
+	if err != nil {
+		return err
+	}
+	var text string
+	if kind == '0' {
+		n, err := r.number("padding")
+		if err != nil {
+			return err
+		}
+		text = strconv.Itoa(n)
+	} else if text, err = r.text("padding"); err != nil {
+		return err
+	}
+	if r.options.Padding, err = model.ParsePadding(text); err != nil {
+		return invalid("padding", "padding %q, want none, longest, max_length or a number of tokens", clip(text))
+	}
+	return nil
+}
+
+func (r *requestReader) normalize() error {
+	kind, err := r.kind()
+	if err != nil {
+		return err
+	}
+	switch kind {
+	case 't':
+		r.options.Normalize = core.Yes
+	case 'f':
+		r.options.Normalize = core.No
+	case 'n':
+	default:
+		return invalid("normalize", "normalize is %s, want true or false", nameOf(kind))
+	}
+	_, err = r.json.ReadToken()
+	return err
+}
+
+// check compares a request with the model.
+func (r *request) check(name string, c model.Config) error {
+	switch {
+	case r.modelGiven && r.model != name:
+		return noModel(clip(r.model), name)
+	case r.dimensions != 0 && r.dimensions != c.HiddenSize:
+		return invalid("dimensions", "dimensions is %d, but this model's vectors have %d and cannot be shortened", r.dimensions, c.HiddenSize)
+	case r.options.MaxLength > c.MaxLength():
+		return invalid("max_length", "max_length is %d, but the model takes at most %d tokens", r.options.MaxLength, c.MaxLength())
+	case r.options.Padding.Mode == model.PadToLength && r.options.Padding.Length > c.MaxLength():
+		return invalid("padding", "padding is %d, but the model takes at most %d tokens", r.options.Padding.Length, c.MaxLength())
+	}
+	return nil
+}

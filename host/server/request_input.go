@@ -1,0 +1,104 @@
+package server
+
+import (
+	"strconv"
+
+	"m2embed/core"
+)
+
+// readInput reads the member input: a string, a list of strings, a list of
+// token ids, or a list of lists of token ids.
+func (r *requestReader) readInput() error {
+	r.input = true
+	kind, err := r.kind()
+	if err != nil {
+		return err
+	}
+	switch kind {
+	case '"':
+		return r.readText()
+	case '[':
+	default:
+		return invalid("input", "input is %s, want a string or a list", nameOf(kind))
+	}
+	if _, err := r.json.ReadToken(); err != nil {
+		return err
+	}
+	first := r.json.PeekKind()
+	switch first {
+	case '0':
+		return r.readIDs() // one list of ids
+	case ']':
+		return invalid("input", "input is empty, want at least one text")
+	case '"', '[':
+	default:
+		if _, err := r.kind(); err != nil {
+			return err
+		}
+		return invalid("input", "input holds %s, want strings or token ids", nameOf(first))
+	}
+	for {
+		kind := r.json.PeekKind()
+		if kind == ']' {
+			_, err := r.json.ReadToken()
+			return err
+		}
+		if _, err := r.kind(); err != nil {
+			return err
+		}
+		if kind != first {
+			return invalid("input", "input %d is %s, but the first is %s", len(r.inputs), nameOf(kind), nameOf(first))
+		}
+		if len(r.inputs) == r.most {
+			return invalid("input", "more than %d inputs", r.most)
+		}
+		if kind == '"' {
+			if err := r.readText(); err != nil {
+				return err
+			}
+			continue
+		}
+		if _, err := r.json.ReadToken(); err != nil { // the list's beginning
+			return err
+		}
+		if err := r.readIDs(); err != nil {
+			return err
+		}
+	}
+}
+
+func (r *requestReader) readText() error {
+	token, err := r.json.ReadToken()
+	if err != nil {
+		return err
+	}
+	r.inputs = append(r.inputs, core.Input{Text: token.String()})
+	return nil
+}
+
+// readIDs reads ids up to the end of their list.
+func (r *requestReader) readIDs() error {
+	ids := make([]int32, 0, 16)
+	for {
+		kind := r.json.PeekKind()
+		if kind != ']' && kind != '0' {
+			if _, err := r.kind(); err != nil {
+				return err
+			}
+			return invalid("input", "input %d, token %d is %s, want a token id", len(r.inputs), len(ids), nameOf(kind))
+		}
+		token, err := r.json.ReadToken()
+		if err != nil {
+			return err
+		}
+		if kind == ']' {
+			r.inputs = append(r.inputs, core.Input{IDs: ids})
+			return nil
+		}
+		id, err := strconv.ParseInt(token.String(), 10, 32)
+		if err != nil {
+			return invalid("input", "input %d, token %d is %s, want a token id", len(r.inputs), len(ids), clip(token.String()))
+		}
+		ids = append(ids, int32(id))
+	}
+}

@@ -1,0 +1,303 @@
+// Package server offers a model over HTTP, in the shape of OpenAI's embeddings
+// API. openapi.yaml describes it.
+//
+// Requests that are worked on at the same time take turns step by step, so
+// that a short text never waits for the whole of a long one.
+package server
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"sync"
+	"time"
+
+	"m2embed/host/model"
+
+	coremodel "m2embed/core/model"
+)
+
+// Options are the limits of a server; the zero value is good.
+type Options struct {
+	ModelName  string        // as requests name it; empty: the model's own
+	Token      string        // that requests must bear, unless empty
+	BodyLimit  int64         // bytes of a request; 0 means 16 MiB
+	BatchLimit int           // texts of a request; 0 means 2,048
+	Concurrent int           // requests that are worked on at a time; 0 means 4
+	Waiting    int           // requests that wait beyond these; 0 means 64, negative none
+	Timeout    time.Duration // for a request's work and waiting; 0 means 5 minutes
+	Site       fs.FS         // files to serve beside the API; nil for none
+	Log        *slog.Logger  // for requests that fail; nil for none
+}
+
+// Server answers requests about one model.
+type Server struct {
+	model   *model.Model
+	options Options
+	handler http.Handler
+	queue   *queue
+	metrics metrics
+	started time.Time
+	active  sync.WaitGroup // requests
+}
+
+// Routes are the patterns that a server answers, as openapi.yaml has them.
+var Routes = []string{
+	"POST /v1/embeddings",
+	"GET /v1/models",
+	"GET /v1/models/{model...}",
+	"GET /healthz",
+	"GET /metrics",
+	"GET /openapi.yaml",
+}
+
+//go:embed openapi.yaml
+var openAPI []byte
+
+// New makes a server for a model, which it does not close.
+func New(m *model.Model, o Options) *Server {
+	defaultTo(&o.BodyLimit, 16<<20)
+	defaultTo(&o.BatchLimit, 2048)
+	defaultTo(&o.Concurrent, 4)
+	defaultTo(&o.Waiting, 64)
+	defaultTo(&o.Timeout, 5*time.Minute)
+	defaultTo(&o.ModelName, m.ModelName)
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{model: m, options: o, queue: newQueue(o.Concurrent, max(o.Waiting, 0)), started: time.Now()}
+	handlers := []http.HandlerFunc{s.embeddings, s.models, s.oneModel, s.health, s.serveMetrics, s.describe}
+	mux := http.NewServeMux()
+	for i, route := range Routes {
+		mux.HandleFunc(route, handlers[i])
+	}
+	for _, path := range []string{"/v1/", "/v1/embeddings", "/v1/models", "/healthz", "/metrics", "/openapi.yaml"} {
+		mux.HandleFunc(path, s.noRoute)
+	}
+	if o.Site != nil {
+		mux.Handle("/", site(o.Site))
+	} else {
+		mux.HandleFunc("/", s.noRoute)
+	}
+	s.handler = s.guard(mux)
+	return s
+}
+
+func defaultTo[T comparable](v *T, otherwise T) {
+	var zero T
+	if *v == zero {
+		*v = otherwise
+	}
+}
+
+// ServeHTTP answers a request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+// Wait returns when no request is under way. The model can be closed then, if
+// no new ones come.
+func (s *Server) Wait() { s.active.Wait() }
+
+// guard counts requests and turns panics into errors of this one request.
+func (s *Server) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		recorder := &statusRecorder{ResponseWriter: w}
+		// The connection may still have the deadline of an earlier response.
+		http.NewResponseController(w).SetWriteDeadline(time.Time{})
+		began := time.Now()
+		s.active.Add(1)
+		defer s.active.Done()
+		defer func() {
+			if fault := recover(); fault != nil {
+				if fault == http.ErrAbortHandler {
+					panic(fault)
+				}
+				s.options.Log.Error("fault", "path", r.URL.Path, "fault", fault, "stack", string(debug.Stack()))
+				if recorder.status == 0 {
+					writeError(recorder, &apiError{http.StatusInternalServerError, "server_error", "", "", "a fault in the server"})
+				}
+			}
+			s.metrics.request(routeOf(r), recorder.status, time.Since(began))
+		}()
+		next.ServeHTTP(recorder, r)
+	})
+}
+
+// routeOf is the pattern that answered, so that metrics have few labels.
+func routeOf(r *http.Request) string {
+	for _, route := range Routes {
+		if r.Pattern == route {
+			return route
+		}
+	}
+	return "other"
+}
+
+// statusRecorder remembers the status of a response.
+type statusRecorder struct {
+	http.ResponseWriter
+	status int
+}
+
+func (r *statusRecorder) WriteHeader(status int) {
+	if r.status == 0 {
+		r.status = status
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+func (r *statusRecorder) Write(p []byte) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	return r.ResponseWriter.Write(p)
+}
+
+// Unwrap is for http.ResponseController.
+func (r *statusRecorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+// embeddings answers POST /v1/embeddings.
+func (s *Server) embeddings(w http.ResponseWriter, r *http.Request) {
+	err := s.embed(w, r)
+	if err == nil {
+		return
+	}
+	failure := s.classify(r, err)
+	if failure.status == statusClosed {
+		s.metrics.cancelled.Add(1)
+	}
+	s.options.Log.Warn("request failed", "status", failure.status, "error", failure.message)
+	writeError(w, failure)
+}
+
+// statusClosed is recorded for clients that have gone; nobody reads it.
+const statusClosed = 499
+
+// classify turns an error into a response.
+func (s *Server) classify(r *http.Request, err error) *apiError {
+	var known *apiError
+	var large *http.MaxBytesError
+	var fault *model.Fault
+	switch {
+	case errors.As(err, &known):
+		return known
+	case errors.As(err, &large):
+		return &apiError{http.StatusRequestEntityTooLarge, "invalid_request_error", "", "request_too_large",
+			"the request is larger than " + strconv.FormatInt(large.Limit, 10) + " bytes"}
+	case errors.Is(err, errFull):
+		return &apiError{http.StatusTooManyRequests, "rate_limit_exceeded", "", "busy", "too many requests are waiting; try again later"}
+	case r.Context().Err() != nil:
+		return &apiError{statusClosed, "server_error", "", "cancelled", "the request was cancelled"}
+	case errors.Is(err, context.DeadlineExceeded):
+		return &apiError{http.StatusGatewayTimeout, "server_error", "", "timeout", "the request took longer than " + s.options.Timeout.String()}
+	case errors.As(err, &fault):
+		return &apiError{http.StatusInternalServerError, "server_error", "", "", err.Error()}
+	}
+	return invalid("input", "%v", err)
+}
+
+// embed reads a request, does its work and writes the response.
+func (s *Server) embed(w http.ResponseWriter, r *http.Request) error {
+	if err := s.authorize(r); err != nil {
+		return err
+	}
+	request, err := readRequest(http.MaxBytesReader(w, r.Body, s.options.BodyLimit), s.options.BatchLimit)
+	if err != nil {
+		return err
+	}
+	if err := request.check(s.options.ModelName, s.model.Config); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), s.options.Timeout)
+	defer cancel()
+	ticket, err := s.queue.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer ticket.leave()
+	results, err := s.model.Embed(ctx, request.inputs, request.options, func(_, _ float64) error { return ticket.next(ctx) })
+	if err != nil {
+		return err
+	}
+	ticket.leave()
+	tokens := 0
+	for _, e := range results {
+		tokens += e.Tokens
+		s.metrics.positions.Add(int64(e.Length))
+	}
+	s.metrics.texts.Add(int64(len(results)))
+	s.metrics.tokens.Add(int64(tokens))
+	// A client that does not read must not hold the results for ever.
+	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(time.Minute))
+	return writeEmbeddings(w, s.options.ModelName, request.base64, results, tokens)
+}
+
+// modelObject describes the model in the shape of OpenAI's API.
+type modelObject struct {
+	ID      string `json:"id"`
+	Object  string `json:"object"`
+	Created int64  `json:"created"`
+	OwnedBy string `json:"owned_by"`
+	// Beyond OpenAI's members:
+	Dimensions int    `json:"dimensions"`
+	MaxLength  int    `json:"max_length"`
+	Padding    string `json:"padding"`
+	Pooling    string `json:"pooling"`
+	Normalize  bool   `json:"normalize"`
+	Engine     string `json:"engine"`
+	Warning    string `json:"warning,omitempty"`
+}
+
+func (s *Server) object() modelObject {
+	c := s.model.Config
+	padding := c.Padding
+	if padding.Mode == coremodel.PadDefault {
+		padding.Mode = coremodel.PadMax
+	}
+	return modelObject{
+		s.options.ModelName, "model", s.started.Unix(), "m2embed",
+		c.HiddenSize, c.MaxLength(), padding.String(), c.Pooling.String(), c.Normalize, s.model.Name(), s.model.Warning,
+	}
+}
+
+// models answers GET /v1/models.
+func (s *Server) models(w http.ResponseWriter, r *http.Request) {
+	if err := s.authorize(r); err != nil {
+		writeError(w, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, struct {
+		Object string        `json:"object"`
+		Data   []modelObject `json:"data"`
+	}{"list", []modelObject{s.object()}})
+}
+
+// oneModel answers GET /v1/models/{model}.
+func (s *Server) oneModel(w http.ResponseWriter, r *http.Request) {
+	if err := s.authorize(r); err != nil {
+		writeError(w, err)
+		return
+	}
+	if r.PathValue("model") != s.options.ModelName {
+		writeError(w, noModel(r.PathValue("model"), s.options.ModelName))
+		return
+	}
+	writeJSON(w, http.StatusOK, s.object())
+}
+
+// health answers GET /healthz.
+func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	io.WriteString(w, "ok\n")
+}
+
+// describe answers GET /openapi.yaml.
+func (s *Server) describe(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/yaml")
+	w.Write(openAPI)
+}
