@@ -1,3 +1,6 @@
+// Package host holds what m2embed needs an operating system for: it opens
+// models from folders and files, converts checkpoints to safetensors, and
+// pulls models from a hub. What changes a vector lives in package core.
 package host
 
 import (
