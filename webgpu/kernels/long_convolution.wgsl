@@ -35,9 +35,6 @@
 
 override SIZE_LOG: u32 = 11;    // log2 of this dispatch's transforms, 3 to 11
 override OTHER_LOG: u32 = 0;    // streamed: log2 of the other factor of P
-override GATED: bool = false;   // y = convolution · gate
-override ADDED: bool = false;   // y += convolution
-override REVERSE: bool = true;  // the filter has reverse taps
 
 const HELD = 2048u;             // complex numbers of a workgroup
 
@@ -48,7 +45,8 @@ struct Shape {
   row: u32,             // elements from channel to channel, or from tap row to tap row
   first_channel: u32,   // channel of row 0, in u, gate, y, D and deltas
   filter_channel: u32,  // channel of row 0 in the spectrum
-  tap_rows: u32,        // rows of taps from the forward to the reverse network
+  tap_rows: u32,        // rows of taps from the forward to the reverse network, 0 where there is none
+  mode: u32,            // 0: y = convolution; 1: y = convolution · gate; 2: y += convolution
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
@@ -176,9 +174,9 @@ fn input_pair(first: u32, i: u32) -> vec2<f32> {
 }
 
 fn output(i: u32, value: f32) {
-  if (GATED) {
+  if (shape.mode == 1u) {
     y[i] = value * gate[i];
-  } else if (ADDED) {
+  } else if (shape.mode == 2u) {
     y[i] += value;
   } else {
     y[i] = value;
@@ -200,7 +198,7 @@ fn filter_place(row: u32, n: u32, places: u32) -> f32 {
     return tap + select(0.0, skip[channel], n == 0u);
   }
   let back = places - 1u - n;
-  if (REVERSE && back < shape.length) {
+  if (shape.tap_rows > 0u && back < shape.length) {
     return u[(shape.tap_rows + row) * shape.row + back] * exp(-time[back] * rate);
   }
   return 0.0;

@@ -162,26 +162,25 @@ func (p *planner) spectrum(c convolution, features tensor, first, count int, spe
 
 // transformTaps makes packed spectra of taps (directions · count, taps).
 func (p *planner) transformTaps(c convolution, taps activation, first, count int, spectrum tensor) {
-	d := p.d
+	d, n := p.d, p.directions()
 	lmax := p.c.LongConvLMax
 	times := Piece{Kind: Copy, Tensor: c.tensor("pos_emb.t"), Rows: 1, Inner: lmax, Total: lmax, formula: func() []float32 { return positionTimes(lmax) }}
 	rates := Piece{Kind: Copy, Tensor: c.tensor("modulation.deltas"), Rows: 1, Inner: d, Total: d, formula: func() []float32 { return decayRates(d) }}
 	slots := []slot{{1, p.twiddles, false}, {2, taps.tensor, false}, {6, spectrum, true}, {7, p.vector(c.tensor("bias"), 1, d, d), false},
 		{8, p.keyed(Weight, c.tensor("modulation.deltas"), rates.bytes(), []Piece{rates}), false},
 		{9, p.keyed(Weight, c.tensor("pos_emb.t"), times.bytes(), []Piece{times}), false}}
-	params := words(count, 1, p.taps, taps.row, first, 0, count)
-	reverse := Constant{"REVERSE", boolean(p.c.Bidirectional)}
+	params := words(count, 1, p.taps, taps.row, first, 0, count*(n-1), 0)
 	work := 5 * float64(count) * float64(p.size) * float64(bits.Len(uint(p.size)))
 	log := bits.Len(uint(p.size)) - 1
 	if p.size <= unifiedLimit {
 		p.dispatch(launch{label: c.label + " spectrum", kernel: "long_convolution", entry: "unified_filter",
-			constants: []Constant{{"SIZE_LOG", float64(log)}, reverse}, params: params, slots: slots,
+			constants: []Constant{{"SIZE_LOG", float64(log)}}, params: params, slots: slots,
 			groups: [3]int{ceil(count*p.size, 2048), 1, 1}, work: work})
 		return
 	}
 	n1, n2 := factors(log)
 	p.dispatch(launch{label: c.label + " spectrum columns", kernel: "long_convolution", entry: "columns_filter",
-		constants: []Constant{{"SIZE_LOG", float64(n1)}, {"OTHER_LOG", float64(n2)}, reverse}, params: params, slots: slots,
+		constants: []Constant{{"SIZE_LOG", float64(n1)}, {"OTHER_LOG", float64(n2)}}, params: params, slots: slots,
 		groups: [3]int{1 << (n1 + n2 - 11), count, 1}, work: work})
 	p.dispatch(launch{label: c.label + " spectrum rows", kernel: "long_convolution", entry: "rows_filter",
 		constants: []Constant{{"SIZE_LOG", float64(n2)}, {"OTHER_LOG", float64(n1)}}, params: params,
@@ -192,8 +191,15 @@ func (p *planner) transformTaps(c convolution, taps activation, first, count int
 // factors splits P = N1·N2 for the streamed convolution: log2 of each.
 func factors(log int) (n1, n2 int) { return log / 2, log - log/2 }
 
-func (p *planner) combine(c convolution) []Constant {
-	return []Constant{{"GATED", boolean(c.gate >= 0)}, {"ADDED", boolean(c.added)}}
+// mode tells the kernel how a convolution's result meets gate or y.
+func (c convolution) mode() int {
+	switch {
+	case c.gate >= 0:
+		return 1
+	case c.added:
+		return 2
+	}
+	return 0
 }
 
 // unified convolves channels [first, first+count), whose filters begin at channel
@@ -206,8 +212,8 @@ func (p *planner) unified(c convolution, first, filter, count int, spectrum tens
 		gate = c.u.tensor
 	}
 	p.dispatch(launch{label: c.label, kernel: "long_convolution", entry: "unified",
-		constants: append([]Constant{{"SIZE_LOG", float64(log)}}, p.combine(c)...),
-		params:    words(rows, p.s.Texts, p.s.Length, c.u.row, first, filter, 0),
+		constants: []Constant{{"SIZE_LOG", float64(log)}},
+		params:    words(rows, p.s.Texts, p.s.Length, c.u.row, first, filter, 0, c.mode()),
 		slots:     []slot{{1, p.twiddles, false}, {2, c.u.tensor, false}, {3, gate, false}, {4, c.y.tensor, true}, {5, spectrum, false}},
 		groups:    [3]int{ceil(rows*p.size, 2048), 1, 1}, work: 10 * float64(rows) * float64(p.size) * float64(log+1)})
 }
@@ -221,7 +227,7 @@ func (p *planner) streamed(c convolution, first, filter, count int, spectrum ten
 	if gate < 0 {
 		gate = c.u.tensor
 	}
-	params := words(rows, p.s.Texts, p.s.Length, c.u.row, first, filter, 0)
+	params := words(rows, p.s.Texts, p.s.Length, c.u.row, first, filter, 0, c.mode())
 	scratch := p.scratch("streamed transforms", 2*rows*p.size)
 	work := 5 * float64(rows) * float64(p.size) * float64(log+1)
 	down := []Constant{{"SIZE_LOG", float64(n1)}, {"OTHER_LOG", float64(n2)}}
@@ -232,6 +238,6 @@ func (p *planner) streamed(c convolution, first, filter, count int, spectrum ten
 	p.dispatch(launch{label: c.label + " rows", kernel: "long_convolution", entry: "rows", constants: across, params: params,
 		slots: []slot{{1, p.twiddles, false}, {5, spectrum, false}, {6, scratch, true}}, groups: [3]int{groups, rows, 1}, work: work})
 	p.dispatch(launch{label: c.label + " columns inverse", kernel: "long_convolution", entry: "columns_inverse",
-		constants: append(down[:2:2], p.combine(c)...), params: params,
+		constants: down, params: params,
 		slots: []slot{{1, p.twiddles, false}, {3, gate, false}, {4, c.y.tensor, true}, {6, scratch, true}}, groups: [3]int{groups, rows, 1}, work: work})
 }
