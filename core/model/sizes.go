@@ -3,6 +3,8 @@ package model
 import (
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 
 	"m2embed/core/checkpoint"
 )
@@ -62,8 +64,9 @@ func sizesIn(c *Config, w Weights) []size {
 	}
 	layers := 0
 	for _, name := range w.Names() {
-		var i int
-		if n, _ := fmt.Sscanf(name, "encoder.layer.%d.", &i); n == 1 && i >= 0 {
+		rest, _ := strings.CutPrefix(name, "encoder.layer.")
+		number, _, ok := strings.Cut(rest, ".")
+		if i, err := strconv.Atoi(number); ok && err == nil && i >= 0 {
 			layers = max(layers, i+1)
 		}
 	}
