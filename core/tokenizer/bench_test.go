@@ -3,14 +3,14 @@ package tokenizer
 import (
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 )
 
-// englishText is a book that comes with Go, or a sentence over and over.
+// englishText is a book that comes with Go, or a sentence over and over. The go
+// command sets GOROOT for tests.
 func englishText() string {
-	if data, err := os.ReadFile(filepath.Join(runtime.GOROOT(), "src/testdata/Isaac.Newton-Opticks.txt")); err == nil {
+	if data, err := os.ReadFile(filepath.Join(os.Getenv("GOROOT"), "src/testdata/Isaac.Newton-Opticks.txt")); err == nil {
 		return string(data)
 	}
 	return strings.Repeat("Every morning, I make a cup of coffee to start my day; embeddings come later. ", 7000)

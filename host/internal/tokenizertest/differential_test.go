@@ -4,17 +4,23 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
 	"m2embed/core/tokenizer"
+)
+
+// A longer run, as in: go test ./host/internal/tokenizertest -args -strings 5000000 -seed 7
+var (
+	stringCount = flag.Int("strings", 200_000, "generated strings to compare")
+	stringSeed  = flag.Uint64("seed", 1, "seed of the generated strings")
 )
 
 const uncasedFile = "../../../testdata/tokenizer/bert-base-uncased.json"
@@ -71,12 +77,12 @@ func TestDifferential(t *testing.T) {
 		t.Fatal(err)
 	}
 	ours := parse(t, data)
-	generator := NewGenerator(1, vocabularyOf(ours))
+	generator := NewGenerator(*stringSeed, vocabularyOf(ours))
 	for _, set := range []struct {
 		name  string
 		texts []string
 	}{
-		{"generated", generator.Strings(200_000)},
+		{"generated", generator.Strings(*stringCount)},
 		{"code points", codePoints()},
 		{"real", realLines(t)},
 	} {
@@ -118,7 +124,10 @@ func codePoints() []string {
 // realLines returns lines of text that comes with Go: a book, and source code
 // and its comments in many scripts.
 func realLines(t *testing.T) []string {
-	root := runtime.GOROOT()
+	root, err := GoRoot()
+	if err != nil {
+		t.Skip(err)
+	}
 	names := []string{
 		"src/testdata/Isaac.Newton-Opticks.txt", "src/compress/testdata/gettysburg.txt",
 		"src/strings/strings_test.go", "src/bytes/bytes_test.go", "src/unicode/utf8/utf8_test.go", "src/unicode/letter_test.go",

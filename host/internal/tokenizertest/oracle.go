@@ -174,3 +174,13 @@ func (o *Oracle) Time(texts []string, rounds int) ([]float64, error) {
 	err := o.ask(map[string]any{"time": texts, "rounds": rounds}, &reply)
 	return reply.Seconds, err
 }
+
+// GoRoot returns the folder of the Go installation, which holds real text: a
+// book, and source code with comments and strings in many scripts.
+func GoRoot() (string, error) {
+	output, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		return "", fmt.Errorf("go env GOROOT: %w", err)
+	}
+	return string(bytes.TrimSpace(output)), nil
+}

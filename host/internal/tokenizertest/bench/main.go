@@ -34,7 +34,11 @@ func run(file string, rounds int) error {
 	if err != nil {
 		return err
 	}
-	book, err := os.ReadFile(filepath.Join(runtime.GOROOT(), "src/testdata/Isaac.Newton-Opticks.txt"))
+	root, err := tokenizertest.GoRoot()
+	if err != nil {
+		return err
+	}
+	book, err := os.ReadFile(filepath.Join(root, "src/testdata/Isaac.Newton-Opticks.txt"))
 	if err != nil {
 		return fmt.Errorf("the text is a book that comes with Go: %w", err)
 	}
