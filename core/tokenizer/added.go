@@ -56,6 +56,8 @@ type addedSearch struct {
 	at     int // the search goes on here
 	taken  int // end of the last place found
 
+	spaceFrom, spaceEnd int // white space after the last token that took some
+
 	id    int32
 	place Span // bytes of text, with white space that the token takes along
 }
@@ -80,11 +82,17 @@ func (s *addedSearch) next() bool {
 		if token.singleWord && (endsInWord(s.text[:start]) || beginsWithWord(s.text[end:])) {
 			continue
 		}
-		if token.stripLeft {
-			start = max(s.taken, len(strings.TrimRightFunc(s.text[:start], isSpace)))
+		if token.stripLeft && start > s.taken {
+			start = s.taken + len(strings.TrimRightFunc(s.text[s.taken:start], isSpace))
 		}
 		if token.stripRight {
-			end = len(s.text) - len(strings.TrimLeftFunc(s.text[end:], isSpace))
+			// White space that was gone through for the last token is not gone
+			// through again, or a run of it would take the square of its length.
+			if end < s.spaceFrom || end > s.spaceEnd {
+				s.spaceFrom = end
+				s.spaceEnd = len(s.text) - len(strings.TrimLeftFunc(s.text[end:], isSpace))
+			}
+			end = s.spaceEnd
 		}
 		s.taken = end
 		s.id, s.place = token.id, Span{start, end}

@@ -10,7 +10,9 @@ func (e *encoder) foldedSegment(s string, base int) {
 	from := 0
 	search := e.t.foldedAdded.search(text)
 	for search.next() {
-		e.folded(text, from, search.place.Start)
+		if from < search.place.Start {
+			e.folded(text, from, search.place.Start)
+		}
 		e.emit(search.id, e.source(search.place))
 		e.trim()
 		from = search.place.End

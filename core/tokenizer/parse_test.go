@@ -84,6 +84,37 @@ func TestParseVariants(t *testing.T) {
 	}
 }
 
+// TestOverlappingAddedTokens has tokens that take white space which is a token,
+// too: no panic, and no time that grows with the square.
+func TestOverlappingAddedTokens(t *testing.T) {
+	for _, flags := range []string{
+		`"rstrip": true`, `"lstrip": true`, `"rstrip": true, "lstrip": true`,
+		`"normalized": true, "rstrip": true`, `"normalized": true, "lstrip": true, "single_word": true`, `"normalized": true, "rstrip": true, "lstrip": true`,
+	} {
+		normalized := strings.Contains(flags, "normalized")
+		tokenizer, err := Parse([]byte(modelJSON(map[string]string{"added_tokens": fmt.Sprintf(
+			`[{"content": "<s>", %s}, {"content": " ", %s}, {"content": "  x", "normalized": %v}, {"content": "\u302e", "normalized": %v}]`,
+			flags, flags, normalized, normalized)})))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, text := range []string{
+			"", " ", "  ", "<s>", " <s> ", "a <s>  x <s>  <s>x  x", "<s>  x", "  <s>   x\u302e \u302e", "<s>\u3000 \u00a0<s>",
+			strings.Repeat(" ", 100_000), strings.Repeat(" <s>  x", 10_000),
+		} {
+			encoding, err := tokenizer.Encode(text, Options{Offsets: true})
+			if err != nil || len(encoding.Offsets) != len(encoding.IDs) {
+				t.Fatalf("%s: %.20q: %d ids, %d offsets, %v", flags, text, len(encoding.IDs), len(encoding.Offsets), err)
+			}
+			for _, place := range encoding.Offsets {
+				if place.Start < 0 || place.End > len(text) || place.Start > place.End {
+					t.Fatalf("%s: %.20q: place %v in a text of %d bytes", flags, text, place, len(text))
+				}
+			}
+		}
+	}
+}
+
 func TestParseErrors(t *testing.T) {
 	for _, c := range []struct {
 		name string

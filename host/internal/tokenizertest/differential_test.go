@@ -201,6 +201,16 @@ var variants = []struct {
 		add(file, "中")
 		add(file, " ")
 	}},
+	{"added tokens that take white space, which is one", func(file map[string]any) {
+		add(file, "<s>", "rstrip")
+		add(file, " ")
+		add(file, "<mask>", "lstrip", "rstrip")
+	}},
+	{"the same, normalized", func(file map[string]any) {
+		add(file, "<s>", "rstrip", "normalized")
+		add(file, " ", "normalized")
+		add(file, "<mask>", "lstrip", "rstrip", "normalized")
+	}},
 	{"normalized added tokens", func(file map[string]any) {
 		add(file, "Yesterday", "normalized")
 		add(file, "CAFÉ BAR", "normalized", "single_word")
