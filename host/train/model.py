@@ -110,7 +110,11 @@ def long_conv(u, forward, reverse, bias):
         side = F.pad(reverse, (0, length - taps))[:, : length - 1].flip(1)
         lags = torch.cat([side, F.pad(forward, (0, length - taps))], 1)  # lag -(L-1) .. L-1
         lags = lags + F.pad(bias[:, None], (length - 1, length - 1))
-        matrix = lags.flip(1).unfold(1, length, 1).flip(1)  # [c, t, s] = lag t - s
+        if torch.compiler.is_compiling():
+            at = torch.arange(length, device=u.device)
+            matrix = lags[:, at[:, None] - at[None, :] + length - 1]  # [c, t, s] = lag t - s
+        else:  # the same, with a cheaper gradient outside the compiler
+            matrix = lags.flip(1).unfold(1, length, 1).flip(1)
         return torch.bmm(matrix.to(u.dtype), u.permute(2, 1, 0)).permute(2, 1, 0)
     size = 1 << (length + taps - 1).bit_length()
     spectrum = torch.fft.rfft(forward, size)
@@ -178,7 +182,7 @@ class M2Bert(nn.Module):
 
     def hidden(self, ids, mask=None, quantise=0.0, dtype=torch.float32):
         """Hidden states (B, L, d) of the last layer."""
-        x = fake(F.embedding(ids, self.word), quantise) + self.token_type[0]
+        x = fake(self.word[ids] if torch.compiler.is_compiling() else F.embedding(ids, self.word), quantise) + self.token_type[0]
         if self.position is not None:
             x = x + self.position[: ids.shape[1]]
         h = self.layernorm(x).to(dtype)

@@ -23,6 +23,7 @@ import os
 import time
 
 import torch
+import torch._inductor.config
 import torch.distributed as dist
 import torch.nn as nn
 import torch.nn.functional as F
@@ -237,6 +238,8 @@ def main():
     parser.add_argument("--weights", type=float, nargs=4, default=[1.0, 10.0, 5.0, 0.3], help="of the four losses")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--device", default="cuda")
+    parser.add_argument("--teacher-width", type=int, default=1152)
+    parser.add_argument("--wait", action="store_true", help="wait for the file `complete` in --pool")
     parser.add_argument("--no-compile", action="store_true")
     parser.add_argument("--report-every", type=float, default=45, help="seconds between scores and checkpoints")
     args = parser.parse_args()
@@ -258,19 +261,36 @@ def main():
         print(*words, file=log, flush=True)
 
     began = time.time()
-    corpus = Corpus(args.data)
-    pool = read_pool(args.pool, device)
-    batches = Batches(corpus, pool, device, args.seed + 100 * rank)
-    pairs = Pairs(args.sts, args.tokenizer)
-    pairs.ids = pairs.ids.to(device)
-    say(f"pool: {len(pool['base'])} base, {len(pool['augmented_ids'])} augmented, {len(pool['chunk'])} chunks, {time.time() - began:.0f} s")
-
     config = Config(
         hidden_size=args.hidden, num_hidden_layers=args.layers, intermediate_size=args.inner or 4 * args.hidden,
         hyena_filter_order=args.order, long_conv_l_max=args.window,
     )
     model = M2Bert(config).to(device)
-    projection = nn.Linear(args.hidden, pool["base"].shape[1], bias=False).to(device)
+    projection = nn.Linear(args.hidden, args.teacher_width, bias=False).to(device)
+    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    quantise = torch.zeros((), device=device)
+    encode = model.forward if args.no_compile else torch.compile(model.forward, dynamic=False)
+    if hasattr(torch._inductor.config.triton, "mix_order_reduction"):
+        torch._inductor.config.triton.mix_order_reduction = False  # fails on the backward pass of version 2.11
+    measure = losses if args.no_compile else torch.compile(losses, dynamic=False)
+    if not args.no_compile:  # compile while another process may still be building the pool
+        ids = torch.randint(1, 30522, (args.short_count, WIDTH), device=device)
+        student = encode(ids, (ids != 0).float(), quantise, dtype)
+        target = F.normalize(torch.randn(args.short_count, args.teacher_width, device=device), dim=1).half()
+        sum(measure(student, projection(student), target, args.short_count // 4)).backward()
+        torch.cuda.synchronize()
+        say(f"compiled, {time.time() - began:.0f} s")
+    corpus = Corpus(args.data)
+    while args.wait and not os.path.exists(os.path.join(args.pool, "complete")):
+        time.sleep(0.2)
+    pool = read_pool(args.pool, device)
+    if pool["base"].shape[1] != args.teacher_width:
+        raise ValueError(f"the pool's vectors are {pool['base'].shape[1]} wide, --teacher-width says {args.teacher_width}")
+    batches = Batches(corpus, pool, device, args.seed + 100 * rank)
+    pairs = Pairs(args.sts, args.tokenizer)
+    pairs.ids = pairs.ids.to(device)
+    say(f"pool: {len(pool['base'])} base, {len(pool['augmented_ids'])} augmented, {len(pool['chunk'])} chunks, {time.time() - began:.0f} s")
+
     counts = torch.bincount(batches.tokens.long(), minlength=30522)
     initialise(model, projection, pool, counts, torch.Generator(device).manual_seed(args.seed))
     with open(os.path.join(args.out, "config.json"), "w") as f:
@@ -286,10 +306,6 @@ def main():
     peaks = [g["lr"] for g in groups]
     parameters = [p for g in groups for p in g["params"]]
     optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), eps=1e-9, fused=device.type == "cuda")
-    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-    quantise = torch.zeros((), device=device)
-    encode = model.forward if args.no_compile else torch.compile(model.forward, dynamic=False)
-    measure = losses if args.no_compile else torch.compile(losses, dynamic=False)
 
     def real(ids):
         return ids.long(), (ids != 0).float()
@@ -301,12 +317,11 @@ def main():
             return measure(student, projection(student), target, args.short_count // 4)
         scale = args.short_count / 4096
         if kind == "middle":
-            ids, short, target = batches.middle(max(1, int(512 * scale)))
+            ids, short, target = batches.middle(max(1, int(320 * scale)))
         else:
             width = {"long1k": 1024, "long4k": 4096, "long8k": 8192}[kind]
             ids, short, target = batches.long(max(2, int(98304 * scale) // width), width)
-        run = encode if kind == "middle" else model  # compile the common shapes only
-        student = torch.cat([run(*real(ids), quantise, dtype), model(*real(short), quantise, dtype)])
+        student = torch.cat([model(*real(ids), quantise, dtype), model(*real(short), quantise, dtype)])
         return losses(student, projection(student), target, len(ids))
 
     def score(rounding):
