@@ -94,6 +94,8 @@ startTheme();
 followModel();
 startTry();
 startDrawer();
+// A file that misses its place must not replace the page.
+for (const name of ['dragover', 'drop']) addEventListener(name, (event) => event.preventDefault());
 addEventListener('hashchange', show);
 show();
 const loading = chosenModel().then((choice) => engine.use(choice));

@@ -301,6 +301,7 @@ export function acceptDrops(element: HTMLElement, take: (files: File[]) => void)
   element.addEventListener('dragleave', () => element.classList.remove('over'));
   element.addEventListener('drop', (event) => {
     event.preventDefault();
+    event.stopPropagation();
     element.classList.remove('over');
     const files = [...(event.dataTransfer?.files ?? [])];
     if (files.length > 0) take(files);

@@ -1,1 +1,326 @@
-export function startSearch(): void {}
+/** Search my documents: bringing files in, the library, and searching it. */
+
+import { acceptDrops } from '../model/drawer.js';
+import { $, count, counted, debounce, duration, h, isAbort, openDialog, saveFile } from '../dom.js';
+import { engine } from '../engine.js';
+import { notify, report } from '../notice.js';
+import type { Span } from './cut.js';
+import { exportLibrary, importLibrary } from './exchange.js';
+import { bestSentence } from './highlight.js';
+import { Job } from './job.js';
+import { library, rank, type Document, type Entry } from './library.js';
+import { openLibrary, openPassage } from './reader.js';
+import { readFile, type Source } from './read.js';
+import { columnText, guessColumn, type Table } from './table.js';
+import { VirtualList } from './virtual-list.js';
+
+const PAUSE = 110;
+
+let job: Job | undefined;
+let entries: readonly Entry[] = [];
+let order: Uint32Array | undefined;
+let scores: Float32Array | undefined;
+let queryVector: Float32Array | undefined;
+let best = new Map<Entry, Span>();
+let searching: AbortController | undefined;
+let list: VirtualList;
+
+export function startSearch(): void {
+  list = new VirtualList({ root: $('results'), draw: drawRow, open: (i) => openRow(i), settled: (first, last) => void markBest(first, last) });
+  const query = $<HTMLInputElement>('query');
+  const later = debounce(PAUSE, () => void search());
+  query.addEventListener('input', () => {
+    searching?.abort(new DOMException('typed on', 'AbortError'));
+    later();
+  });
+  query.addEventListener('keydown', (event) => {
+    if (event.key === 'ArrowDown' && entries.length > 0) {
+      event.preventDefault();
+      $('results').focus();
+    }
+  });
+  const files = $<HTMLInputElement>('files');
+  $('choose').addEventListener('click', () => files.click());
+  files.addEventListener('change', () => {
+    void bring([...(files.files ?? [])]);
+    files.value = '';
+  });
+  acceptDrops($('drop'), (dropped) => void bring(dropped));
+  acceptDrops($('search'), (dropped) => void bring(dropped));
+  $('paste').addEventListener('click', pasteText);
+  $('job-pause').addEventListener('click', () => job?.toggle());
+  $('job-cancel').addEventListener('click', () => job?.cancel());
+  $('export').addEventListener('click', () => saveFile('library.safetensors', exportLibrary(), 'application/octet-stream'));
+  const importFile = $<HTMLInputElement>('import-file');
+  $('import').addEventListener('click', () => importFile.click());
+  importFile.addEventListener('change', () => {
+    const file = importFile.files?.[0];
+    importFile.value = '';
+    if (file) importLibrary(file).then((added) => notify(`${counted(added.length, 'document')} imported.`), (error: unknown) => report(error));
+  });
+  $('clear').addEventListener('click', confirmClear);
+  const relist = debounce(60, () => {
+    drawDocuments();
+    void search();
+  });
+  library.addEventListener('change', relist);
+  library.addEventListener('unkept', (event) => void report((event as CustomEvent).detail));
+  let phase = '';
+  engine.addEventListener('change', () => {
+    if (engine.state.phase !== phase) relist();
+    phase = engine.state.phase;
+  });
+  document.addEventListener('section', () => list.show(entries.length));
+  void openLibrary().then(() => {
+    drawDocuments();
+    void search();
+  });
+}
+
+// Bringing documents in
+
+async function bring(files: readonly File[]): Promise<void> {
+  const abort = new AbortController();
+  const sources: Source[] = [];
+  for (const file of files) {
+    try {
+      const content = await readFile(file, abort.signal);
+      if ('text' in content) sources.push({ name: file.name, text: content.text });
+      else {
+        const column = await chooseColumn(file.name, content.table);
+        if (column !== undefined) sources.push({ name: file.name, ...columnText(content.table, column) });
+      }
+    } catch (error) {
+      void report(error);
+    }
+  }
+  const good = sources.filter((source) => source.text.trim() !== '');
+  if (good.length > 0) await embed(good, []);
+}
+
+/** Asks which column of a table holds the text; a single one needs no question. */
+function chooseColumn(name: string, table: Table): Promise<number | undefined> {
+  if (table.rows.length === 0) return Promise.reject(new Error(`${name} has no rows below its first line.`));
+  if (table.columns.length === 1) return Promise.resolve(0);
+  return new Promise((resolve) => {
+    const dialog = $<HTMLDialogElement>('dialog');
+    const guess = guessColumn(table);
+    const select = h('select', { id: 'column' }, ...table.columns.map((column, i) => h('option', { value: String(i), selected: i === guess }, column)));
+    const sample = h('p', { class: 'small muted' });
+    const show = (): void => void (sample.textContent = (table.rows[0]?.[Number(select.value)] ?? '').slice(0, 300));
+    select.addEventListener('change', show);
+    show();
+    let chosen: number | undefined;
+    const go = h('button', { type: 'button', class: 'primary', onclick: () => ((chosen = Number(select.value)), dialog.close()) }, `Embed ${counted(table.rows.length, 'row')}`);
+    openDialog(dialog, name, h('div', { class: 'field' }, h('label', { for: 'column' }, 'Which column holds the text?'), select, sample), h('div', { class: 'row' }, go));
+    dialog.addEventListener('close', () => resolve(chosen), { once: true });
+  });
+}
+
+function pasteText(): void {
+  const dialog = $<HTMLDialogElement>('dialog');
+  const name = h('input', { type: 'text', id: 'paste-name', value: 'Pasted text' });
+  const area = h('textarea', { id: 'paste-text', rows: 12, placeholder: 'Paste as much as you like' });
+  const add = (): void => {
+    if (area.value.trim() === '') return area.focus();
+    dialog.close();
+    void embed([{ name: name.value.trim() || 'Pasted text', text: area.value }], []);
+  };
+  openDialog(
+    dialog,
+    'Paste text',
+    h('div', { class: 'field' }, h('label', { for: 'paste-name' }, 'Name'), name),
+    h('div', { class: 'field' }, h('label', { for: 'paste-text' }, 'Text'), area),
+    h('div', { class: 'row' }, h('button', { type: 'button', class: 'primary', onclick: add }, 'Embed')),
+  );
+  area.focus();
+}
+
+async function embed(sources: readonly Source[], unfinished: readonly Document[]): Promise<void> {
+  if (job) {
+    notify('Documents are being embedded. Wait until they are done, or cancel them first.');
+    return;
+  }
+  const mine = (job = new Job());
+  const mode = document.querySelector<HTMLInputElement>('#cutting input[name="cut"]:checked')?.value === 'whole' ? 'whole' : 'passages';
+  const asked = Number($<HTMLInputElement>('passage-size').value);
+  const settings = { mode, size: Number.isFinite(asked) ? Math.max(16, Math.min(2048, Math.round(asked))) : 160 } as const;
+  void navigator.storage?.persist?.().catch(() => {});
+  $('job').hidden = false;
+  mine.addEventListener('change', drawJob);
+  drawJob();
+  try {
+    await mine.run(sources, unfinished, settings);
+  } catch (error) {
+    engine.recover(error);
+    if (!isAbort(error)) void report(error);
+  } finally {
+    job = undefined;
+    $('job').hidden = true;
+    drawDocuments();
+    void search();
+  }
+}
+
+function drawJob(): void {
+  if (!job) return;
+  const { title, doneTokens, totalTokens, donePassages, totalPassages, waiting, rate, paused } = job.state;
+  $('job-title').textContent = paused ? `Paused: ${title}` : title;
+  const bar = $<HTMLProgressElement>('job-progress');
+  if (totalTokens > 0) bar.value = doneTokens / totalTokens;
+  else bar.removeAttribute('value');
+  $('job-pause').textContent = paused ? 'Go on' : 'Pause';
+  const parts = [totalTokens > 0 ? `${count(doneTokens)} of ${counted(totalTokens, 'token')}` : counted(waiting, 'document')];
+  if (totalPassages > 1) parts.push(`${count(donePassages)} of ${counted(totalPassages, 'passage')}`);
+  if (rate > 0) parts.push(`${count(rate)} tokens/s`);
+  if (rate > 0 && !paused && totalTokens > doneTokens) parts.push(`${duration((1000 * (totalTokens - doneTokens)) / rate)} left`);
+  $('job-detail').textContent = parts.join(' · ');
+}
+
+// The library
+
+function drawDocuments(): void {
+  const { documents } = library;
+  const passages = documents.reduce((sum, { done }) => sum + done, 0);
+  $('library-size').textContent = documents.length > 0 ? `${counted(passages, 'passage')}` : '';
+  $<HTMLButtonElement>('export').disabled = passages === 0;
+  $<HTMLButtonElement>('clear').disabled = documents.length === 0;
+  const rows = documents.map((document) => {
+    const tokens = document.passages.reduce((sum, passage) => sum + passage.tokens, 0);
+    const other = document.model !== engine.choice.id;
+    const about =
+      document.done < document.passages.length
+        ? `${count(document.done)} of ${counted(document.passages.length, 'passage')}`
+        : other
+          ? 'embedded with another model'
+          : document.passages.length === 1
+            ? `whole document, ${counted(tokens, 'token')}`
+            : `${counted(document.passages.length, document.mode === 'whole' ? 'part' : 'passage')}, ${counted(tokens, 'token')}`;
+    const again = async (): Promise<void> => {
+      await library.remove(document.id);
+      await embed([{ name: document.name, text: document.text }], []);
+    };
+    return h(
+      'li',
+      null,
+      h('button', { type: 'button', class: 'title', onclick: () => openPassage(document) }, h('b', null, document.name), h('span', null, about)),
+      !job && document.done < document.passages.length && !other && h('button', { type: 'button', class: 'quiet', onclick: () => void embed([], [document]) }, 'Go on'),
+      !job && other && h('button', { type: 'button', class: 'quiet', onclick: () => void again(), 'aria-label': `Embed ${document.name} again` }, 'Embed again'),
+      h('button', { type: 'button', class: 'quiet danger', onclick: () => void library.remove(document.id), 'aria-label': `Delete ${document.name}` }, '×'),
+    );
+  });
+  $('documents').replaceChildren(...(rows.length > 0 ? rows : [h('li', { class: 'none' }, 'Nothing here yet.')]));
+}
+
+function confirmClear(): void {
+  const dialog = $<HTMLDialogElement>('dialog');
+  const all = library.documents.length;
+  const go = h('button', { type: 'button', class: 'danger', onclick: () => (dialog.close(), void library.clear()) }, `Delete ${counted(all, 'document')}`);
+  openDialog(dialog, 'Delete the whole library?', h('p', null, 'The documents and their vectors are removed from this browser. Export them first if you want to keep them.'), h('div', { class: 'row' }, go));
+}
+
+// Searching
+
+async function search(): Promise<void> {
+  const query = $<HTMLInputElement>('query').value.trim();
+  const time = $('query-time');
+  searching?.abort(new DOMException('typed on', 'AbortError'));
+  const mine = (searching = new AbortController());
+  entries = library.entries(engine.choice.id);
+  order = scores = queryVector = undefined;
+  best = new Map();
+  if (query !== '' && entries.length > 0 && engine.state.phase === 'ready') {
+    const { model } = engine.state;
+    try {
+      const started = performance.now();
+      const vector = await model.embed(query, { normalize: true, signal: mine.signal });
+      if (mine.signal.aborted) return;
+      ({ order, scores } = rank(entries, vector));
+      queryVector = vector;
+      time.textContent = duration(performance.now() - started);
+    } catch (error) {
+      if (!isAbort(error)) {
+        engine.recover(error);
+        void report(error);
+      }
+      return;
+    }
+  } else time.textContent = '';
+  $('results').hidden = entries.length === 0;
+  const empty = $('no-results');
+  empty.hidden = entries.length > 0;
+  if (entries.length === 0) drawEmpty(empty);
+  list.show(entries.length);
+}
+
+function drawEmpty(root: HTMLElement): void {
+  if (library.documents.length > 0) {
+    root.replaceChildren(job ? 'The first passages will show here.' : 'These documents were embedded with another model. Choose it in the drawer, or embed them again.');
+    return;
+  }
+  const sample = h('button', { type: 'button', onclick: () => void import('./sample.js').then(({ sample: source }) => embed([source], [])) }, 'Try it with a short text');
+  root.replaceChildren(h('p', null, 'Drop a document, and ask it something. The words need not match.'), sample);
+}
+
+function entryAt(i: number): Entry | undefined {
+  return entries[order ? order[i]! : i];
+}
+
+/** Where a passage stands, in words. */
+export function place(entry: Entry): string {
+  const { document, index, passage } = entry;
+  if (document.passages.length === 1) return `whole document, ${counted(passage.tokens, 'token')}`;
+  return `${document.mode === 'whole' ? 'part' : 'passage'} ${count(index + 1)} of ${count(document.passages.length)}, ${counted(passage.tokens, 'token')}`;
+}
+
+function drawRow(element: HTMLElement, i: number): void {
+  const entry = entryAt(i);
+  if (!entry) return;
+  const score = scores && order ? scores[order[i]!]! : undefined;
+  const bar = h('span', { class: 'bar', 'aria-hidden': 'true' }, h('i'));
+  (bar.firstElementChild as HTMLElement).style.width = `${Math.round(100 * Math.max(0, Math.min(1, score ?? 0)))}%`;
+  const mark = best.get(entry);
+  const { text } = entry.document;
+  const { start, end } = entry.passage;
+  // The marked sentence has to be among the few lines that are shown.
+  const from = mark && mark.start - start > 160 ? mark.start - 90 : start;
+  const to = Math.min(end, from + 700);
+  const body = h('div', { class: 'text' });
+  if (from > start) body.append('… ');
+  if (mark) body.append(text.slice(from, mark.start), h('mark', null, text.slice(mark.start, mark.end)), text.slice(mark.end, Math.max(to, mark.end)));
+  else body.append(text.slice(from, to));
+  element.replaceChildren(
+    h('div', { class: 'where' }, h('b', null, entry.document.name), h('span', null, place(entry)), score !== undefined && h('span', { class: 'score' }, bar, score.toFixed(2).replace('-', '−'))),
+    body,
+  );
+}
+
+/** Marks the best sentence of the rows in view. */
+async function markBest(first: number, last: number): Promise<void> {
+  if (!queryVector || engine.state.phase !== 'ready' || !searching) return;
+  const { signal } = searching;
+  const { model } = engine.state;
+  const vector = queryVector;
+  const query = $<HTMLInputElement>('query').value.trim();
+  try {
+    for (let i = first; i < last; i++) {
+      const entry = entryAt(i);
+      if (!entry || best.has(entry)) continue;
+      // Long documents cost seconds each: only the best few.
+      if (entry.passage.tokens > 2048 && i > 2) continue;
+      const span = await bestSentence(model, entry, query, vector, signal);
+      if (signal.aborted) return;
+      if (span) {
+        best.set(entry, span);
+        list.refresh(i);
+      }
+    }
+  } catch (error) {
+    if (!isAbort(error)) console.error(error);
+  }
+}
+
+function openRow(i: number): void {
+  const entry = entryAt(i);
+  if (entry) openPassage(entry.document, entry.passage, best.get(entry));
+}

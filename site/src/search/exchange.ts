@@ -1,0 +1,108 @@
+/**
+ * The library as one file: safetensors, so that other tools read it too. Each
+ * document has two tensors, "vectors.i" (n, D) and "passages.i" (n, 3: start,
+ * end, tokens); names and texts are in the header's metadata.
+ */
+
+import type { Passage } from './cut.js';
+import { library, type Document } from './library.js';
+
+const FORMAT = 'm2embed library 1';
+
+interface TensorEntry {
+  dtype: string;
+  shape: number[];
+  data_offsets: [number, number];
+}
+
+type About = Pick<Document, 'name' | 'text' | 'mode' | 'model' | 'dimension' | 'added'>;
+
+/** Writes all documents that have vectors. */
+export function exportLibrary(): BlobPart[] {
+  const header: Record<string, TensorEntry | Record<string, string>> = {};
+  const data: Uint8Array[] = [];
+  let at = 0;
+  const add = (name: string, dtype: string, shape: number[], bytes: Uint8Array): void => {
+    header[name] = { dtype, shape, data_offsets: [at, at + bytes.length] };
+    data.push(bytes);
+    at += bytes.length;
+  };
+  const documents = library.documents.filter((document) => document.done > 0);
+  const about = documents.map(({ name, text, mode, model, dimension, added }): About => ({ name, text, mode, model, dimension, added }));
+  header['__metadata__'] = { format: FORMAT, documents: JSON.stringify(about) };
+  for (const [i, document] of documents.entries()) {
+    const vectors = library.vectorsOf(document);
+    const spans = new Int32Array(document.passages.slice(0, document.done).flatMap(({ start, end, tokens }) => [start, end, tokens]));
+    add(`vectors.${i}`, 'F32', [document.done, document.dimension], new Uint8Array(vectors.buffer, vectors.byteOffset, vectors.byteLength));
+    add(`passages.${i}`, 'I32', [document.done, 3], new Uint8Array(spans.buffer));
+  }
+  let text = new TextEncoder().encode(JSON.stringify(header));
+  const padded = new Uint8Array(Math.ceil(text.length / 8) * 8).fill(0x20);
+  padded.set(text);
+  text = padded;
+  const size = new DataView(new ArrayBuffer(8));
+  size.setBigUint64(0, BigInt(text.length), true);
+  return [size.buffer, text, ...(data as Uint8Array<ArrayBuffer>[])];
+}
+
+/**
+ * Reads a file that exportLibrary wrote; everything in it is checked.
+ * @throws Error with a sentence for the visitor
+ */
+export async function importLibrary(file: Blob): Promise<Document[]> {
+  const fail = (what: string): never => {
+    throw new Error(`This is not a library that was exported here: ${what}. Choose a file that “Export” wrote.`);
+  };
+  if (file.size < 8) fail('it is too short');
+  const length = Number(new DataView(await file.slice(0, 8).arrayBuffer()).getBigUint64(0, true));
+  if (length > file.size - 8) fail('its header is longer than the file');
+  let header: Record<string, unknown>;
+  let about: unknown;
+  try {
+    header = JSON.parse(await file.slice(8, 8 + length).text()) as Record<string, unknown>;
+    const metadata = header['__metadata__'] as { format?: unknown; documents?: unknown } | undefined;
+    if (metadata?.format !== FORMAT || typeof metadata.documents !== 'string') return fail('its metadata is of something else');
+    about = JSON.parse(metadata.documents);
+  } catch (error) {
+    if (error instanceof SyntaxError) return fail('its header is not JSON');
+    throw error;
+  }
+  if (!Array.isArray(about)) return fail('it lists no documents');
+  const data = file.slice(8 + length);
+  const read = async (name: string, dtype: string, columns: number): Promise<ArrayBuffer> => {
+    const entry = header[name] as Partial<TensorEntry> | undefined;
+    const [from, to] = entry?.data_offsets ?? [];
+    const [rows, wide] = entry?.shape ?? [];
+    if (entry?.dtype !== dtype || wide !== columns || !Number.isInteger(rows) || !Number.isInteger(from) || !Number.isInteger(to) || from! < 0 || to! > data.size || to! - from! !== 4 * rows! * columns) {
+      fail(`${name} is missing or damaged`);
+    }
+    return data.slice(from, to).arrayBuffer();
+  };
+  const added: Document[] = [];
+  const whole: { about: About; vectors: Float32Array; passages: Passage[] }[] = [];
+  for (const [i, one] of (about as Partial<About>[]).entries()) {
+    const { name, text, mode, model, dimension } = one ?? {};
+    if (typeof name !== 'string' || typeof text !== 'string' || typeof model !== 'string' || (mode !== 'passages' && mode !== 'whole') || !Number.isInteger(dimension) || dimension! < 1 || dimension! > 65536) {
+      return fail(`document ${i + 1} is damaged`);
+    }
+    const vectors = new Float32Array(await read(`vectors.${i}`, 'F32', dimension!));
+    const spans = new Int32Array(await read(`passages.${i}`, 'I32', 3));
+    if (vectors.length / dimension! !== spans.length / 3) return fail(`document ${i + 1} has another number of vectors than of passages`);
+    const passages: Passage[] = [];
+    for (let k = 0; k < spans.length; k += 3) {
+      const [start, end, tokens] = [spans[k]!, spans[k + 1]!, spans[k + 2]!];
+      if (start < 0 || end < start || end > text.length) return fail(`a passage of document ${i + 1} lies outside its text`);
+      passages.push({ start, end, tokens });
+    }
+    if (!vectors.every(Number.isFinite)) return fail(`a vector of document ${i + 1} is not finite`);
+    whole.push({ about: one as About, vectors, passages });
+  }
+  // Only a file that is good to its end changes the library.
+  for (const { about: one, vectors, passages } of whole) {
+    const { name, text, mode, model, dimension } = one;
+    const document = await library.add({ name, text, mode, model, dimension, passages });
+    await library.append(document, passages.map((_, k) => vectors.subarray(k * dimension, (k + 1) * dimension)));
+    added.push(document);
+  }
+  return added;
+}

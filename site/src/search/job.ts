@@ -1,0 +1,130 @@
+/** Embeds documents in the background: progress, pause, cancel, and going on later. */
+
+import { engine } from '../engine.js';
+import { cut, whole, type Span } from './cut.js';
+import { library, type Document } from './library.js';
+import type { Source } from './read.js';
+
+export interface Settings {
+  mode: 'passages' | 'whole';
+  /** Tokens of a passage. */
+  size: number;
+}
+
+export interface JobState {
+  title: string;
+  /** Tokens embedded and to embed, of the documents cut so far. */
+  doneTokens: number;
+  totalTokens: number;
+  donePassages: number;
+  totalPassages: number;
+  /** Documents that are still to be cut. */
+  waiting: number;
+  /** Tokens a second, 0 while unknown. */
+  rate: number;
+  paused: boolean;
+}
+
+/** Tokens of one call: small enough that pausing and cancelling feel immediate. */
+const BATCH_TOKENS = 4096;
+const BATCH_TEXTS = 32;
+
+/** One run over some documents. */
+export class Job extends EventTarget {
+  readonly state: JobState = { title: '', doneTokens: 0, totalTokens: 0, donePassages: 0, totalPassages: 0, waiting: 0, rate: 0, paused: false };
+  private readonly abort = new AbortController();
+  private resume: (() => void) | undefined;
+  private spent = 0;
+
+  cancel(): void {
+    this.abort.abort(new DOMException('cancelled', 'AbortError'));
+    this.resume?.();
+  }
+
+  /** Pauses after the texts that are being embedded, or goes on. */
+  toggle(): void {
+    this.state.paused = !this.state.paused;
+    if (!this.state.paused) this.resume?.();
+    this.changed();
+  }
+
+  /**
+   * Embeds new documents, and the rest of documents that are not complete.
+   * @throws the first error; what is embedded until then stays
+   */
+  async run(sources: readonly Source[], unfinished: readonly Document[], settings: Settings): Promise<void> {
+    const { signal } = this.abort;
+    const { state } = this;
+    try {
+      state.title = 'Preparing';
+      state.waiting = sources.length;
+      this.changed();
+      const model = await engine.background();
+      const modelId = engine.choice.id;
+      const documents = [...unfinished];
+      for (const source of sources) {
+        signal.throwIfAborted();
+        state.title = `Reading ${source.name}`;
+        this.changed();
+        const within: Span[] = [];
+        for (let i = 0; source.rows && i < source.rows.length; i += 2) within.push({ start: source.rows[i]!, end: source.rows[i + 1]! });
+        if (!source.rows) within.push({ start: 0, end: source.text.length });
+        const most = settings.mode === 'whole' ? model.info.maxLength : Math.min(settings.size, model.info.maxLength);
+        const passages = await (settings.mode === 'whole' ? whole : cut)(model, source.text, most, within, signal);
+        if (passages.length > 0) {
+          documents.push(await library.add({ name: source.name, text: source.text, mode: settings.mode, model: modelId, dimension: model.info.hiddenSize, passages }));
+        }
+        state.waiting--;
+      }
+      for (const document of documents) {
+        const rest = document.passages.slice(document.done);
+        state.totalPassages += rest.length;
+        state.totalTokens += rest.reduce((sum, { tokens }) => sum + tokens, 0);
+      }
+      for (const document of documents) await this.embed(document, model);
+    } finally {
+      for (const document of library.documents.filter(({ done, passages }) => done === 0 && passages.length > 0)) await library.remove(document.id);
+      engine.rest();
+    }
+  }
+
+  private async embed(document: Document, model: Awaited<ReturnType<typeof engine.background>>): Promise<void> {
+    const { signal } = this.abort;
+    const { state } = this;
+    state.title = `Embedding ${document.name}`;
+    while (document.done < document.passages.length) {
+      await this.gate();
+      signal.throwIfAborted();
+      let last = document.done;
+      let tokens = 0;
+      while (last < document.passages.length && last - document.done < BATCH_TEXTS && (last === document.done || tokens + document.passages[last]!.tokens <= BATCH_TOKENS)) tokens += document.passages[last++]!.tokens;
+      const texts = document.passages.slice(document.done, last).map(({ start, end }) => document.text.slice(start, end));
+      const started = performance.now();
+      const { doneTokens } = state;
+      const vectors = await model.embed(texts, {
+        normalize: true,
+        signal,
+        onProgress: ({ done, total }) => {
+          state.doneTokens = doneTokens + (tokens * done) / total;
+          const seconds = (this.spent + performance.now() - started) / 1000;
+          if (seconds > 0.3) state.rate = state.doneTokens / seconds;
+          this.changed();
+        },
+      });
+      this.spent += performance.now() - started;
+      state.doneTokens = doneTokens + tokens;
+      state.donePassages += texts.length;
+      state.rate = state.doneTokens / (this.spent / 1000);
+      await library.append(document, vectors);
+      this.changed();
+    }
+  }
+
+  private async gate(): Promise<void> {
+    while (this.state.paused && !this.abort.signal.aborted) await new Promise<void>((resolve) => (this.resume = resolve));
+  }
+
+  private changed(): void {
+    this.dispatchEvent(new Event('change'));
+  }
+}
