@@ -1,0 +1,144 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"m2embed/core/kernel"
+)
+
+// kernelRow is one operation on one back end, on one thread.
+type kernelRow struct {
+	Operation string  `json:"operation"`
+	Set       string  `json:"set"`
+	Rate      float64 `json:"rate"` // median
+	Best      float64 `json:"best"`
+	Unit      string  `json:"unit"`
+}
+
+func randoms(r *rand.Rand, n int) []float32 {
+	x := make([]float32, n)
+	for i := range x {
+		x[i] = 2*r.Float32() - 1
+	}
+	return x
+}
+
+// operation is something to time: work is in units of 10⁹ of the unit.
+type operation struct {
+	name, unit string
+	work       float64
+	run        func(set *kernel.Set)
+}
+
+// kernels times the operations of every back end in turns.
+func (b *bench) kernels() error {
+	r := rand.New(rand.NewPCG(1, 1))
+	var operations []operation
+	for _, s := range [][3]int{{128, 2304, 768}, {512, 768, 768}, {2048, 768, 768}, {96, 1536, 192}} {
+		operations = append(operations, products(r, s[0], s[1], s[2])...)
+	}
+	operations = append(operations, vectors(r)...)
+	rounds := 15
+	if b.quick {
+		rounds = 7
+	}
+	for _, o := range operations {
+		times := map[string][]float64{}
+		for round := range rounds {
+			for _, set := range kernel.Sets() {
+				if set == &kernel.Go && round >= 3 {
+					continue // slow, and only for orientation
+				}
+				start := time.Now()
+				o.run(set)
+				if round > 0 {
+					times[set.Name] = append(times[set.Name], time.Since(start).Seconds())
+				}
+			}
+		}
+		for _, set := range kernel.Sets() {
+			t := times[set.Name]
+			b.result.Kernels = append(b.result.Kernels, kernelRow{o.name, set.Name, o.work / median(t), o.work / least(t), o.unit})
+		}
+	}
+	return nil
+}
+
+// products are the float32 and the 8-bit product of one shape.
+func products(r *rand.Rand, rows, outputs, inputs int) []operation {
+	weights, bias := randoms(r, outputs*inputs), randoms(r, outputs)
+	quantized := make([]int8, outputs*inputs)
+	for i := range quantized {
+		quantized[i] = int8(r.IntN(255) - 127)
+	}
+	a, c := randoms(r, rows*inputs), make([]float32, rows*outputs)
+	type packed struct {
+		f32, i8 *kernel.Matrix
+		q       kernel.Quantized
+	}
+	sets := map[*kernel.Set]*packed{}
+	of := func(set *kernel.Set) *packed {
+		p := sets[set]
+		if p == nil {
+			p = &packed{
+				f32: kernel.NewMatrix(set, append([]float32(nil), weights...), outputs, inputs, bias),
+				i8:  kernel.NewQuantizedMatrix(set, quantized, bias, outputs, inputs, bias),
+			}
+			p.q.Reset(set, rows, inputs)
+			p.q.Store(0, a, inputs, rows)
+			sets[set] = p
+		}
+		return p
+	}
+	name := fmt.Sprintf("%d×%d×%d", rows, inputs, outputs)
+	work := 2 * float64(rows) * float64(outputs) * float64(inputs) / 1e9
+	return []operation{
+		{"product f32 " + name, "GFLOP/s", work, func(set *kernel.Set) {
+			of(set).f32.Multiply(c, outputs, kernel.Input{Values: a, Stride: inputs}, rows, 0, outputs)
+		}},
+		{"product int8 " + name, "Gop/s", work, func(set *kernel.Set) {
+			p := of(set)
+			p.i8.Multiply(c, outputs, kernel.Input{Quantized: &p.q}, rows, 0, outputs)
+		}},
+	}
+}
+
+// vectors are the operations around the products, in elements.
+func vectors(r *rand.Rand) []operation {
+	const rows, d = 64, 768
+	const groupRows = rows * d / kernel.GroupWidth
+	x, y, z, dst := randoms(r, rows*d), randoms(r, rows*d), randoms(r, rows*d), make([]float32, rows*d)
+	twiddles := randoms(r, 6*64)
+	list := []struct {
+		name string
+		run  func(set *kernel.Set)
+	}{
+		{"layer norm", func(set *kernel.Set) {
+			for i := range rows {
+				set.LayerNorm(dst[i*d:(i+1)*d], x[i*d:(i+1)*d], y[i*d:], z[:d], y[:d], 1e-12)
+			}
+		}},
+		{"GELU × gate", func(set *kernel.Set) { set.GeluGate(dst, x, y) }},
+		{"short filter", func(set *kernel.Set) { copy(dst, x); set.ShortFilter(dst, groupRows, y[:4*kernel.GroupWidth]) }},
+		{"sine", func(set *kernel.Set) { copy(dst, x); set.Sine(dst, y[:128]) }},
+		{"decay", func(set *kernel.Set) { copy(dst, x); set.Decay(dst, z[:groupRows], y) }},
+		{"radix-4 pass", func(set *kernel.Set) { copy(dst, x); set.Radix4Forward(dst, 256, groupRows/256, twiddles) }},
+		{"spectrum product", func(set *kernel.Set) {
+			copy(dst, x)
+			h := rows * d / 2
+			set.SpectrumProduct(dst[:h], dst[h:], y[:h], y[h:], groupRows/2)
+		}},
+	}
+	var operations []operation
+	for _, o := range list {
+		const repeat = 20
+		operations = append(operations, operation{o.name, "Gvalues/s", repeat * rows * d / 1e9, func(set *kernel.Set) {
+			for range repeat {
+				o.run(set)
+			}
+		}})
+	}
+	return operations
+}

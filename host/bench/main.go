@@ -1,0 +1,100 @@
+// Command bench measures speed and memory, and writes what it found to
+// testdata/bench: bench.json, bench.md and speed.svg. It takes turns between
+// the things that it compares, so that a busy machine slows all of them, and
+// reports medians and ratios.
+//
+//	go run ./host/bench          everything: about 15 minutes on two cores
+//	go run ./host/bench -quick   up to 2,048 tokens, fewer rounds: about 2
+//
+// Peers are onnxruntime (npm onnxruntime-node) on a BERT-base-shaped encoder
+// with random weights, and the Rust tokenizers library. Where npm cannot be
+// had, their rows are missing and the reason is printed.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+func main() {
+	var b bench
+	flag.BoolVar(&b.quick, "quick", false, "up to 2,048 tokens and fewer rounds")
+	out := flag.String("out", "testdata/bench", "`folder` of the results")
+	cache := flag.String("cache", ".cache/bench", "`folder` for generated weights, 1.6 GB")
+	only := flag.String("only", "", "run one `part`: kernels, model, tokenizer or memory; writes nothing")
+	child := flag.String("child", "", "for the program itself: what a child process measures")
+	flag.Parse()
+	var err error
+	if *child != "" {
+		err = runChild(*child, flag.Args())
+	} else {
+		b.cache = *cache
+		err = b.run(*out, *only)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// bench is one run of the program.
+type bench struct {
+	quick  bool
+	cache  string
+	result result
+}
+
+func (b *bench) run(out, only string) error {
+	if err := os.MkdirAll(b.cache, 0o755); err != nil {
+		return err
+	}
+	start := time.Now()
+	b.result.Machine = machine()
+	b.result.Quick = b.quick
+	for _, part := range []struct {
+		name string
+		run  func() error
+	}{
+		{"kernels", b.kernels},
+		{"model", b.models},
+		{"tokenizer", b.tokenizers},
+		{"memory", b.memory},
+	} {
+		if only != "" && only != part.name {
+			continue
+		}
+		fmt.Fprintf(os.Stderr, "== %s (%.0f s)\n", part.name, time.Since(start).Seconds())
+		if err := part.run(); err != nil {
+			return fmt.Errorf("%s: %w", part.name, err)
+		}
+	}
+	b.result.Seconds = time.Since(start).Seconds()
+	if only != "" {
+		fmt.Print(b.result.markdown())
+		return nil
+	}
+	if err := os.MkdirAll(out, 0o755); err != nil {
+		return err
+	}
+	for name, data := range map[string][]byte{
+		"bench.json": b.result.json(),
+		"bench.md":   []byte(b.result.markdown()),
+		"speed.svg":  []byte(b.result.plot()),
+	} {
+		if err := os.WriteFile(filepath.Join(out, name), data, 0o644); err != nil {
+			return err
+		}
+	}
+	fmt.Print(b.result.markdown())
+	return nil
+}
+
+// note records why something is missing.
+func (b *bench) note(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	fmt.Fprintln(os.Stderr, "bench:", text)
+	b.result.Notes = append(b.result.Notes, text)
+}

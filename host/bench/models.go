@@ -1,0 +1,205 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"time"
+
+	"m2embed/core/checkpoint/goldenweights"
+	"m2embed/core/model"
+	"m2embed/host"
+)
+
+// speedRow is one engine at one length.
+type speedRow struct {
+	Engine  string  `json:"engine"`
+	Length  int     `json:"length"`
+	Threads int     `json:"threads"`
+	Rounds  int     `json:"rounds"`
+	Median  float64 `json:"tokens_per_second"`
+	Best    float64 `json:"best"`
+}
+
+const longest = 32768
+
+// configJSON is the published 80M shape for the longest texts.
+func configJSON() []byte {
+	return fmt.Appendf(nil, `{"model_type": "m2_bert", "vocab_size": 30528, "hidden_size": 768, "num_hidden_layers": 12,
+"intermediate_size": 3072, "max_position_embeddings": %d, "long_conv_l_max": %[1]d, "hyena_emb_dim": 5, "hyena_filter_order": 128,
+"hyena_w": 10, "use_positional_encodings": true, "residual_long_conv": true, "use_monarch_mlp": true, "padding": "none"}`, longest)
+}
+
+// checkpoints writes the generated weights once: as PyTorch would save them,
+// converted, and converted to 8 bits. The tokenizer lies beside them.
+func (b *bench) checkpoints() error {
+	vocabulary, err := os.ReadFile("testdata/tokenizer/bert-base-uncased.json")
+	if err != nil {
+		return fmt.Errorf("run this from the repository's root: %w", err)
+	}
+	torch := b.path("torch")
+	if _, err := os.Stat(filepath.Join(torch, "pytorch_model.bin")); err != nil {
+		fmt.Fprintln(os.Stderr, "making an 80M checkpoint")
+		if err := os.MkdirAll(torch, 0o755); err != nil {
+			return err
+		}
+		f, err := os.Create(filepath.Join(torch, "making"))
+		if err != nil {
+			return err
+		}
+		if err := goldenweights.New(goldenweights.Base80M(longest)).WriteTorch(f); err != nil {
+			return err
+		}
+		if err := f.Close(); err != nil {
+			return err
+		}
+		for name, data := range map[string][]byte{"config.json": configJSON(), "tokenizer.json": vocabulary} {
+			if err := os.WriteFile(filepath.Join(torch, name), data, 0o644); err != nil {
+				return err
+			}
+		}
+		if err := os.Rename(f.Name(), filepath.Join(torch, "pytorch_model.bin")); err != nil {
+			return err
+		}
+	}
+	for _, dtype := range []string{"f32", "int8"} {
+		if _, err := os.Stat(filepath.Join(b.path(dtype), "model.safetensors")); err == nil {
+			continue
+		}
+		if err := host.Convert(torch, b.path(dtype), host.ConvertOptions{DType: dtype, Padding: "none"}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *bench) path(name string) string { return filepath.Join(b.cache, name) }
+
+// load opens a converted model as the command line does.
+func load(folder string, threads, budget int) (*model.Model, func(), error) {
+	files, err := host.OpenModel(folder, host.OpenOptions{})
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := model.ParseConfig(files.ConfigJSON)
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := model.Load(c, files.Weights, model.LoadOptions{Overwrite: files.Writable, Threads: threads, FilterBudget: budget})
+	if err != nil {
+		return nil, nil, err
+	}
+	return m, func() { m.Close(); files.Close() }, nil
+}
+
+func ids(length int) []int32 {
+	return goldenweights.InputIDs(fmt.Sprintf("big.%d", length), length, 1000, 29000)
+}
+
+// pass runs one text and returns the seconds it took. The mean is pooled: the
+// first token alone would leave out most of the last layer.
+func pass(r *model.Run, length int) float64 {
+	input := []model.Sequence{{IDs: ids(length), Length: length}}
+	start := time.Now()
+	r.Start(input, model.PoolMean, false)
+	for !r.Step() {
+	}
+	return time.Since(start).Seconds()
+}
+
+// contender is something that runs a text of a length.
+type contender struct {
+	name    string
+	threads int
+	longest int
+	seconds func(length int) (float64, error)
+}
+
+// models takes turns between our model and the peers over the lengths.
+func (b *bench) models() error {
+	if err := b.checkpoints(); err != nil {
+		return err
+	}
+	var contenders []contender
+	runs := map[string]*model.Run{}
+	for _, dtype := range []string{"f32", "int8"} {
+		for _, threads := range []int{1, 2} {
+			m, done, err := load(b.path(dtype), threads, 0)
+			if err != nil {
+				return err
+			}
+			defer done()
+			r := m.NewRun()
+			runs[fmt.Sprint(dtype, threads)] = r
+			contenders = append(contenders, contender{"m2embed 80M " + dtype, threads, longest, func(length int) (float64, error) {
+				return pass(r, length), nil
+			}})
+		}
+	}
+	p, err := startPeer(b.cache)
+	if err != nil {
+		b.note("onnxruntime is missing: %v", err)
+	} else {
+		defer p.close()
+		for _, dtype := range []string{"f32", "int8"} {
+			for _, threads := range []int{1, 2} {
+				contenders = append(contenders, contender{"onnxruntime BERT-base " + dtype, threads, 2048, func(length int) (float64, error) {
+					return p.seconds(dtype, threads, length)
+				}})
+			}
+		}
+	}
+	rounds := map[int]int{128: 9, 512: 7, 2048: 5, 8192: 3, 32768: 1}
+	lengths := []int{128, 512, 2048, 8192, 32768}
+	if b.quick {
+		rounds, lengths = map[int]int{128: 5, 512: 3, 2048: 1}, lengths[:3]
+	}
+	for _, length := range lengths {
+		times := make([][]float64, len(contenders))
+		for round := range rounds[length] + 1 {
+			for i, c := range contenders {
+				// The first round warms up, where a text is short.
+				if length > c.longest || round == 0 && length > 2048 {
+					continue
+				}
+				s, err := c.seconds(length)
+				if err != nil {
+					return err
+				}
+				if round > 0 {
+					times[i] = append(times[i], s)
+				}
+			}
+		}
+		for i, c := range contenders {
+			if t := times[i]; len(t) > 0 {
+				b.result.Speed = append(b.result.Speed, speedRow{c.name, length, c.threads, len(t), float64(length) / median(t), float64(length) / least(t)})
+			}
+		}
+	}
+	for _, length := range lengths {
+		if length > 8192 {
+			continue
+		}
+		pass(runs["f321"], length)
+		pass(runs["int81"], length)
+		b.result.Int8Cosine = append(b.result.Int8Cosine, cosineRow{length, cosine(runs["f321"].Vector(0), runs["int81"].Vector(0))})
+	}
+	return nil
+}
+
+type cosineRow struct {
+	Length int     `json:"length"`
+	Cosine float64 `json:"cosine"`
+}
+
+func cosine(a, b []float32) float64 {
+	var ab, aa, bb float64
+	for i := range a {
+		ab += float64(a[i]) * float64(b[i])
+		aa += float64(a[i]) * float64(a[i])
+		bb += float64(b[i]) * float64(b[i])
+	}
+	return ab / math.Sqrt(aa*bb)
+}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"bufio"
+	"embed"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+//go:embed peer
+var peerFiles embed.FS
+
+// peer is a Node process with onnxruntime-node.
+type peer struct {
+	command *exec.Cmd
+	input   io.WriteCloser
+	output  *bufio.Reader
+}
+
+// startPeer installs onnxruntime-node, writes the models and starts Node.
+func startPeer(cache string) (*peer, error) {
+	node, err := exec.LookPath("node")
+	if err != nil {
+		return nil, err
+	}
+	folder, err := filepath.Abs(filepath.Join(cache, "peer"))
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return nil, err
+	}
+	for _, name := range []string{"package.json", "run.mjs"} {
+		data, err := peerFiles.ReadFile("peer/" + name)
+		if err != nil {
+			return nil, err
+		}
+		if err := os.WriteFile(filepath.Join(folder, name), data, 0o644); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := os.Stat(filepath.Join(folder, "node_modules", "onnxruntime-node")); err != nil {
+		install := exec.Command("npm", "install", "--ignore-scripts", "--no-audit", "--no-fund")
+		install.Dir = folder
+		if output, err := install.CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("npm install: %w\n%s", err, output)
+		}
+	}
+	for dtype, quantized := range map[string]bool{"f32": false, "int8": true} {
+		path := filepath.Join(folder, "bert-"+dtype+".onnx")
+		if _, err := os.Stat(path); err != nil {
+			if err := writeBERT(path, quantized); err != nil {
+				return nil, fmt.Errorf("write %s: %w", path, err)
+			}
+		}
+	}
+	p := &peer{command: exec.Command(node, "run.mjs")}
+	p.command.Dir, p.command.Stderr = folder, os.Stderr
+	if p.input, err = p.command.StdinPipe(); err != nil {
+		return nil, err
+	}
+	output, err := p.command.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	p.output = bufio.NewReader(output)
+	return p, p.command.Start()
+}
+
+// seconds runs one text of a length.
+func (p *peer) seconds(dtype string, threads, length int) (float64, error) {
+	request, _ := json.Marshal(map[string]any{"dtype": dtype, "threads": threads, "length": length})
+	if _, err := p.input.Write(append(request, '\n')); err != nil {
+		return 0, fmt.Errorf("onnxruntime: %w", err)
+	}
+	line, err := p.output.ReadBytes('\n')
+	if err != nil {
+		return 0, fmt.Errorf("onnxruntime: %w", err)
+	}
+	var reply struct {
+		Seconds float64
+		Error   string
+	}
+	if err := json.Unmarshal(line, &reply); err != nil {
+		return 0, fmt.Errorf("onnxruntime: %w", err)
+	}
+	if reply.Error != "" {
+		return 0, fmt.Errorf("onnxruntime: %s", reply.Error)
+	}
+	return reply.Seconds, nil
+}
+
+func (p *peer) close() {
+	p.input.Close()
+	p.command.Wait()
+}
