@@ -56,10 +56,10 @@ func readRequest(body io.Reader, most int) (*request, error) {
 		return &r.request, nil
 	case errors.As(err, &known) || errors.As(err, &large):
 		return nil, err
-	case errors.As(err, &syntax):
-		return nil, invalid("", "the request is not JSON: %s", strings.TrimPrefix(syntax.Error(), "jsontext: "))
 	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
 		return nil, invalid("", "the request is empty or ends too early")
+	case errors.As(err, &syntax):
+		return nil, invalid("", "the request is not JSON: %s", strings.TrimPrefix(syntax.Error(), "jsontext: "))
 	}
 	return nil, fmt.Errorf("read request: %w", err)
 }

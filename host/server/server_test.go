@@ -1,0 +1,564 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"m2embed/core"
+	"m2embed/core/tokenizer"
+	"m2embed/host/model"
+
+	coremodel "m2embed/core/model"
+
+	"go.yaml.in/yaml/v4"
+)
+
+const tiny = "../../testdata/tiny"
+
+func open(t testing.TB) *model.Model {
+	t.Helper()
+	m, err := model.Open(model.Options{Path: tiny})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.Close() })
+	return m
+}
+
+// ask makes a request without a network.
+func ask(h http.Handler, method, path, body string) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(method, path, strings.NewReader(body)))
+	return w
+}
+
+type response struct {
+	Object string
+	Data   []struct {
+		Object    string
+		Index     int
+		Tokens    int
+		Length    int
+		Truncated bool
+		Embedding json.RawMessage
+	}
+	Model string
+	Usage map[string]int
+}
+
+func (r response) vector(t *testing.T, i int) []float32 {
+	t.Helper()
+	var v []float32
+	var text string
+	if err := json.Unmarshal(r.Data[i].Embedding, &v); err == nil {
+		return v
+	}
+	if err := json.Unmarshal(r.Data[i].Embedding, &text); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ; len(raw) >= 4; raw = raw[4:] {
+		v = append(v, math.Float32frombits(binary.LittleEndian.Uint32(raw)))
+	}
+	return v
+}
+
+func embed(t *testing.T, h http.Handler, body string) response {
+	t.Helper()
+	w := ask(h, "POST", "/v1/embeddings", body)
+	if w.Code != http.StatusOK || w.Header().Get("Content-Type") != "application/json" {
+		t.Fatalf("%.100s: %d %s", body, w.Code, w.Body)
+	}
+	var r response
+	d := json.NewDecoder(w.Body)
+	d.DisallowUnknownFields()
+	if err := d.Decode(&r); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// TestEmbeddings: every form of input and every option reaches the model.
+func TestEmbeddings(t *testing.T) {
+	m := open(t)
+	s := New(m, Options{})
+	ids := func(text string) []int32 {
+		ids, _, err := m.Tokenizer.AppendIDs(nil, text, tokenizer.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ids
+	}
+	a, b := ids("hello there"), ids("world")
+	list := func(v any) string { data, _ := json.Marshal(v); return string(data) }
+	for _, c := range []struct {
+		body   string
+		inputs []core.Input
+		set    func(o *core.Options)
+	}{
+		{`{"input":"hello there"}`, core.Texts("hello there"), nil},
+		{`{"input":["hello there","world",""],"model":"tiny","user":{"any":1}}`, core.Texts("hello there", "world", ""), nil},
+		{`{"input":` + list(a) + `,"encoding_format":"float","dimensions":64}`, core.Texts("hello there"), nil},
+		{`{"input":` + list([][]int32{a, b}) + `,"encoding_format":"base64"}`, core.Texts("hello there", "world"), nil},
+		{`{"padding":"none","input":"hello there"}`, core.Texts("hello there"), func(o *core.Options) { o.Padding.Mode = coremodel.PadNone }},
+		{`{"padding":40,"pooling":"mean_hidden","normalize":true,"input":"x"}`, core.Texts("x"), func(o *core.Options) {
+			o.Padding = coremodel.Padding{Mode: coremodel.PadToLength, Length: 40}
+			o.Pooling, o.Normalize = coremodel.PoolMeanHidden, core.Yes
+		}},
+		{`{"input":"a b c d e f","max_length":5,"truncate":"end_drop_sep","pooling":"model","normalize":false}`, core.Texts("a b c d e f"), func(o *core.Options) {
+			o.MaxLength, o.Truncation, o.Normalize = 5, tokenizer.DropSeparator, core.No
+		}},
+		{`{"input":"x","encoding_format":null,"dimensions":null,"padding":null,"pooling":null,"truncate":null,"max_length":null,"normalize":null,"user":null}`, core.Texts("x"), nil},
+		{"\n {\"input\" : \"\\ud83d\\ude00\\u0000\"}\n", core.Texts("😀\x00"), nil},
+	} {
+		var o core.Options
+		if c.set != nil {
+			c.set(&o)
+		}
+		want, err := m.Embed(context.Background(), c.inputs, o, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := embed(t, s, c.body)
+		if got.Object != "list" || got.Model != "tiny" || len(got.Data) != len(want) {
+			t.Errorf("%s: %+v", c.body, got)
+			continue
+		}
+		tokens := 0
+		for i, w := range want {
+			tokens += w.Tokens
+			g := got.Data[i]
+			if g.Object != "embedding" || g.Index != i || g.Tokens != w.Tokens || g.Length != w.Length || g.Truncated != w.Truncated {
+				t.Errorf("%s: %+v, want %+v", c.body, g, w)
+			}
+			if !slices.Equal(got.vector(t, i), w.Vector) {
+				t.Errorf("%s: another vector", c.body)
+			}
+		}
+		if got.Usage["prompt_tokens"] != tokens || got.Usage["total_tokens"] != tokens {
+			t.Errorf("%s: usage %v, want %d", c.body, got.Usage, tokens)
+		}
+	}
+}
+
+// badRequests and what the error must say.
+var badRequests = []struct {
+	body, param, message string
+	status               int
+}{
+	{``, "", "empty", 400},
+	{`  `, "", "empty", 400},
+	{`{`, "", "ends too early", 400},
+	{`[]`, "", "a list, want a JSON object", 400},
+	{`"x"`, "", "a string, want a JSON object", 400},
+	{`null`, "", "null, want a JSON object", 400},
+	{`{"input":"x"} {}`, "", "more than one", 400},
+	{`{"input":"x"}}`, "", "more than one", 400},
+	{`{"input":"x",}`, "", "not JSON", 400},
+	{`{"input":"x","input":"y"}`, "", "duplicate", 400},
+	{"{\"input\":\"\xff\"}", "", "UTF-8", 400},
+	{`{"input":"\ud800"}`, "", "not JSON", 400},
+	{`{}`, "input", "input is missing", 400},
+	{`{"model":"tiny"}`, "input", "input is missing", 400},
+	{`{"input":null}`, "input", "null, want a string or a list", 400},
+	{`{"input":5}`, "input", "a number", 400},
+	{`{"input":{"text":"x"}}`, "input", "an object", 400},
+	{`{"input":[]}`, "input", "empty", 400},
+	{`{"input":[[]]}`, "input", "no tokens", 400},
+	{`{"input":[null]}`, "input", "holds null", 400},
+	{`{"input":["x",1]}`, "input", "input 1 is a number", 400},
+	{`{"input":[1,"x"]}`, "input", "token 1 is a string", 400},
+	{`{"input":[[1],"x"]}`, "input", "input 1 is a string", 400},
+	{`{"input":[[1],[[2]]]}`, "input", "input 1, token 0 is a list", 400},
+	{`{"input":[1.5]}`, "input", "1.5", 400},
+	{`{"input":[1e300]}`, "input", "1e300", 400},
+	{`{"input":[99999999999]}`, "input", "99999999999", 400},
+	{`{"input":[70000]}`, "input", "70000", 400},
+	{`{"input":[-1]}`, "input", "-1", 400},
+	{`{"input":["x",`, "", "ends too early", 400},
+	{`{"input":[1,`, "", "ends too early", 400},
+	{`{"input"}`, "", "not JSON", 400},
+	{`{"input":}`, "", "not JSON", 400},
+	{`{"input":[}`, "", "not JSON", 400},
+	{`{"input":[1}`, "", "not JSON", 400},
+	{`{"input":["x"}`, "", "not JSON", 400},
+	{`{"input":"x","model":"other"}`, "model", `no model "other"`, 404},
+	{`{"input":"x","model":""}`, "model", "no model", 404},
+	{`{"input":"x","model":7}`, "model", "want a string", 400},
+	{`{"input":"x","encoding_format":"hex"}`, "encoding_format", "float or base64", 400},
+	{`{"input":"x","dimensions":32}`, "dimensions", "64", 400},
+	{`{"input":"x","dimensions":-1}`, "dimensions", "64", 400},
+	{`{"input":"x","dimensions":6.4}`, "dimensions", "whole number", 400},
+	{`{"input":"x","padding":"most"}`, "padding", "none, longest", 400},
+	{`{"input":"x","padding":-3}`, "padding", "none, longest", 400},
+	{`{"input":"x","padding":513}`, "padding", "at most 512", 400},
+	{`{"input":"x","padding":true}`, "padding", "a boolean", 400},
+	{`{"input":"x","pooling":"max"}`, "pooling", "cls_hidden", 400},
+	{`{"input":"x","truncate":"start"}`, "truncate", "end_drop_sep", 400},
+	{`{"input":"x","max_length":1}`, "max_length", "at least 2", 400},
+	{`{"input":"x","max_length":513}`, "max_length", "at most 512", 400},
+	{`{"input":"a b c d","max_length":3,"truncate":"error"}`, "input", "input 0", 400},
+	{`{"input":"x","normalize":"yes"}`, "normalize", "true or false", 400},
+	{`{"input":"x","paddings":1}`, "paddings", "unknown member", 400},
+	{`{"input":["a","b","c","d"]}`, "input", "more than 3", 400},
+	{`{"input":[[1],[1],[1],[1]]}`, "input", "more than 3", 400},
+	{`{"input":"` + strings.Repeat("x", 5000) + `"}`, "", "larger than 4096 bytes", 413},
+	{`{"` + strings.Repeat("x", 5000) + `"}`, "", "larger than 4096 bytes", 413},
+	{`{"user":` + strings.Repeat("[", 4000), "", "ends too early", 400},
+}
+
+func TestBadRequests(t *testing.T) {
+	s := New(open(t), Options{BatchLimit: 3, BodyLimit: 4096})
+	for _, c := range badRequests {
+		w := ask(s, "POST", "/v1/embeddings", c.body)
+		var answer struct {
+			Error struct {
+				Message string
+				Type    string
+				Param   *string
+				Code    *string
+			}
+		}
+		d := json.NewDecoder(w.Body)
+		d.DisallowUnknownFields()
+		if err := d.Decode(&answer); err != nil {
+			t.Errorf("%.60s: %v", c.body, err)
+			continue
+		}
+		e := answer.Error
+		param := ""
+		if e.Param != nil {
+			param = *e.Param
+		}
+		if w.Code != c.status || param != c.param || !strings.Contains(e.Message, c.message) || e.Type != "invalid_request_error" {
+			t.Errorf("%.60s: %d, param %q: %s; want %d, %q: %s", c.body, w.Code, param, e.Message, c.status, c.param, c.message)
+		}
+	}
+	for _, c := range []struct {
+		method, path string
+		status       int
+		allow        string
+	}{
+		{"GET", "/v1/embeddings", 405, "POST"}, {"DELETE", "/v1/models", 405, "GET"}, {"POST", "/metrics", 405, "GET"},
+		{"GET", "/", 404, ""}, {"GET", "/v1/completions", 404, ""}, {"POST", "/v2", 404, ""}, {"GET", "/v1/models/other", 404, ""},
+	} {
+		w := ask(s, c.method, c.path, "")
+		if w.Code != c.status || w.Header().Get("Allow") != c.allow || !strings.HasPrefix(w.Body.String(), `{"error":{`) {
+			t.Errorf("%s %s: %d, allow %q: %s", c.method, c.path, w.Code, w.Header().Get("Allow"), w.Body)
+		}
+	}
+	// The server still answers.
+	embed(t, s, `{"input":"x"}`)
+}
+
+// TestOpenAPI: the description has every route, and every member of a request.
+func TestOpenAPI(t *testing.T) {
+	s := New(open(t), Options{})
+	w := ask(s, "GET", "/openapi.yaml", "")
+	var description struct {
+		OpenAPI    string
+		Paths      map[string]map[string]any
+		Components struct {
+			Schemas map[string]struct {
+				Properties map[string]any
+				Required   []string
+			}
+		}
+	}
+	if err := yaml.Unmarshal(w.Body.Bytes(), &description); err != nil {
+		t.Fatal(err)
+	}
+	var described []string
+	for path, methods := range description.Paths {
+		for method := range methods {
+			described = append(described, strings.ToUpper(method)+" "+path)
+		}
+	}
+	var routes []string
+	for _, r := range Routes {
+		routes = append(routes, strings.ReplaceAll(r, "...}", "}"))
+	}
+	slices.Sort(described)
+	slices.Sort(routes)
+	if !slices.Equal(described, routes) {
+		t.Errorf("described: %q\nserved: %q", described, routes)
+	}
+	members := description.Components.Schemas["EmbeddingsRequest"].Properties
+	for name := range members {
+		if body := ask(s, "POST", "/v1/embeddings", `{"`+name+`":{}}`).Body.String(); strings.Contains(body, "unknown member") {
+			t.Errorf("%s is described, but not known", name)
+		}
+	}
+	if len(members) != 10 {
+		t.Errorf("%d members of a request are described, want 10", len(members))
+	}
+	var have modelObject
+	if err := json.Unmarshal(ask(s, "GET", "/v1/models/tiny", "").Body.Bytes(), &have); err != nil {
+		t.Fatal(err)
+	}
+	data, _ := json.Marshal(have)
+	var object map[string]any
+	json.Unmarshal(data, &object)
+	want := slices.Sorted(slices.Values(description.Components.Schemas["Model"].Required))
+	if got := slices.Sorted(maps.Keys(object)); !slices.Equal(got, want) {
+		t.Errorf("a model has %q, described are %q", got, want)
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	s := New(open(t), Options{})
+	embed(t, s, `{"input":["a","b"]}`)
+	ask(s, "POST", "/v1/embeddings", `{`)
+	ask(s, "GET", "/elsewhere/"+strings.Repeat("x", 50), "")
+	text := ask(s, "GET", "/metrics", "").Body.String()
+	for _, want := range []string{
+		"\nm2embed_texts_total 2\n", "\nm2embed_tokens_total 6\n", "\nm2embed_positions_total 1024\n", "\nm2embed_requests_working 0\n",
+		`m2embed_request_seconds_count{route="POST /v1/embeddings",status="200"} 1`, `m2embed_request_seconds_count{route="POST /v1/embeddings",status="400"} 1`,
+		`m2embed_request_seconds_count{route="other",status="404"} 1`,
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	for l := range strings.Lines(text) {
+		if !strings.HasPrefix(l, "# HELP m2embed_") && !strings.HasPrefix(l, "# TYPE m2embed_") && len(strings.Fields(l[strings.LastIndex(l, "}")+1:])) > 2 {
+			t.Errorf("line %q", l)
+		}
+	}
+}
+
+func TestSite(t *testing.T) {
+	s := New(open(t), Options{Site: fstest.MapFS{
+		"index.html": {Data: []byte("<p>page")}, "assets/m2embed.wasm": {Data: []byte("\x00asm")}, "assets/a.js": {Data: []byte("1")}, "sub/index.html": {Data: []byte("sub")},
+	}})
+	for path, want := range map[string][2]string{
+		"/": {"text/html; charset=utf-8", "<p>page"}, "/assets/m2embed.wasm": {"application/wasm", "\x00asm"}, "/assets/a.js": {"text/javascript; charset=utf-8", "1"}, "/sub/": {"text/html; charset=utf-8", "sub"},
+	} {
+		w := ask(s, "GET", path, "")
+		if w.Code != 200 || w.Header().Get("Content-Type") != want[0] || w.Body.String() != want[1] {
+			t.Errorf("%s: %d, %s: %q", path, w.Code, w.Header().Get("Content-Type"), w.Body)
+		}
+	}
+	for _, path := range []string{"/assets/", "/none", "/v1/x"} {
+		if w := ask(s, "GET", path, ""); w.Code != 404 {
+			t.Errorf("%s: %d", path, w.Code)
+		}
+	}
+	if w := ask(s, "POST", "/", ""); w.Code != 405 {
+		t.Errorf("POST /: %d", w.Code)
+	}
+	embed(t, s, `{"input":"x"}`)
+}
+
+// stepped is an engine whose work the test controls.
+type stepped struct {
+	steps   func(text string, between func() error) error
+	started chan string
+}
+
+func (e *stepped) Embed(ctx context.Context, in []core.Input, _ core.Options, between func(done, total float64) error) ([]core.Embedding, error) {
+	if e.started != nil {
+		e.started <- in[0].Text
+	}
+	err := e.steps(in[0].Text, func() error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		return between(0, 1)
+	})
+	return []core.Embedding{{Vector: []float32{1}}}, err
+}
+
+func (e *stepped) Name() string { return "test" }
+func (e *stepped) Close() error { return nil }
+
+func withEngine(e model.Engine) *model.Model { return &model.Model{Engine: e, ModelName: "m"} }
+
+// TestTurns: a short text does not wait for the whole of a long one.
+func TestTurns(t *testing.T) {
+	release := make(chan struct{})
+	e := &stepped{started: make(chan string, 2), steps: func(text string, between func() error) error {
+		if text == "short" {
+			return between()
+		}
+		for {
+			if err := between(); err != nil {
+				return err
+			}
+			select {
+			case <-release:
+				return nil
+			default:
+			}
+		}
+	}}
+	s := New(withEngine(e), Options{Concurrent: 2})
+	long := make(chan int)
+	go func() { long <- ask(s, "POST", "/v1/embeddings", `{"input":"long"}`).Code }()
+	<-e.started
+	for range 10 {
+		embed(t, s, `{"input":"short"}`)
+		<-e.started
+	}
+	close(release)
+	if code := <-long; code != 200 {
+		t.Errorf("the long one: %d", code)
+	}
+	s.Wait()
+	if working, waiting := s.queue.counts(); working != 0 || waiting != 0 {
+		t.Errorf("%d and %d requests are left in the queue", working, waiting)
+	}
+}
+
+// TestFull: beyond its limits the server says so at once.
+func TestFull(t *testing.T) {
+	release := make(chan struct{})
+	e := &stepped{started: make(chan string, 8), steps: func(string, func() error) error { <-release; return nil }}
+	s := New(withEngine(e), Options{Concurrent: 1, Waiting: 1})
+	codes := make(chan int)
+	for range 2 {
+		go func() { codes <- ask(s, "POST", "/v1/embeddings", `{"input":"x"}`).Code }()
+	}
+	<-e.started
+	for {
+		if working, waiting := s.queue.counts(); working == 1 && waiting == 1 {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	w := ask(s, "POST", "/v1/embeddings", `{"input":"x"}`)
+	if w.Code != http.StatusTooManyRequests || w.Header().Get("Retry-After") == "" || !strings.Contains(w.Body.String(), "rate_limit_exceeded") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if w := ask(s, "GET", "/healthz", ""); w.Code != 200 {
+		t.Errorf("health while busy: %d", w.Code)
+	}
+	close(release)
+	for range 2 {
+		if code := <-codes; code != 200 {
+			t.Errorf("%d", code)
+		}
+	}
+}
+
+// TestTimeoutAndCancel: work stops between steps.
+func TestTimeoutAndCancel(t *testing.T) {
+	forever := func(_ string, between func() error) error {
+		for {
+			if err := between(); err != nil {
+				return err
+			}
+		}
+	}
+	s := New(withEngine(&stepped{steps: forever}), Options{Timeout: 20 * time.Millisecond})
+	w := ask(s, "POST", "/v1/embeddings", `{"input":"x"}`)
+	if w.Code != http.StatusGatewayTimeout || !strings.Contains(w.Body.String(), "20ms") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	e := &stepped{steps: forever, started: make(chan string, 1)}
+	s = New(withEngine(e), Options{})
+	real := httptest.NewServer(s)
+	defer real.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() { <-e.started; cancel() }()
+	request, _ := http.NewRequestWithContext(ctx, "POST", real.URL+"/v1/embeddings", strings.NewReader(`{"input":"x"}`))
+	if _, err := http.DefaultClient.Do(request); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+	s.Wait()
+	if n := s.metrics.cancelled.Load(); n != 1 {
+		t.Errorf("%d requests counted as cancelled, want 1", n)
+	}
+}
+
+// TestFaults: what is not the request's fault is a 500, also a panic, and the
+// server lives on.
+func TestFaults(t *testing.T) {
+	for _, steps := range []func(string, func() error) error{
+		func(string, func() error) error { panic("broken") },
+		func(string, func() error) error { return &model.Fault{Err: errors.New("not finite")} },
+	} {
+		s := New(withEngine(&stepped{steps: steps}), Options{})
+		for range 3 {
+			w := ask(s, "POST", "/v1/embeddings", `{"input":"x"}`)
+			if w.Code != 500 || !strings.Contains(w.Body.String(), `"server_error"`) {
+				t.Errorf("%d %s", w.Code, w.Body)
+			}
+		}
+		if working, waiting := s.queue.counts(); working != 0 || waiting != 0 {
+			t.Errorf("%d and %d requests are left in the queue", working, waiting)
+		}
+	}
+}
+
+// TestParallel: many requests at once get each its own vectors.
+func TestParallel(t *testing.T) {
+	m := open(t)
+	real := httptest.NewServer(New(m, Options{Concurrent: 3}))
+	defer real.Close()
+	var group sync.WaitGroup
+	for g := range 8 {
+		group.Go(func() {
+			text := strings.Repeat("word ", 5*g+1)
+			want, err := m.Embed(context.Background(), core.Texts(text), core.Options{}, nil)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			for range 5 {
+				r, err := http.Post(real.URL+"/v1/embeddings", "application/json", strings.NewReader(fmt.Sprintf(`{"input":%q}`, text)))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				var got response
+				err = json.NewDecoder(r.Body).Decode(&got)
+				r.Body.Close()
+				if err != nil || !slices.Equal(got.vector(t, 0), want[0].Vector) {
+					t.Errorf("text %d: another vector (%v)", g, err)
+				}
+			}
+		})
+	}
+	group.Wait()
+}
+
+// FuzzRequest: no body crashes the reader, and what it accepts has inputs.
+func FuzzRequest(f *testing.F) {
+	for _, c := range badRequests {
+		f.Add([]byte(c.body))
+	}
+	f.Add([]byte(`{"input":[[1,2],[3]],"padding":7,"pooling":"cls","truncate":"end","max_length":9,"normalize":true,"user":[{}]}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		r, err := readRequest(bytes.NewReader(body), 5)
+		if err != nil {
+			var known *apiError
+			if !errors.As(err, &known) || known.message == "" {
+				t.Fatalf("an error without a response: %v", err)
+			}
+			return
+		}
+		if len(r.inputs) == 0 || len(r.inputs) > 5 || !json.Valid(body) {
+			t.Fatalf("%d inputs of %q", len(r.inputs), body)
+		}
+
+	})
+}
