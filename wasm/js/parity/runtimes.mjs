@@ -36,7 +36,7 @@ const runtimes = {
   Deno: () => command(here('../node_modules/deno/deno'), ['run', '--allow-all', '--no-lock', '--node-modules-dir=none', script], ['--version']),
   Bun: () => command(here('../node_modules/bun/bin/bun.exe'), ['run', script], ['--version']),
   workerd: async () => {
-    const worker = await workerd(readFileSync(here('worker.js'), 'utf8'), { modules: [here('client.mjs')] });
+    const worker = await workerd(here('worker.js'), readFileSync(here('worker.js'), 'utf8'), [{ type: 'ESModule', path: 'client.mjs', contents: readFileSync(here('client.mjs'), 'utf8') }]);
     try {
       const response = await worker.dispatchFetch(`http://localhost/?base=${encodeURIComponent(server.url)}`);
       if (!response.ok) throw new Error(await response.text());

@@ -1,7 +1,7 @@
 // workerd: answers with the found bits.
-import module from '../../dist/m2embed.wasm';
-import { M2Embed } from '../../dist/edge.js';
-import { run } from '../../parity/client.mjs';
+import module from 'm2embed/m2embed.wasm';
+import { M2Embed } from 'm2embed/edge';
+import { run } from './client.mjs';
 
 export default {
   async fetch(request) {

@@ -1,29 +1,32 @@
 // A Cloudflare Worker under workerd, through miniflare.
+import { readFileSync, readdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { readdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { Log, LogLevel, Miniflare } from 'miniflare';
 
 const dist = fileURLToPath(new URL('../dist', import.meta.url));
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 
-/** Starts a worker script; the package's modules and the wasm lie beside it as `m2embed/…`. */
-export async function workerd(script, o = {}) {
-  const files = ['abi', 'cache', 'edge', 'embedder', 'header', 'load', 'sha256', 'source', 'types', 'wasi'];
-  const missing = files.filter((name) => !readdirSync(dist).includes(`${name}.js`));
-  if (missing.length > 0) throw new Error(`not built: ${missing}`);
+/**
+ * Starts a worker script. The package stands beside it as a bundler would put
+ * it: `m2embed/edge` and `m2embed/m2embed.wasm`. More modules are given as
+ * { type, path beside the script, contents }.
+ */
+export async function workerd(script, contents, modules = [], options = {}) {
+  const beside = (name) => join(dirname(script), name);
+  const library = readdirSync(dist).filter((name) => name.endsWith('.js') && !/^(worker|index|pipeline)/.test(name));
   const worker = new Miniflare({
     log: new Log(LogLevel.NONE),
     compatibilityDate: '2026-01-01',
     modulesRoot: root,
     modules: [
-      { type: 'ESModule', path: join(root, 'wasm/js/examples/worker', 'main.js'), contents: script },
-      ...files.map((name) => ({ type: 'ESModule', path: join(dist, `${name}.js`) })),
-      { type: 'CompiledWasm', path: join(dist, 'm2embed.wasm') },
-      ...(o.modules ?? []).map((path) => ({ type: 'ESModule', path })),
-      ...(o.data ?? []).map((path) => ({ type: 'Data', path })),
+      { type: 'ESModule', path: script, contents },
+      ...library.map((name) => ({ type: 'ESModule', path: beside(`m2embed/${name}`), contents: readFileSync(join(dist, name), 'utf8') })),
+      { type: 'ESModule', path: beside('m2embed/edge'), contents: "export * from './edge.js';" },
+      { type: 'CompiledWasm', path: beside('m2embed/m2embed.wasm'), contents: readFileSync(join(dist, 'm2embed.wasm')) },
+      ...modules.map((m) => ({ ...m, path: beside(m.path) })),
     ],
-    ...(o.options ?? {}),
+    ...options,
   });
   await worker.ready;
   return worker;
