@@ -259,8 +259,8 @@ func TestVariants(t *testing.T) {
 			if err := oracle.Load(data); err != nil {
 				t.Fatal(err)
 			}
-			texts := generator.Strings(4000)
-			for range 1000 {
+			texts := generator.Strings(2000)
+			for range 500 {
 				texts = append(texts, generator.marks())
 			}
 			compare(t, oracle, parse(t, data), texts)
