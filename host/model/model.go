@@ -3,12 +3,10 @@
 package model
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
-	"strconv"
+	"strings"
 
 	"m2embed/core"
 	"m2embed/core/checkpoint"
@@ -18,26 +16,6 @@ import (
 
 	coremodel "m2embed/core/model"
 )
-
-// Engine turns texts into vectors. It is safe for concurrent use.
-type Engine interface {
-	// Embed makes one vector for each input, in order, as core's
-	// Embedder.Embed does, and ends early with the context's error when that is
-	// cancelled. What is not the inputs' fault is a *Fault. between, if not nil, is told every few milliseconds, as far as
-	// the engine works in steps, how much is done; it may wait, and its error
-	// ends the work.
-	Embed(ctx context.Context, inputs []core.Input, o core.Options, between func(done, total float64) error) ([]core.Embedding, error)
-	// Name says what runs the model, such as "native (avx512)".
-	Name() string
-	// Close ends the engine; no call may be under way.
-	Close() error
-}
-
-// Fault is an error of an engine or of a model's weights.
-type Fault struct{ Err error }
-
-func (f *Fault) Error() string { return f.Err.Error() }
-func (f *Fault) Unwrap() error { return f.Err }
 
 // Options say what to open and how to run it.
 type Options struct {
@@ -50,14 +28,14 @@ type Options struct {
 	Embedder core.OpenOptions
 	// Engine is one of Engines; empty means the first.
 	Engine string
+	// Module is m2embed.wasm for the engine "wasm"; empty means the one that is
+	// built in.
+	Module []byte
 	// Pooling, if given, takes the place of the configuration's, so that a
 	// checkpoint without a pooler can be opened for the poolings that need
 	// none.
 	Pooling coremodel.Pooling
 }
-
-// Engines are the names of the engines.
-var Engines = []string{"native"}
 
 // Model is an opened model.
 type Model struct {
@@ -135,73 +113,20 @@ func OpenFiles(o Options) (*host.Files, error) {
 
 // start builds the engine.
 func (m *Model) start(o Options) error {
-	switch o.Engine {
-	case "", "native":
-	default:
-		return fmt.Errorf("engine %q, want one of %v", o.Engine, Engines)
-	}
 	config, err := withPooling(m.files.ConfigJSON, o.Pooling)
 	if err != nil {
 		return err
 	}
-	o.Embedder.Overwrite = m.files.Writable
-	e, err := core.Open(config, m.files.Tokenizer, m.Weights, o.Embedder)
-	if err != nil {
-		return err
+	switch o.Engine {
+	case "", "native":
+		return m.startNative(o, config)
+	case "wasm":
+		return m.startWasm(o, config)
 	}
-	m.Engine, m.Config, m.Tokenizer = native{e}, e.Config(), e.Tokenizer()
-	return nil
-}
-
-// withPooling sets the pooling in a config.json, unless it is the default.
-func withPooling(config []byte, p coremodel.Pooling) ([]byte, error) {
-	if p == coremodel.PoolDefault {
-		return config, nil
-	}
-	var object map[string]json.RawMessage
-	if err := json.Unmarshal(config, &object); err != nil || object == nil {
-		return config, nil // core says what is wrong with it
-	}
-	object["pooling"] = json.RawMessage(strconv.Quote(p.String()))
-	return json.Marshal(object)
+	return fmt.Errorf("engine %q, want one of %s", o.Engine, strings.Join(Engines, ", "))
 }
 
 // Close ends the engine and releases the weights.
 func (m *Model) Close() error {
 	return errors.Join(m.Engine.Close(), m.files.Close())
-}
-
-// native is core in this process.
-type native struct{ embedder *core.Embedder }
-
-func (n native) Embed(ctx context.Context, inputs []core.Input, o core.Options, between func(done, total float64) error) ([]core.Embedding, error) {
-	job, err := n.embedder.Start(inputs, o)
-	if err != nil {
-		return nil, err
-	}
-	defer job.Close()
-	for {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		done, err := job.Step()
-		if err != nil {
-			return nil, &Fault{err}
-		}
-		if done {
-			return job.Results(), nil
-		}
-		if between != nil {
-			if err := between(job.Progress()); err != nil {
-				return nil, err
-			}
-		}
-	}
-}
-
-func (n native) Name() string { return "native (" + n.embedder.Model().Kernels() + ")" }
-
-func (n native) Close() error {
-	n.embedder.Close()
-	return nil
 }

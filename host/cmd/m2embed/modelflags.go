@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -17,6 +18,7 @@ type modelFlags struct {
 	call    *call
 	options hostmodel.Options
 	filters int // MiB
+	module  string
 }
 
 func defineModel(c *call) *modelFlags {
@@ -30,6 +32,7 @@ func defineModel(c *call) *modelFlags {
 	c.flags.BoolVar(&o.Embedder.ConfigFromWeights, "config-from-weights", false, "take sizes from the weights where the configuration disagrees with them")
 	c.flags.BoolVar(&o.Embedder.AnyTokenizer, "any-tokenizer", false, "accept a tokenizer that does not look like bert-base-uncased's")
 	c.flags.StringVar(&o.Engine, "engine", hostmodel.Engines[0], "what runs the model: `"+strings.Join(hostmodel.Engines, "|")+"`")
+	c.flags.StringVar(&m.module, "module", "", "m2embed.wasm, a `file`, to run with --engine wasm (default: the one that is built in)")
 	c.flags.IntVar(&o.Embedder.Threads, "threads", 0, "`number` of threads (default: one a processor)")
 	c.flags.IntVar(&m.filters, "filter-memory", 0, "`MiB` in which filters are kept from text to text, -1 for none (default 320)")
 	return m
@@ -58,6 +61,13 @@ func (m *modelFlags) check() error {
 func (m *modelFlags) open() (*hostmodel.Model, error) {
 	if err := m.check(); err != nil {
 		return nil, err
+	}
+	if m.module != "" {
+		wasm, err := os.ReadFile(m.module)
+		if err != nil {
+			return nil, err
+		}
+		m.options.Module = wasm
 	}
 	bar := newProgress(m.call, "converting")
 	o := m.options

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// engineTolerance bounds the difference between engines: each sums in an order
+// of its own.
+const engineTolerance = 2e-5
+
+// TestWasm: m2embed.wasm gives the vectors of this processor.
+func TestWasm(t *testing.T) {
+	module := "../../../wasm/module/m2embed.wasm"
+	if _, err := os.Stat(module); err != nil {
+		t.Skip("no m2embed.wasm; wasm/build.sh module makes it")
+	}
+	compareEngine(t, "--engine", "wasm", "--module", module)
+	m2embed("embed", "x", "--engine", "wasm", "--module", filepath.Join(tiny, "vocab.txt")).fail(t, exitFailure, "module")
+	m2embed("embed", "x", "--engine", "wasm", "--module", "no/such/file").fail(t, exitFailure, "no/such/file")
+	ids := write(t, "ids.json", []byte("[[1],[70000]]"))
+	m2embed("embed", "--ids", ids, "--engine", "wasm", "--module", module).fail(t, exitFailure, "list 2", "70000")
+}
+
+// compareEngine compares an engine with the native one.
+func compareEngine(t *testing.T, engine ...string) {
+	t.Helper()
+	sized := write(t, "config.json", []byte(`{"hidden_size":1792,"long_conv_l_max":512,"hyena_emb_dim":5,"use_positional_encodings":true,"residual_long_conv":true,"use_monarch_mlp":true,"padding":"none"}`))
+	for _, args := range [][]string{
+		{"one", "", "two texts of other lengths", "one", "--model", tiny},
+		{"one", "", "two texts of other lengths", "--model", tiny, "--padding", "none", "--pooling", "mean", "--normalize", "yes"},
+		{"a b c d e f g", "--model", tiny, "--max-length", "6", "--padding", "longest", "--truncation", "drop-sep", "--pooling", "mean_hidden"},
+		{"one", "--model", filepath.Join(tiny, "composer.pt"), "--no-cache", "--pooling", "cls_hidden"},
+		{"one", "--model", filepath.Join(tiny, "pytorch_model.f16.bin"), "--no-cache", "--config", sized, "--config-from-weights"},
+	} {
+		args = append([]string{"embed", "--quiet"}, args...)
+		want := parseLines(t, succeed(t, args...).stdout)
+		got := parseLines(t, succeed(t, append(args, engine...)...).stdout)
+		if len(got) != len(want) {
+			t.Fatalf("%q: %d vectors, want %d", args, len(got), len(want))
+		}
+		for i, w := range want {
+			g := got[i]
+			if g.Tokens != w.Tokens || g.Length != w.Length || g.Truncated != w.Truncated {
+				t.Errorf("%q: %+v, want %+v", args, g, w)
+			}
+			if e := difference(g.Embedding, w.Embedding); !(e <= engineTolerance) {
+				t.Errorf("%q: text %d: max abs difference %g", args, i, e)
+			}
+		}
+	}
+}
