@@ -19,6 +19,10 @@ type Executor struct {
 	keyed  map[string]held // weights and shared buffers
 	filled map[string]bool // setups that have run
 	work   float64         // of one submission; adapts to some 50 ms
+
+	// Source gives a kernel's WGSL text; benchmarks may replace it before the
+	// first Load.
+	Source func(kernel string) string
 }
 
 type held struct {
@@ -28,7 +32,7 @@ type held struct {
 
 // NewExecutor returns an executor without weights.
 func NewExecutor(d *Device) *Executor {
-	return &Executor{device: d, keyed: map[string]held{}, filled: map[string]bool{}, work: 2e9}
+	return &Executor{device: d, keyed: map[string]held{}, filled: map[string]bool{}, work: 2e9, Source: kernels.Source}
 }
 
 // Limits are what the planner needs to know of the device.
@@ -152,7 +156,7 @@ func (e *Executor) pipeline(q plan.Pipeline) (uintptr, error) {
 	for _, c := range q.Constants {
 		constants[c.Name] = c.Value
 	}
-	p, err := e.device.pipeline(q.Kernel, kernels.Source(q.Kernel), q.Entry, constants)
+	p, err := e.device.pipeline(q.Kernel, e.Source(q.Kernel), q.Entry, constants)
 	if err == nil {
 		e.device.pipelines[key] = p
 	}

@@ -32,6 +32,9 @@ func (p *planner) matmul(m product) {
 	}
 	columns := align(m.columns, 4)
 	tall, wide := tile(m.rows, columns, m.blocks)
+	if p.o.Tile[0] > 0 {
+		tall, wide = p.o.Tile[0], p.o.Tile[1]
+	}
 	p.dispatch(launch{
 		label: m.label, kernel: "matmul", entry: "main",
 		constants: []Constant{{"ROWS", float64(tall)}, {"COLUMNS", float64(wide)}, {"HALF", boolean(m.half)}},

@@ -29,6 +29,9 @@ type Options struct {
 	// BlockBytes is the aim for the scratch of blockwise work: the MLP's inner
 	// activations and the streamed convolution. 0 stands for 96 MiB.
 	BlockBytes int
+	// Tile forces the products' tile, in invocations along rows and columns, 8
+	// or 16 each; zero chooses for each product. It is for measurements.
+	Tile [2]int
 }
 
 // unifiedLimit is the largest P whose transform stays in workgroup memory.
