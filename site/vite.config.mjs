@@ -51,7 +51,8 @@ function precache() {
         const hash = createHash('sha256');
         for (const name of names) hash.update(name).update(bundle[name].code ?? bundle[name].source);
         names.push('./', 'icon.svg', 'manifest.webmanifest');
-        worker.code = worker.code.replace('"%FILES%"', JSON.stringify(JSON.stringify(names))).replace('%VERSION%', hash.digest('hex').slice(0, 12));
+        worker.code = worker.code.replace(/["'`]%FILES%["'`]/, JSON.stringify(JSON.stringify(names))).replace('%VERSION%', hash.digest('hex').slice(0, 12));
+        if (worker.code.includes('%FILES%')) throw new Error('the service worker has no list of files');
       },
     },
   };

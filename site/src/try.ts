@@ -73,7 +73,7 @@ function reset(texts: readonly string[]): void {
 const refresh = debounce(PAUSE, () => void update());
 
 function add(text: string): Card {
-  const area = h('textarea', { value: text, rows: 2, spellcheck: false, placeholder: 'Type or paste a text, up to a whole book chapter' });
+  const area = h('textarea', { value: text, rows: 1, spellcheck: false, placeholder: 'Type or paste a text, up to a whole book chapter' });
   const letter = h('span', { class: 'letter', 'aria-hidden': 'true' });
   const run = h('span', { class: 'run small muted num' }, ' ');
   const strip = h('canvas', { class: 'strip', role: 'img', 'aria-label': 'The vector of this text, one column a value' });
