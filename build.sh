@@ -44,7 +44,6 @@ embed() {
 	bin/m2embed embed "$@"
 }
 
-# packages lists the Go packages with tests, but for the measuring programs.
 test_go() {
 	say "Go tests"
 	go test -timeout 40m ./...
@@ -66,6 +65,15 @@ run_tests() {
 	say "the page"
 	sh site/build.sh test
 	say "all tests passed"
+}
+
+# types checks the TypeScript of a folder.
+types() {
+	cmp -s "$1/package-lock.json" "$1/node_modules/.installed-lock" || {
+		(cd "$1" && npm ci --no-audit --no-fund --loglevel=error)
+		cp "$1/package-lock.json" "$1/node_modules/.installed-lock"
+	}
+	(cd "$1" && node_modules/.bin/tsc --noEmit -p .)
 }
 
 check() {
@@ -90,13 +98,12 @@ check() {
 		GOOS=${target%/*} GOARCH=${target#*/} CGO_ENABLED=0 go build $packages
 	done
 	say "generated files"
-	sh core/kernel/internal/avogen/generate.sh --check
+	sh core/kernel/generate.sh
+	git diff --exit-code --stat core/kernel
 	say "modules"
 	go mod tidy -diff
 	say "types"
-	sh wasm/build.sh types
-	sh webgpu/build.sh types
-	sh site/build.sh types
+	for folder in wasm/js webgpu site; do types $folder; done
 	say "work tree"
 	status=$(git status --porcelain)
 	[ -z "$status" ] || { echo "$status" >&2; echo "build.sh: the work tree is not clean" >&2; exit 1; }
@@ -105,6 +112,7 @@ check() {
 soak() {
 	say "long Go tests"
 	M2EMBED_SOAK=1 go test -timeout 120m ./core/... ./host/...
+	go test -timeout 60m ./host/internal/tokenizertest -args -strings 5000000 -seed 7
 	say "fuzzing"
 	for target in $(grep -rhoE '^func Fuzz[A-Za-z0-9]+' --include='*_test.go' core host | sort -u | sed 's/func //'); do
 		package=$(grep -rl "func $target(" --include='*_test.go' core host | head -1 | xargs dirname)
@@ -124,7 +132,9 @@ check) check ;;
 bench)
 	sh wasm/build.sh module
 	go run ./host/bench "$@"
+	go run ./host/internal/tokenizertest/bench
 	sh wasm/build.sh bench
+	sh webgpu/build.sh bench
 	;;
 eval) go run ./host/eval "$@" ;;
 wasm) sh wasm/build.sh module && sh wasm/build.sh js && sh wasm/build.sh sizes ;;
@@ -135,7 +145,7 @@ serve)
 	sh site/build.sh build
 	bin/m2embed serve --site site/dist --listen "127.0.0.1:${1:-8080}"
 	;;
-tokenizers) sh host/internal/tokenizertest/build-rust.sh ;;
+tokenizers) sh host/internal/tokenizertest/build-rust.sh test ;;
 soak) soak ;;
 *)
 	sed -n '2,/^set -eu/p' "$0" | sed '$d; s/^# \{0,1\}//' >&2
