@@ -202,11 +202,12 @@ func (r result) speedTables(line func(string, ...any)) {
 func (r result) memoryTable(line func(string, ...any)) {
 	line("\n## Memory\n")
 	line("Each in a process of its own; peak resident memory, the mapped file's touched pages included. MB = 10⁶ bytes.\n")
-	line("| what | weights file | peak | peak : file | above the weights | activations | ready after | in all |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+	line("| what | weights file | peak | peak : file | above the weights | of that filters kept | activations | ready after | in all |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
 	for _, m := range r.Memory {
-		over, activations, ready := "–", "–", "–"
+		over, filters, activations, ready := "–", "–", "–", "–"
 		if m.Over > 0 {
 			over = fmt.Sprintf("%.0f MB", m.Over)
+			filters = fmt.Sprintf("%.0f MB", m.Filters)
 		}
 		if m.Activations > 0 {
 			activations = fmt.Sprintf("%.2f MB", m.Activations)
@@ -214,7 +215,7 @@ func (r result) memoryTable(line func(string, ...any)) {
 		if m.Ready > 0 {
 			ready = fmt.Sprintf("%.0f ms", m.Ready)
 		}
-		line("| %s | %.0f MB | %.0f MB | %.2f | %s | %s | %s | %.1f s |", m.What, m.File, m.Peak, m.Peak/m.File, over, activations, ready, m.Seconds)
+		line("| %s | %.0f MB | %.0f MB | %.2f | %s | %s | %s | %s | %.1f s |", m.What, m.File, m.Peak, m.Peak/m.File, over, filters, activations, ready, m.Seconds)
 	}
 	line("\nFor orientation, not measured here: the note that m2embed grew from reports 256 GB for one 32,768-token text in an early MLX port, 64 GB in a later one, and 96.2 MB for a text of a few tokens padded to 32,768 rows; the original in PyTorch peaks at 4.0 GiB for 32,768 tokens (float32).")
 }
