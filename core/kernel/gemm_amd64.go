@@ -4,10 +4,13 @@ package kernel
 
 import "unsafe"
 
-// inputBlock is how many inputs run at once: so many rows of a panel stay in
-// the first-level cache while all rows of activations pass by. Sums continue
-// from c, so the blocks don't change a bit.
-const inputBlock = 256
+// inputBlock is how many inputs run at once: so many rows of a panel, 16 KB,
+// stay in the first-level cache while all rows of activations pass by. Sums
+// continue from c, so the blocks don't change a bit.
+const (
+	inputBlock       = 256
+	inputBlockAVX512 = 128
+)
 
 var zeros [32]float32
 
@@ -99,8 +102,8 @@ func gemmF32AVX512(c []float32, ldc int, a []float32, lda, m, n, k int, panel, b
 	if bias != nil {
 		start = &bias[0]
 	}
-	for p := 0; p == 0 || p < k; p += inputBlock {
-		count, from := min(inputBlock, k-p), at(panel, p*32)
+	for p := 0; p == 0 || p < k; p += inputBlockAVX512 {
+		count, from := min(inputBlockAVX512, k-p), at(panel, p*32)
 		next := p*32 + count*32
 		for i := 0; i < m; {
 			rows := nextTile(m-i, 12)

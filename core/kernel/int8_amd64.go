@@ -60,9 +60,7 @@ func packI8AVX2(panel []byte, w []int8, n, k int) {
 func gemmI8AVX2(c []float32, ldc int, q []byte, rowScales []float32, _ []int32, m, n, k int, panel []byte, columnScales, bias []float32) {
 	stride, steps := quantizedStrideAVX2(k), (k+1)/2
 	if n < 16 {
-		gemmI8Narrow(c, ldc, m, n, columnScales, bias, func(c, columnScales, bias []float32, i, rows int) {
-			gemmI8AVX2(c, 32, q[i*stride:], rowScales[i:], nil, rows, 16, k, panel, columnScales, bias)
-		})
+		gemmI8Narrow(false, c, ldc, q, stride, rowScales, nil, m, n, k, panel, columnScales, bias)
 		return
 	}
 	b := &zeros[0]
@@ -92,7 +90,7 @@ func gemmI8AVX2(c []float32, ldc int, q []byte, rowScales []float32, _ []int32, 
 
 // gemmI8Narrow runs a product whose columns don't fill a panel through a full
 // one and copies the columns that exist.
-func gemmI8Narrow(c []float32, ldc, m, n int, columnScales, bias []float32, full func(c, columnScales, bias []float32, i, rows int)) {
+func gemmI8Narrow(vnni bool, c []float32, ldc int, q []byte, stride int, rowScales []float32, rowSums []int32, m, n, k int, panel []byte, columnScales, bias []float32) {
 	const most = 12
 	var scales, biases [32]float32
 	var tile [most * 32]float32
@@ -102,7 +100,11 @@ func gemmI8Narrow(c []float32, ldc, m, n int, columnScales, bias []float32, full
 	}
 	for i := 0; i < m; i += most {
 		rows := min(most, m-i)
-		full(tile[:], scales[:], biases[:], i, rows)
+		if vnni {
+			gemmI8VNNI(tile[:], 32, q[i*stride:], rowScales[i:], rowSums[i:], rows, 32, k, panel, scales[:], biases[:])
+		} else {
+			gemmI8AVX2(tile[:], 32, q[i*stride:], rowScales[i:], nil, rows, 16, k, panel, scales[:], biases[:])
+		}
 		for r := range rows {
 			copy(c[(i+r)*ldc:(i+r)*ldc+n], tile[r*32:])
 		}
@@ -152,9 +154,7 @@ func packI8VNNI(panel []byte, w []int8, n, k int) {
 func gemmI8VNNI(c []float32, ldc int, q []byte, rowScales []float32, rowSums []int32, m, n, k int, panel []byte, columnScales, bias []float32) {
 	stride, steps := quantizedStrideVNNI(k), (k+3)/4
 	if n < 32 {
-		gemmI8Narrow(c, ldc, m, n, columnScales, bias, func(c, columnScales, bias []float32, i, rows int) {
-			gemmI8VNNI(c, 32, q[i*stride:], rowScales[i:], rowSums[i:], rows, 32, k, panel, columnScales, bias)
-		})
+		gemmI8Narrow(true, c, ldc, q, stride, rowScales, rowSums, m, n, k, panel, columnScales, bias)
 		return
 	}
 	b := &zeros[0]

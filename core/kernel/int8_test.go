@@ -136,3 +136,23 @@ func TestQuantizedMatrixMultiply(t *testing.T) {
 		}
 	})
 }
+
+// TestNoAllocation runs the products with panels that are not full.
+func TestNoAllocation(t *testing.T) {
+	forEachSet(t, func(t *testing.T, set *Set) {
+		r := rand.New(rand.NewPCG(17, 1))
+		const rows, outputs, inputs = 13, 39, 30
+		f32 := NewMatrix(set, random(r, outputs*inputs, 1), outputs, inputs, nil)
+		i8 := NewQuantizedMatrix(set, randomInt8(r, outputs*inputs), random(r, outputs, 1), outputs, inputs, nil)
+		a, c := random(r, rows*inputs, 1), make([]float32, rows*outputs)
+		var q Quantized
+		if n := testing.AllocsPerRun(5, func() {
+			q.Reset(set, rows, inputs)
+			q.Store(0, a, inputs, rows)
+			f32.Multiply(c, outputs, Input{Values: a, Stride: inputs}, rows, 0, outputs)
+			i8.Multiply(c, outputs, Input{Quantized: &q}, rows, 0, outputs)
+		}); n != 0 {
+			t.Errorf("%v allocations", n)
+		}
+	})
+}
