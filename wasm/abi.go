@@ -29,9 +29,9 @@
 //
 // # Errors
 //
-// A call returns a negative [Code] when it fails, alloc and model_reserve 0;
-// error_address and error_length then give a message in UTF-8, valid until the
-// next failing call. A failed call changes nothing, and the instance stays
+// A call returns a negative [Code] when it fails, alloc and model_reserve 0.
+// error_code then gives the code again, error_address and error_length a
+// message in UTF-8, valid until the next failing call. A failed call changes nothing, and the instance stays
 // usable. When a call traps, or the module ends itself, the instance is lost
 // with all its models: the host drops it. That happens only when memory runs
 // out beyond what memory_limit could foresee.

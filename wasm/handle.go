@@ -57,12 +57,16 @@ func (h *handles[T]) get(n int32) (T, error) {
 // message and result are what error_address and result_address speak of.
 var message, result []byte
 
+// code is the code of the last failure.
+var code Code
+
 // call runs one exported function: errors and panics become codes.
 func call(f func() (int32, error)) (status int32) {
 	defer func() {
 		if r := recover(); r != nil {
 			message = fmt.Appendf(nil, "fault in m2embed: %v", r)
-			status = int32(Internal)
+			code = Internal
+			status = int32(code)
 		}
 	}()
 	n, err := f()
@@ -70,11 +74,12 @@ func call(f func() (int32, error)) (status int32) {
 		return n
 	}
 	message = []byte(err.Error())
+	code = Internal
 	var e *failure
 	if errors.As(err, &e) {
-		return int32(e.code)
+		code = e.code
 	}
-	return int32(Internal)
+	return int32(code)
 }
 
 // do is call for functions that only succeed or fail.

@@ -85,6 +85,15 @@ func (i *instance) failure(ctx context.Context, code Code) error {
 	return &Error{Code: code, Message: string(message)}
 }
 
+// lastFailure is the failure of an export that returned no address.
+func (i *instance) lastFailure(ctx context.Context) error {
+	code, err := i.call(ctx, "error_code")
+	if err != nil {
+		return err
+	}
+	return i.failure(ctx, Code(int32(uint32(code))))
+}
+
 // bytes copies what a pair of exports points to.
 func (i *instance) bytes(ctx context.Context, address, length string) ([]byte, error) {
 	at, err := i.call(ctx, address)
@@ -113,7 +122,7 @@ func (i *instance) with(ctx context.Context, b []byte, f func(at uint64) error) 
 		return err
 	}
 	if at == 0 {
-		return i.failure(ctx, OutOfMemory)
+		return i.lastFailure(ctx)
 	}
 	i.module.Memory().Write(uint32(at), b)
 	err = f(at)
@@ -158,7 +167,7 @@ func (i *instance) load(ctx context.Context, m Model, o Options) error {
 		return err
 	}
 	if at == 0 {
-		return i.failure(ctx, OutOfMemory)
+		return i.lastFailure(ctx)
 	}
 	const piece = 4 << 20
 	for offset := int64(0); offset < m.Size; offset += piece {

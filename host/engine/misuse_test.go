@@ -103,6 +103,9 @@ func misuse(t *testing.T, i *instance) {
 		if err != nil || at != 0 {
 			t.Errorf("%s%v: address %#x, %v", c.name, c.arguments, at, err)
 		}
+		if err := i.lastFailure(ctx); codeOf(err) != c.code {
+			t.Errorf("%s%v: %v, want code %d", c.name, c.arguments, err, c.code)
+		}
 	}
 	if p, err := i.call(ctx, "run_progress", none); err != nil || p != 0 {
 		t.Error("progress of a bad handle:", p, err)

@@ -30,6 +30,7 @@ interface Exports {
   prefer_lanes(on: number): number;
   alloc(size: number): number;
   free(at: number): number;
+  error_code(): number;
   error_address(): number;
   error_length(): number;
   result_address(): number;
@@ -123,7 +124,7 @@ export class Instance {
   reserve(model: number, size: number): number {
     if (!(size >= 0 && size < 0xffff0000)) throw new M2EmbedError('out_of_memory', `a weights file of ${size} bytes, but linear memory ends at 4 GiB`);
     const at = this.guard(() => this.exports.model_reserve(model, size)) >>> 0;
-    if (at === 0) this.check(-1);
+    if (at === 0) this.check(this.exports.error_code());
     return at;
   }
 
@@ -177,7 +178,7 @@ export class Instance {
 
   private withBytes<T>(bytes: Uint8Array, use: (at: number) => T): T {
     const at = this.guard(() => this.exports.alloc(bytes.length)) >>> 0;
-    if (at === 0) this.check(-1);
+    if (at === 0) this.check(this.exports.error_code());
     this.bytes(at, bytes.length).set(bytes);
     try {
       return use(at);
@@ -232,8 +233,8 @@ function decode(bytes: Uint8Array): string {
 export function packInputs(inputs: readonly Input[]): Uint8Array {
   const parts = inputs.map((input, i) => {
     if (typeof input === 'string') return { kind: 0, bytes: encode(input) };
-    const ids = Array.from(input as ArrayLike<number>);
-    if (input === null || typeof input !== 'object' || !ids.every((id) => Number.isInteger(id) && Math.abs(id) < 2 ** 31)) {
+    const ids = typeof input === 'object' && input !== null ? Array.from(input as ArrayLike<number>) : [NaN];
+    if (!ids.every((id) => Number.isInteger(id) && Math.abs(id) < 2 ** 31)) {
       throw new M2EmbedError('bad_argument', `input ${i}: want a text or a list of token ids`);
     }
     const bytes = new Uint8Array(4 * ids.length);

@@ -1,0 +1,170 @@
+// Loading: every kind of source, downloads that are cut, damaged files, aborts.
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { openAsBlob } from 'node:fs';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { M2Embed, M2EmbedError } from '../dist/index.js';
+import { M2Embed as Edge } from '../dist/edge.js';
+import { serve } from './serve.mjs';
+
+const path = (name) => fileURLToPath(new URL(`../../../testdata/tiny/${name}`, import.meta.url));
+const read = (name) => new Uint8Array(readFileSync(path(name)));
+const config = read('config.json');
+const tokenizer = read('tokenizer.json');
+const weights = read('model.safetensors');
+const files = { config, tokenizer, weights };
+const module = await WebAssembly.compile(readFileSync(new URL('../dist/m2embed.wasm', import.meta.url)));
+const load = (source, o = {}) => M2Embed.load(source, { module, ...o });
+
+const reference = await (async () => {
+  const model = await load(files);
+  const vector = await model.embed('reference');
+  await model.dispose();
+  return vector;
+})();
+
+/** Loads and checks that the vector has the same bits. */
+async function same(source, o) {
+  const model = await load(source, o);
+  assert.deepEqual(await model.embed('reference'), reference);
+  await model.dispose();
+}
+
+const fails = (work, code, text) =>
+  assert.rejects(work, (error) => {
+    assert.ok(error instanceof M2EmbedError, `${error.name}: ${error.message}`);
+    assert.equal(error.code, code, error.message);
+    assert.match(error.message, text);
+    return true;
+  });
+
+test('every kind of source', async () => {
+  await same(fileURLToPath(new URL('../../../testdata/tiny', import.meta.url)));
+  await same(new URL('../../../testdata/tiny/', import.meta.url));
+  await same({ config: new Blob([config]), tokenizer: tokenizer.buffer.slice(0), weights: await openAsBlob(path('model.safetensors')) });
+  await same({ config: new Response(config), tokenizer: new Blob([tokenizer]).stream(), weights: new Blob([weights]).stream() });
+  await same({ config: path('config.json'), tokenizer: path('tokenizer.json'), weights: new Response(weights) });
+  await same({ ...files, weights: path('pytorch_model.bin') });
+  await same({ ...files, weights: new Blob([read('pytorch_model.legacy.bin')]).stream() });
+  await fails(load({ ...files, weights: 17 }), 'bad_argument', /cannot read from/);
+  await fails(load({ ...files, weights: path('nothing') }), 'network', /nothing/);
+});
+
+test('over HTTP, with progress', async (t) => {
+  const server = await serve();
+  t.after(() => server.close());
+  const seen = [];
+  await same(`${server.url}/testdata/tiny`, { onProgress: (p) => seen.push(p) });
+  const last = seen.filter((p) => p.stage === 'weights').at(-1);
+  assert.deepEqual(last, { stage: 'weights', loaded: weights.length, total: weights.length, cached: false });
+  assert.equal(seen.at(-1).stage, 'ready');
+  await fails(load(`${server.url}/testdata/none/`), 'network', /none\/config\.json: the server answered 404/);
+  await fails(load('http://127.0.0.1:9/x/'), 'network', /fetch http:\/\/127\.0\.0\.1:9/);
+});
+
+test('a cut download is taken up where it ended', async (t) => {
+  let cuts = 3;
+  const server = await serve((_, name) => (name.endsWith('.safetensors') && cuts-- > 0 ? { cut: 200_000 } : {}));
+  t.after(() => server.close());
+  await same(`${server.url}/testdata/tiny/`, { sha256: { weights: createHash('sha256').update(weights).digest('hex') } });
+  const ranges = server.requests.filter((r) => r.path.endsWith('.safetensors')).map((r) => r.range);
+  assert.equal(ranges.length, 4);
+  assert.equal(ranges[0], undefined);
+  assert.ok(ranges.slice(1).every((range) => /^bytes=\d+-$/.test(range)), String(ranges));
+});
+
+test('a cut download from a server without Range or length', async (t) => {
+  let cuts = 1;
+  const server = await serve((_, name) => (name.endsWith('.safetensors') ? { noRange: true, ...(cuts-- > 0 && { cut: 300_000 }) } : {}));
+  t.after(() => server.close());
+  await same(`${server.url}/testdata/tiny/`);
+  const bare = await serve((_, name) => (name.endsWith('.safetensors') ? { noLength: true } : {}));
+  t.after(() => bare.close());
+  await same(`${bare.url}/testdata/tiny/`);
+});
+
+test('a download that stays cut, or changes', async (t) => {
+  const server = await serve((_, name) => (name.endsWith('.safetensors') ? { cut: 1000 } : {}));
+  t.after(() => server.close());
+  let stalled = 0;
+  const fetch = (...args) => (stalled++ > 2 ? Promise.reject(new TypeError('offline')) : globalThis.fetch(...args));
+  await fails(load(`${server.url}/testdata/tiny/`, { fetch, retries: 2 }), 'network', /cut after 1000 of 857024/);
+  let first = true;
+  const changing = await serve((_, name) => {
+    if (!name.endsWith('.safetensors')) return {};
+    if (first) return (first = false), { cut: 5000 };
+    return { body: Buffer.from('another file'), noRange: true };
+  });
+  t.after(() => changing.close());
+  await fails(load(`${changing.url}/testdata/tiny/`), 'network', /another file now/);
+});
+
+test('integrity', async () => {
+  const sum = (bytes) => createHash('sha256').update(bytes).digest('hex');
+  await same(files, { sha256: { config: sum(config), tokenizer: sum(tokenizer), weights: sum(weights).toUpperCase() } });
+  for (const name of ['config', 'tokenizer', 'weights']) {
+    await fails(load(files, { sha256: { [name]: '0'.repeat(64) } }), 'integrity', new RegExp(`${name}.*sha256`));
+  }
+});
+
+test('damaged files', async () => {
+  const bytes = (text) => new TextEncoder().encode(text);
+  await fails(load({ ...files, config: bytes('{') }), 'bad_config', /config\.json/);
+  await fails(load({ ...files, config: new Uint8Array() }), 'bad_config', /empty/);
+  await fails(load({ ...files, tokenizer: new Uint8Array() }), 'bad_tokenizer', /empty/);
+  await fails(load({ ...files, tokenizer: bytes('{"model":{"type":"Unigram"}}') }), 'bad_tokenizer', /Unigram/);
+  await fails(load({ ...files, weights: weights.subarray(0, 500_000) }), 'bad_weights', /data section/);
+  await fails(load({ ...files, weights: new Uint8Array() }), 'bad_weights', /empty/);
+  await fails(load({ ...files, weights: bytes('<!doctype html><title>404</title>') }), 'bad_weights', /HTML/);
+  await fails(load({ ...files, weights: new Blob([weights.subarray(0, 500_000)]).stream() }), 'bad_weights', /ends after 500000/);
+  await fails(load({ ...files, config: bytes(new TextDecoder().decode(config).replace('"hidden_size": 64', '"hidden_size": 128')) }), 'bad_weights', /128.*64/);
+  const nan = weights.slice();
+  nan.fill(0xff, 8 + Number(new DataView(nan.buffer, nan.byteOffset).getBigUint64(0, true)));
+  const model = await load({ ...files, weights: nan });
+  await fails(model.embed('any text at all'), 'bad_weights', /not finite/);
+  await fails(M2Embed.load(files, { module: bytes('no wasm') }), 'bad_argument', /compile/);
+  await fails(M2Embed.load(files, { module: new WebAssembly.Module(Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0)) }), 'bad_argument', /not m2embed/);
+});
+
+test('a wrong header fails before the rest is fetched', async () => {
+  let sent = 0;
+  const header = new TextEncoder().encode('{"a":{"dtype":"F32","shape":[9],"data_offsets":[0,8]}}');
+  const start = new Uint8Array(8 + header.length);
+  new DataView(start.buffer).setBigUint64(0, BigInt(header.length), true);
+  start.set(header, 8);
+  const body = new ReadableStream({
+    pull(controller) {
+      controller.enqueue(sent++ === 0 ? start : new Uint8Array(1000));
+      if (sent > 1000) controller.close();
+    },
+  });
+  await fails(load({ ...files, weights: new Response(body, { headers: { 'content-length': '1000000' } }) }), 'bad_weights', /shape|size|bytes/);
+  assert.ok(sent < 10, `${sent} pieces were read`);
+});
+
+test('aborted loads', async (t) => {
+  const server = await serve();
+  t.after(() => server.close());
+  await assert.rejects(load(files, { signal: AbortSignal.abort(new Error('before')) }), /before/);
+  const controller = new AbortController();
+  const onProgress = (p) => p.stage === 'weights' && controller.abort(new Error('in the middle'));
+  await assert.rejects(load(`${server.url}/testdata/tiny/`, { signal: controller.signal, onProgress }), /in the middle/);
+  await same(`${server.url}/testdata/tiny/`);
+});
+
+test('two models, and the module twice', async () => {
+  const [a, b] = await Promise.all([load(files), M2Embed.load(files)]);
+  assert.deepEqual(await a.embed('reference'), await b.embed('reference'));
+  await a.dispose();
+  await a.dispose();
+  await fails(a.embed('x'), 'bad_handle', /disposed/);
+  assert.deepEqual(await b.embed('reference'), reference);
+});
+
+test('edge entry', async () => {
+  const model = await Edge.load(module, files, { memoryLimit: 100e6 });
+  assert.deepEqual(await model.embed('reference'), reference);
+  await fails(Edge.load(module, files, { memoryLimit: 4e6 }), 'out_of_memory', /memory limit|limit/);
+});
