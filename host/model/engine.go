@@ -7,8 +7,8 @@ import (
 )
 
 // Engines are the names of the engines: this processor, m2embed.wasm under
-// wazero.
-var Engines = []string{"native", "wasm"}
+// wazero, and a GPU.
+var Engines = []string{"native", "wasm", "webgpu"}
 
 // Engine turns texts into vectors. It is safe for concurrent use.
 type Engine interface {
@@ -30,8 +30,8 @@ type Fault struct{ Err error }
 func (f *Fault) Error() string { return f.Err.Error() }
 func (f *Fault) Unwrap() error { return f.Err }
 
-// native is core in this process.
-type native struct{ embedder *core.Embedder }
+// processor is core in this process.
+type processor struct{ embedder *core.Embedder }
 
 func (m *Model) startNative(o Options, config []byte) error {
 	o.Embedder.Overwrite = m.files.Writable
@@ -39,12 +39,12 @@ func (m *Model) startNative(o Options, config []byte) error {
 	if err != nil {
 		return err
 	}
-	m.Engine, m.Config, m.Tokenizer = native{e}, e.Config(), e.Tokenizer()
+	m.Engine, m.Config, m.Tokenizer = processor{e}, e.Config(), e.Tokenizer()
 	return nil
 }
 
-func (n native) Embed(ctx context.Context, inputs []core.Input, o core.Options, between func(done, total float64) error) ([]core.Embedding, error) {
-	job, err := n.embedder.Start(inputs, o)
+func (p processor) Embed(ctx context.Context, inputs []core.Input, o core.Options, between func(done, total float64) error) ([]core.Embedding, error) {
+	job, err := p.embedder.Start(inputs, o)
 	if err != nil {
 		return nil, err
 	}
@@ -68,9 +68,9 @@ func (n native) Embed(ctx context.Context, inputs []core.Input, o core.Options, 
 	}
 }
 
-func (n native) Name() string { return "native (" + n.embedder.Model().Kernels() + ")" }
+func (p processor) Name() string { return "native (" + p.embedder.Model().Kernels() + ")" }
 
-func (n native) Close() error {
-	n.embedder.Close()
+func (p processor) Close() error {
+	p.embedder.Close()
 	return nil
 }

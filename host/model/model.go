@@ -122,6 +122,8 @@ func (m *Model) start(o Options) error {
 		return m.startNative(o, config)
 	case "wasm":
 		return m.startWasm(o, config)
+	case "webgpu":
+		return m.startGPU(o, config)
 	}
 	return fmt.Errorf("engine %q, want one of %s", o.Engine, strings.Join(Engines, ", "))
 }

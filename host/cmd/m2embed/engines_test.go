@@ -4,6 +4,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"m2embed/webgpu/native"
 )
 
 // engineTolerance bounds the difference between engines: each sums in an order
@@ -23,6 +25,18 @@ func TestWasm(t *testing.T) {
 	m2embed("embed", "--ids", ids, "--engine", "wasm", "--module", module).fail(t, exitFailure, "list 2", "70000")
 }
 
+// TestWebGPU: a GPU, or a software driver for one, gives the vectors of this
+// processor.
+func TestWebGPU(t *testing.T) {
+	if os.Getenv(native.LibraryVariable) == "" {
+		// Without a library the error says what is missing.
+		m2embed("embed", "x", "--engine", "webgpu").fail(t, exitFailure, "GPU not available", native.LibraryVariable)
+		t.Skip("set " + native.LibraryVariable + " to a WebGPU library")
+	}
+	compare(t, []string{"one", "", "two texts of other lengths", "one", "--model", tiny, "--padding", "24", "--pooling", "mean", "--normalize", "yes"}, "--engine", "webgpu")
+	compare(t, []string{"a b c d e f g", "h", "--model", tiny, "--max-length", "6", "--padding", "longest", "--truncation", "drop-sep"}, "--engine", "webgpu")
+}
+
 // compareEngine compares an engine with the native one.
 func compareEngine(t *testing.T, engine ...string) {
 	t.Helper()
@@ -34,20 +48,26 @@ func compareEngine(t *testing.T, engine ...string) {
 		{"one", "--model", filepath.Join(tiny, "composer.pt"), "--no-cache", "--pooling", "cls_hidden"},
 		{"one", "--model", filepath.Join(tiny, "pytorch_model.f16.bin"), "--no-cache", "--config", sized, "--config-from-weights"},
 	} {
-		args = append([]string{"embed", "--quiet"}, args...)
-		want := parseLines(t, succeed(t, args...).stdout)
-		got := parseLines(t, succeed(t, append(args, engine...)...).stdout)
-		if len(got) != len(want) {
-			t.Fatalf("%q: %d vectors, want %d", args, len(got), len(want))
+		compare(t, args, engine...)
+	}
+}
+
+// compare embeds with an engine and natively.
+func compare(t *testing.T, args []string, engine ...string) {
+	t.Helper()
+	args = append([]string{"embed", "--quiet"}, args...)
+	want := parseLines(t, succeed(t, args...).stdout)
+	got := parseLines(t, succeed(t, append(args, engine...)...).stdout)
+	if len(got) != len(want) {
+		t.Fatalf("%q: %d vectors, want %d", args, len(got), len(want))
+	}
+	for i, w := range want {
+		g := got[i]
+		if g.Tokens != w.Tokens || g.Length != w.Length || g.Truncated != w.Truncated {
+			t.Errorf("%q: %+v, want %+v", args, g, w)
 		}
-		for i, w := range want {
-			g := got[i]
-			if g.Tokens != w.Tokens || g.Length != w.Length || g.Truncated != w.Truncated {
-				t.Errorf("%q: %+v, want %+v", args, g, w)
-			}
-			if e := difference(g.Embedding, w.Embedding); !(e <= engineTolerance) {
-				t.Errorf("%q: text %d: max abs difference %g", args, i, e)
-			}
+		if e := difference(g.Embedding, w.Embedding); !(e <= engineTolerance) {
+			t.Errorf("%q: text %d: max abs difference %g", args, i, e)
 		}
 	}
 }
