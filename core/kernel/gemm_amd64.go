@@ -44,30 +44,30 @@ func gemmF32AVX2(c []float32, ldc int, a []float32, lda, m, n, k int, panel, bia
 	}
 	for p := 0; p == 0 || p < k; p += inputBlock {
 		count, from := min(inputBlock, k-p), at(panel, p*16)
-		next := p*16 + count*16
+		// Only fetched ahead, so it may point past the panel: no pointer.
+		next := uintptr(unsafe.Pointer(from)) + uintptr(4*16*count)
 		for i := 0; i < m; {
 			rows := nextTile(m-i, 6)
 			out, in, first := at(c, i*ldc), at(a, i*lda+p), start
-			ahead := at(panel, next)
-			next += 4 * count // a cache line for every four inputs
 			if p > 0 {
 				first, startStride = out, ldc
 			}
 			switch rows {
 			case 1:
-				gemmF32Rows1AVX2(out, ldc, in, lda, count, from, first, startStride, ahead)
+				gemmF32Rows1AVX2(out, ldc, in, lda, count, from, first, startStride, next)
 			case 2:
-				gemmF32Rows2AVX2(out, ldc, in, lda, count, from, first, startStride, ahead)
+				gemmF32Rows2AVX2(out, ldc, in, lda, count, from, first, startStride, next)
 			case 3:
-				gemmF32Rows3AVX2(out, ldc, in, lda, count, from, first, startStride, ahead)
+				gemmF32Rows3AVX2(out, ldc, in, lda, count, from, first, startStride, next)
 			case 4:
-				gemmF32Rows4AVX2(out, ldc, in, lda, count, from, first, startStride, ahead)
+				gemmF32Rows4AVX2(out, ldc, in, lda, count, from, first, startStride, next)
 			case 5:
-				gemmF32Rows5AVX2(out, ldc, in, lda, count, from, first, startStride, ahead)
+				gemmF32Rows5AVX2(out, ldc, in, lda, count, from, first, startStride, next)
 			case 6:
-				gemmF32Rows6AVX2(out, ldc, in, lda, count, from, first, startStride, ahead)
+				gemmF32Rows6AVX2(out, ldc, in, lda, count, from, first, startStride, next)
 			}
 			i += rows
+			next += uintptr(16 * count) // a cache line for every four inputs
 		}
 	}
 }
@@ -104,42 +104,42 @@ func gemmF32AVX512(c []float32, ldc int, a []float32, lda, m, n, k int, panel, b
 	}
 	for p := 0; p == 0 || p < k; p += inputBlockAVX512 {
 		count, from := min(inputBlockAVX512, k-p), at(panel, p*32)
-		next := p*32 + count*32
+		// Only fetched ahead, so it may point past the panel: no pointer.
+		next := uintptr(unsafe.Pointer(from)) + uintptr(4*32*count)
 		for i := 0; i < m; {
 			rows := nextTile(m-i, 12)
 			out, in, first := at(c, i*ldc), at(a, i*lda+p), start
-			ahead := at(panel, next)
-			next += 4 * count // a cache line for every four inputs
 			if p > 0 {
 				first, startStride = out, ldc
 			}
 			switch rows {
 			case 1:
-				gemmF32Rows1AVX512(out, ldc, in, lda, count, from, first, startStride, ahead)
+				gemmF32Rows1AVX512(out, ldc, in, lda, count, from, first, startStride, next)
 			case 2:
-				gemmF32Rows2AVX512(out, ldc, in, lda, count, from, first, startStride, ahead)
+				gemmF32Rows2AVX512(out, ldc, in, lda, count, from, first, startStride, next)
 			case 3:
-				gemmF32Rows3AVX512(out, ldc, in, lda, count, from, first, startStride, ahead)
+				gemmF32Rows3AVX512(out, ldc, in, lda, count, from, first, startStride, next)
 			case 4:
-				gemmF32Rows4AVX512(out, ldc, in, lda, count, from, first, startStride, ahead)
+				gemmF32Rows4AVX512(out, ldc, in, lda, count, from, first, startStride, next)
 			case 5:
-				gemmF32Rows5AVX512(out, ldc, in, lda, count, from, first, startStride, ahead)
+				gemmF32Rows5AVX512(out, ldc, in, lda, count, from, first, startStride, next)
 			case 6:
-				gemmF32Rows6AVX512(out, ldc, in, lda, count, from, first, startStride, ahead)
+				gemmF32Rows6AVX512(out, ldc, in, lda, count, from, first, startStride, next)
 			case 7:
-				gemmF32Rows7AVX512(out, ldc, in, lda, count, from, first, startStride, ahead)
+				gemmF32Rows7AVX512(out, ldc, in, lda, count, from, first, startStride, next)
 			case 8:
-				gemmF32Rows8AVX512(out, ldc, in, lda, count, from, first, startStride, ahead)
+				gemmF32Rows8AVX512(out, ldc, in, lda, count, from, first, startStride, next)
 			case 9:
-				gemmF32Rows9AVX512(out, ldc, in, lda, count, from, first, startStride, ahead)
+				gemmF32Rows9AVX512(out, ldc, in, lda, count, from, first, startStride, next)
 			case 10:
-				gemmF32Rows10AVX512(out, ldc, in, lda, count, from, first, startStride, ahead)
+				gemmF32Rows10AVX512(out, ldc, in, lda, count, from, first, startStride, next)
 			case 11:
-				gemmF32Rows11AVX512(out, ldc, in, lda, count, from, first, startStride, ahead)
+				gemmF32Rows11AVX512(out, ldc, in, lda, count, from, first, startStride, next)
 			case 12:
-				gemmF32Rows12AVX512(out, ldc, in, lda, count, from, first, startStride, ahead)
+				gemmF32Rows12AVX512(out, ldc, in, lda, count, from, first, startStride, next)
 			}
 			i += rows
+			next += uintptr(16 * count) // a cache line for every four inputs
 		}
 	}
 }

@@ -7,32 +7,32 @@ package kernel
 // gemmF32Rows1AVX2 computes c = start + a·panel for 1 rows and 16 columns.
 //
 //go:noescape
-func gemmF32Rows1AVX2(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+func gemmF32Rows1AVX2(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead uintptr)
 
 // gemmF32Rows2AVX2 computes c = start + a·panel for 2 rows and 16 columns.
 //
 //go:noescape
-func gemmF32Rows2AVX2(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+func gemmF32Rows2AVX2(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead uintptr)
 
 // gemmF32Rows3AVX2 computes c = start + a·panel for 3 rows and 16 columns.
 //
 //go:noescape
-func gemmF32Rows3AVX2(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+func gemmF32Rows3AVX2(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead uintptr)
 
 // gemmF32Rows4AVX2 computes c = start + a·panel for 4 rows and 16 columns.
 //
 //go:noescape
-func gemmF32Rows4AVX2(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+func gemmF32Rows4AVX2(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead uintptr)
 
 // gemmF32Rows5AVX2 computes c = start + a·panel for 5 rows and 16 columns.
 //
 //go:noescape
-func gemmF32Rows5AVX2(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+func gemmF32Rows5AVX2(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead uintptr)
 
 // gemmF32Rows6AVX2 computes c = start + a·panel for 6 rows and 16 columns.
 //
 //go:noescape
-func gemmF32Rows6AVX2(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+func gemmF32Rows6AVX2(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead uintptr)
 
 // radix4ForwardAVX2 does one pass over blocks of 4·quarter complex rows.
 //
@@ -107,62 +107,62 @@ func decayAVX2(k *float32, t *float32, rows int, deltas *float32)
 // gemmF32Rows1AVX512 computes c = start + a·panel for 1 rows and 32 columns.
 //
 //go:noescape
-func gemmF32Rows1AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+func gemmF32Rows1AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead uintptr)
 
 // gemmF32Rows2AVX512 computes c = start + a·panel for 2 rows and 32 columns.
 //
 //go:noescape
-func gemmF32Rows2AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+func gemmF32Rows2AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead uintptr)
 
 // gemmF32Rows3AVX512 computes c = start + a·panel for 3 rows and 32 columns.
 //
 //go:noescape
-func gemmF32Rows3AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+func gemmF32Rows3AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead uintptr)
 
 // gemmF32Rows4AVX512 computes c = start + a·panel for 4 rows and 32 columns.
 //
 //go:noescape
-func gemmF32Rows4AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+func gemmF32Rows4AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead uintptr)
 
 // gemmF32Rows5AVX512 computes c = start + a·panel for 5 rows and 32 columns.
 //
 //go:noescape
-func gemmF32Rows5AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+func gemmF32Rows5AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead uintptr)
 
 // gemmF32Rows6AVX512 computes c = start + a·panel for 6 rows and 32 columns.
 //
 //go:noescape
-func gemmF32Rows6AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+func gemmF32Rows6AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead uintptr)
 
 // gemmF32Rows7AVX512 computes c = start + a·panel for 7 rows and 32 columns.
 //
 //go:noescape
-func gemmF32Rows7AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+func gemmF32Rows7AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead uintptr)
 
 // gemmF32Rows8AVX512 computes c = start + a·panel for 8 rows and 32 columns.
 //
 //go:noescape
-func gemmF32Rows8AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+func gemmF32Rows8AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead uintptr)
 
 // gemmF32Rows9AVX512 computes c = start + a·panel for 9 rows and 32 columns.
 //
 //go:noescape
-func gemmF32Rows9AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+func gemmF32Rows9AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead uintptr)
 
 // gemmF32Rows10AVX512 computes c = start + a·panel for 10 rows and 32 columns.
 //
 //go:noescape
-func gemmF32Rows10AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+func gemmF32Rows10AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead uintptr)
 
 // gemmF32Rows11AVX512 computes c = start + a·panel for 11 rows and 32 columns.
 //
 //go:noescape
-func gemmF32Rows11AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+func gemmF32Rows11AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead uintptr)
 
 // gemmF32Rows12AVX512 computes c = start + a·panel for 12 rows and 32 columns.
 //
 //go:noescape
-func gemmF32Rows12AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+func gemmF32Rows12AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead uintptr)
 
 // radix4ForwardAVX512 does one pass over blocks of 4·quarter complex rows.
 //

@@ -502,7 +502,7 @@ DATA constants<>+1976(SB)/4, $0x41500000
 DATA constants<>+1980(SB)/4, $0x41500000
 GLOBL constants<>(SB), RODATA|NOPTR, $1984
 
-// func gemmF32Rows1AVX2(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+// func gemmF32Rows1AVX2(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead uintptr)
 // Requires: AVX, FMA3, MMX+
 TEXT ·gemmF32Rows1AVX2(SB), NOSPLIT, $0-72
 	MOVQ    a+16(FP), AX
@@ -575,7 +575,7 @@ loop1_done:
 	VZEROUPPER
 	RET
 
-// func gemmF32Rows2AVX2(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+// func gemmF32Rows2AVX2(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead uintptr)
 // Requires: AVX, FMA3, MMX+
 TEXT ·gemmF32Rows2AVX2(SB), NOSPLIT, $0-72
 	MOVQ    a+16(FP), AX
@@ -669,7 +669,7 @@ loop1_done:
 	VZEROUPPER
 	RET
 
-// func gemmF32Rows3AVX2(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+// func gemmF32Rows3AVX2(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead uintptr)
 // Requires: AVX, FMA3, MMX+
 TEXT ·gemmF32Rows3AVX2(SB), NOSPLIT, $0-72
 	MOVQ    a+16(FP), AX
@@ -784,7 +784,7 @@ loop1_done:
 	VZEROUPPER
 	RET
 
-// func gemmF32Rows4AVX2(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+// func gemmF32Rows4AVX2(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead uintptr)
 // Requires: AVX, FMA3, MMX+
 TEXT ·gemmF32Rows4AVX2(SB), NOSPLIT, $0-72
 	MOVQ    a+16(FP), AX
@@ -924,7 +924,7 @@ loop1_done:
 	VZEROUPPER
 	RET
 
-// func gemmF32Rows5AVX2(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+// func gemmF32Rows5AVX2(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead uintptr)
 // Requires: AVX, FMA3, MMX+
 TEXT ·gemmF32Rows5AVX2(SB), NOSPLIT, $0-72
 	MOVQ    a+16(FP), AX
@@ -1085,7 +1085,7 @@ loop1_done:
 	VZEROUPPER
 	RET
 
-// func gemmF32Rows6AVX2(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+// func gemmF32Rows6AVX2(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead uintptr)
 // Requires: AVX, FMA3, MMX+
 TEXT ·gemmF32Rows6AVX2(SB), NOSPLIT, $0-72
 	MOVQ    a+16(FP), AX
@@ -2632,7 +2632,7 @@ row_done:
 	VZEROUPPER
 	RET
 
-// func gemmF32Rows1AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+// func gemmF32Rows1AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead uintptr)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·gemmF32Rows1AVX512(SB), NOSPLIT, $0-72
 	MOVQ    a+16(FP), AX
@@ -2705,7 +2705,7 @@ loop1_done:
 	VZEROUPPER
 	RET
 
-// func gemmF32Rows2AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+// func gemmF32Rows2AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead uintptr)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·gemmF32Rows2AVX512(SB), NOSPLIT, $0-72
 	MOVQ    a+16(FP), AX
@@ -2799,7 +2799,7 @@ loop1_done:
 	VZEROUPPER
 	RET
 
-// func gemmF32Rows3AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+// func gemmF32Rows3AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead uintptr)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·gemmF32Rows3AVX512(SB), NOSPLIT, $0-72
 	MOVQ    a+16(FP), AX
@@ -2914,7 +2914,7 @@ loop1_done:
 	VZEROUPPER
 	RET
 
-// func gemmF32Rows4AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+// func gemmF32Rows4AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead uintptr)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·gemmF32Rows4AVX512(SB), NOSPLIT, $0-72
 	MOVQ    a+16(FP), AX
@@ -3054,7 +3054,7 @@ loop1_done:
 	VZEROUPPER
 	RET
 
-// func gemmF32Rows5AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+// func gemmF32Rows5AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead uintptr)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·gemmF32Rows5AVX512(SB), NOSPLIT, $0-72
 	MOVQ    a+16(FP), AX
@@ -3215,7 +3215,7 @@ loop1_done:
 	VZEROUPPER
 	RET
 
-// func gemmF32Rows6AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+// func gemmF32Rows6AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead uintptr)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·gemmF32Rows6AVX512(SB), NOSPLIT, $0-72
 	MOVQ    a+16(FP), AX
@@ -3397,7 +3397,7 @@ loop1_done:
 	VZEROUPPER
 	RET
 
-// func gemmF32Rows7AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+// func gemmF32Rows7AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead uintptr)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·gemmF32Rows7AVX512(SB), NOSPLIT, $0-72
 	MOVQ    a+16(FP), AX
@@ -3604,7 +3604,7 @@ loop1_done:
 	VZEROUPPER
 	RET
 
-// func gemmF32Rows8AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+// func gemmF32Rows8AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead uintptr)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·gemmF32Rows8AVX512(SB), NOSPLIT, $0-72
 	MOVQ    a+16(FP), AX
@@ -3832,7 +3832,7 @@ loop1_done:
 	VZEROUPPER
 	RET
 
-// func gemmF32Rows9AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+// func gemmF32Rows9AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead uintptr)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·gemmF32Rows9AVX512(SB), NOSPLIT, $0-72
 	MOVQ    a+16(FP), AX
@@ -4081,7 +4081,7 @@ loop1_done:
 	VZEROUPPER
 	RET
 
-// func gemmF32Rows10AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+// func gemmF32Rows10AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead uintptr)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·gemmF32Rows10AVX512(SB), NOSPLIT, $0-72
 	MOVQ    a+16(FP), AX
@@ -4355,7 +4355,7 @@ loop1_done:
 	VZEROUPPER
 	RET
 
-// func gemmF32Rows11AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+// func gemmF32Rows11AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead uintptr)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·gemmF32Rows11AVX512(SB), NOSPLIT, $0-72
 	MOVQ    a+16(FP), AX
@@ -4650,7 +4650,7 @@ loop1_done:
 	VZEROUPPER
 	RET
 
-// func gemmF32Rows12AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)
+// func gemmF32Rows12AVX512(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead uintptr)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·gemmF32Rows12AVX512(SB), NOSPLIT, $0-72
 	MOVQ    a+16(FP), AX

@@ -45,7 +45,7 @@ func (p rowPointers) advance(bytes int) {
 // chain of fused operations over k in order, whatever the number of rows.
 func gemmF32(v vector, rows int) {
 	text(fmt.Sprintf("gemmF32Rows%d%s", rows, v.name),
-		"func(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead *float32)",
+		"func(c *float32, ldc int, a *float32, lda int, k int, panel *float32, start *float32, startStride int, ahead uintptr)",
 		fmt.Sprintf("computes c = start + a·panel for %d rows and %d columns.", rows, 2*v.lanes))
 	const vecs = 2
 	a, lda, k, panel := pointer("a"), pointer("lda"), pointer("k"), pointer("panel")
