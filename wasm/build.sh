@@ -4,7 +4,7 @@
 #
 #   module        m2embed.wasm: the Go module with the SIMD kernels merged in
 #   js            the npm package, into wasm/js/dist
-#   test          kernels unmerged and merged, host engine, package, examples
+#   test          kernels as wasm, npm package, examples
 #   parity [short] the same texts in every runtime, compared bit by bit
 #   sizes         raw, gzip and brotli sizes of the module
 #   bench         tokens/s and memory, beside onnxruntime-web
@@ -66,11 +66,8 @@ browsers() {
 	done
 }
 
-# parity [short]: see wasm/parity.
+# parity [short]: see wasm/parity. Expects module and package to be built.
 parity() {
-	module
-	js
-	browsers
 	short=
 	[ "${1:-}" = short ] && short=-short
 	(cd "$root" && go run ./wasm/parity $short)
@@ -89,8 +86,8 @@ sizes() {
 	' "$file"
 }
 
-# test_kernels runs the tests of core/kernel as wasm: the plain twins unmerged,
-# all sets merged, in wazero and in Node.
+# test_kernels runs the tests of core/kernel as wasm: the plain twins in a module
+# by themselves, all sets in a merged one, in Node and in wazero.
 test_kernels() {
 	kernels
 	(cd "$root" &&
@@ -98,19 +95,34 @@ test_kernels() {
 		GOOS=wasip1 GOARCH=wasm go test -c -tags m2embed_kernels -o "$out/kernel-test-go.wasm" ./core/kernel &&
 		go build -o "$out/wazero" github.com/tetratelabs/wazero/cmd/wazero)
 	merge "$out/kernel-test-go.wasm" "$out/kernel-test-merged.wasm"
-	for file in kernel-test kernel-test-merged; do
-		echo "$file in wazero"
-		(cd "$root/core/kernel" && "$out/wazero" run -cachedir "$out/cache" -mount .:/ "$out/$file.wasm" -test.short)
-		echo "$file in Node"
-		node --no-warnings "$wasm/js/test/wasi-run.mjs" "$out/$file.wasm" -test.short
-	done
+	echo "kernels, plain twins, in Node"
+	node --no-warnings "$wasm/js/test/wasi-run.mjs" "$out/kernel-test.wasm" -test.short
+	echo "kernels, merged, in Node"
+	node --no-warnings "$wasm/js/test/wasi-run.mjs" "$out/kernel-test-merged.wasm" -test.short
+	echo "kernels, merged, in wazero"
+	(cd "$root/core/kernel" && "$out/wazero" run -cachedir "$out/cache" -mount .:/ "$out/kernel-test-merged.wasm" -test.short)
+}
+
+# test_all is what wasm/build.sh test runs.
+test_all() {
+	test_kernels
+	module
+	js
+	browsers
+	(cd "$wasm/js" && node --test --test-concurrency=1 --test-reporter=spec test/*.test.mjs)
 }
 
 case "${1:-}" in
 module) module ;;
 js) js ;;
 kernels) kernels ;;
-parity) parity "${2:-}" ;;
+parity)
+	module
+	js
+	browsers
+	parity "${2:-}"
+	;;
+test) test_all ;;
 sizes) sizes ;;
 test-kernels) test_kernels ;;
 *)
