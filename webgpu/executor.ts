@@ -102,20 +102,25 @@ export class LoadedPlan {
   ) {}
 }
 
+/** What all models on a device share: compiled pipelines, and the order of work. */
+interface DeviceState {
+  pipelines: Map<string, Promise<GPUComputePipeline>>;
+  modules: Map<string, GPUShaderModule>;
+  queue: Promise<unknown>;
+}
+
 /**
- * A device with one model's weights. Runs are queued: they share scratch.
+ * A device with one model's weights. Runs on a device are queued, so that the
+ * GPU's complaints reach the run that caused them.
  */
 export class Executor {
   /** Work of one submission; adapts so that a submission takes some 50 ms. */
   private chunk = 2e9;
   private readonly keyed = new Map<string, GPUBuffer>();
   private readonly filled = new Set<string>();
-  private readonly pipelines = new Map<string, Promise<GPUComputePipeline>>();
-  private readonly modules = new Map<string, GPUShaderModule>();
-  private queue: Promise<unknown> = Promise.resolve();
   private lost: GPUError | undefined;
 
-  private constructor(readonly device: GPUDevice, readonly adapterInfo: GPUAdapterInfo) {
+  private constructor(readonly device: GPUDevice, readonly adapterInfo: GPUAdapterInfo, private readonly shared: DeviceState) {
     void device.lost.then((info) => {
       this.lost = new GPUError('device-lost', `GPU device lost: ${info.message || info.reason}`);
     });
@@ -145,10 +150,15 @@ export class Executor {
           maxBufferSize: adapter.limits.maxBufferSize,
         },
       });
-      return new Executor(device, adapter.info);
+      return new Executor(device, adapter.info, { pipelines: new Map(), modules: new Map(), queue: Promise.resolve() });
     } catch (cause) {
       throw new GPUError('unsupported', `request a GPU device: ${message(cause)}`, { cause });
     }
+  }
+
+  /** An executor for another model on the same device, with the same compiled pipelines. */
+  sibling(): Executor {
+    return new Executor(this.device, this.adapterInfo, this.shared);
   }
 
   /** What the planner needs to know of the device. */
@@ -188,7 +198,7 @@ export class Executor {
     this.filled.clear();
   }
 
-  /** Frees everything. */
+  /** Frees the device, for its other models too. */
   destroy(): void {
     this.device.destroy();
   }
@@ -205,8 +215,8 @@ export class Executor {
 
   /** Runs work after all that was asked for before it. */
   private exclusive<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.queue.then(work);
-    this.queue = result.catch(() => undefined);
+    const result = this.shared.queue.then(work);
+    this.shared.queue = result.catch(() => undefined);
     return result;
   }
 
@@ -301,20 +311,20 @@ export class Executor {
 
   private pipeline(p: Plan['pipelines'][number], source: string): Promise<GPUComputePipeline> {
     const key = JSON.stringify([p.kernel, p.entry, p.constants]);
-    let pipeline = this.pipelines.get(key);
+    let pipeline = this.shared.pipelines.get(key);
     if (!pipeline) {
-      let module = this.modules.get(p.kernel);
+      let module = this.shared.modules.get(p.kernel);
       if (!module) {
         module = this.device.createShaderModule({ code: source, label: p.kernel });
-        this.modules.set(p.kernel, module);
+        this.shared.modules.set(p.kernel, module);
       }
       pipeline = this.device.createComputePipelineAsync({
         label: `${p.kernel} ${p.entry}`, layout: 'auto', compute: { module, entryPoint: p.entry, constants: p.constants },
       }).catch((cause: unknown) => {
-        this.pipelines.delete(key);
+        this.shared.pipelines.delete(key);
         throw new GPUError('invalid', `compile ${p.kernel} ${p.entry}: ${message(cause)}`, { cause });
       });
-      this.pipelines.set(key, pipeline);
+      this.shared.pipelines.set(key, pipeline);
     }
     return pipeline;
   }

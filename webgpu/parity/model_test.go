@@ -127,7 +127,11 @@ func TestTinyModel(t *testing.T) {
 	open(t)
 	c := configuration(t, nil)
 	weights, want := golden(t, "tiny/model.safetensors"), golden(t, "tiny/outputs.safetensors")
-	for _, length := range []int{1, 2, 3, 5, 17, 64, 100, 512} {
+	lengths := []int{1, 2, 3, 5, 17, 64}
+	if !brief() {
+		lengths = append(lengths, 100, 512)
+	}
+	for _, length := range lengths {
 		prefix := fmt.Sprintf("L%d/", length)
 		in := ids(t, want, prefix+"input_ids")
 		t.Run(fmt.Sprint(length), func(t *testing.T) {
@@ -164,6 +168,9 @@ func TestTinyModel(t *testing.T) {
 		}
 	})
 	t.Run("small buffers", func(t *testing.T) {
+		if brief() {
+			t.Skip("one runner will do")
+		}
 		// Spectra made anew, in blocks of channels, and the MLP in blocks of columns.
 		in := ids(t, want, "L512/input_ids")
 		o := plan.Options{SpectraBytes: -1, BlockBytes: 1 << 16}
@@ -208,6 +215,9 @@ func TestBatch(t *testing.T) {
 
 func TestVariants(t *testing.T) {
 	open(t)
+	if brief() {
+		t.Skip("one runner will do")
+	}
 	data, err := os.ReadFile(filepath.Join(folder(), "..", "testdata", "tiny", "variants.json"))
 	if err != nil {
 		t.Fatal(err)
@@ -263,6 +273,9 @@ func base80M(t *testing.T) model.Config {
 
 func TestBase80M(t *testing.T) {
 	open(t)
+	if brief() {
+		t.Skip("one runner will do")
+	}
 	lengths := []int{5, 128}
 	if os.Getenv("M2EMBED_SOAK") != "" {
 		lengths = append(lengths, 2048, 2049)

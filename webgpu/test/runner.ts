@@ -24,7 +24,7 @@ export async function serve(base: string, gpu: GPU | undefined): Promise<void> {
     try {
       let executor = executors.get(name);
       if (!executor) {
-        executor = await Executor.open(gpu);
+        executor = shared.sibling();
         executors.set(name, executor);
       }
       const loaded = await executor.load(work.plan, async (buffer) => {

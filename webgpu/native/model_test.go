@@ -1,0 +1,151 @@
+package native_test
+
+import (
+	"context"
+	"errors"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"m2embed/core/checkpoint"
+	"m2embed/core/model"
+	"m2embed/webgpu/native"
+	"m2embed/webgpu/plan"
+)
+
+// tiny opens the golden model's parts.
+func tiny(t *testing.T) (model.Config, *checkpoint.File) {
+	t.Helper()
+	folder := filepath.Join("..", "..", "testdata", "tiny")
+	text, err := os.ReadFile(filepath.Join(folder, "config.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := model.ParseConfig(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(filepath.Join(folder, "model.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := checkpoint.OpenBytes(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, f
+}
+
+func open(t *testing.T) (*native.Model, *model.Model) {
+	t.Helper()
+	if os.Getenv("M2EMBED_WEBGPU") != "native" {
+		t.Skip("set M2EMBED_WEBGPU=native; build.sh does")
+	}
+	c, f := tiny(t)
+	gpu, err := native.Open(c, f, native.Options{BatchTokens: 64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(gpu.Close)
+	cpu, err := model.Load(c, f, model.LoadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cpu.Close)
+	return gpu, cpu
+}
+
+// TestEmbed compares vectors with core's, over mixed lengths, pads and batches
+// that have to be cut.
+func TestEmbed(t *testing.T) {
+	gpu, cpu := open(t)
+	var sequences []model.Sequence
+	for i, length := range []int{1, 17, 3, 17, 20, 17, 17, 17, 40} {
+		s := model.Sequence{Length: length, IDs: make([]int32, max(1, length-i%3))}
+		for j := range s.IDs {
+			s.IDs[j] = int32(104 + (i*31+j*7)%800)
+		}
+		sequences = append(sequences, s)
+	}
+	for _, pooling := range []model.Pooling{model.PoolClass, model.PoolMeanHidden} {
+		got, err := gpu.Embed(context.Background(), sequences, pooling, pooling == model.PoolMeanHidden)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, s := range sequences {
+			r := cpu.NewRun()
+			r.Start([]model.Sequence{s}, pooling, pooling == model.PoolMeanHidden)
+			for !r.Step() {
+			}
+			if c := cosine(got[i], r.Vector(0)); !(c >= 1-1e-9) {
+				t.Errorf("text %d, %v pooling: cosine %.10f", i, pooling, c)
+			}
+		}
+	}
+}
+
+func TestEmbedErrors(t *testing.T) {
+	gpu, _ := open(t)
+	for name, s := range map[string]model.Sequence{
+		"no tokens": {Length: 3}, "short": {IDs: []int32{1, 2}, Length: 1},
+		"long": {IDs: []int32{1}, Length: 513}, "id": {IDs: []int32{1000}, Length: 1}, "negative id": {IDs: []int32{-1}, Length: 1},
+	} {
+		if _, err := gpu.Embed(context.Background(), []model.Sequence{s}, model.PoolClass, false); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_, err := gpu.Embed(ctx, []model.Sequence{{IDs: []int32{1}, Length: 1}}, model.PoolClass, false)
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+	if got, err := gpu.Embed(context.Background(), []model.Sequence{{IDs: []int32{1}, Length: 1}}, model.PoolClass, false); err != nil || len(got[0]) != 64 {
+		t.Errorf("after a cancelled run: %d numbers, %v", len(got), err)
+	}
+}
+
+// TestMissingTensor checks that a failed load leaves nothing half done.
+func TestMissingTensor(t *testing.T) {
+	if os.Getenv("M2EMBED_WEBGPU") != "native" {
+		t.Skip("set M2EMBED_WEBGPU=native; build.sh does")
+	}
+	c, f := tiny(t)
+	gpu, err := native.Open(c, without{f, "encoder.layer.1.mlp.wo.bias"}, native.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer gpu.Close()
+	for range 2 {
+		if _, err := gpu.Embed(context.Background(), []model.Sequence{{IDs: []int32{1}, Length: 1}}, model.PoolClass, false); err == nil {
+			t.Error("no error for a missing tensor")
+		}
+	}
+}
+
+type without struct {
+	plan.Tensors
+	name string
+}
+
+func (w without) Tensor(name string) (checkpoint.Tensor, error) {
+	if name == w.name {
+		return checkpoint.Tensor{}, errors.New("left out")
+	}
+	return w.Tensors.Tensor(name)
+}
+
+func (w without) Names() []string {
+	return slices.DeleteFunc(w.Tensors.Names(), func(s string) bool { return s == w.name })
+}
+
+func cosine(a, b []float32) float64 {
+	var ab, aa, bb float64
+	for i := range b {
+		x, y := float64(a[i]), float64(b[i])
+		ab, aa, bb = ab+x*y, aa+x*x, bb+y*y
+	}
+	return ab / math.Sqrt(aa*bb)
+}
