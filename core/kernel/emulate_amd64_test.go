@@ -129,27 +129,32 @@ func (e *emulator) call(name string, arguments ...any) byte {
 	panic(name + " does not return")
 }
 
-// address resolves a memory operand.
-func (e *emulator) address(o string) []byte {
-	const most = 64
+// address gives the n bytes of a memory operand.
+func (e *emulator) address(o string, n int) []byte {
 	if rest, found := strings.CutPrefix(o, "constants<>+"); found {
 		at, err := strconv.Atoi(strings.TrimSuffix(rest, "(SB)"))
 		if err != nil {
 			panic(o)
 		}
-		return e.constants[at:]
+		return e.constants[at : at+n]
 	}
-	open := strings.IndexByte(o, '(')
-	displacement := o[:open]
-	parts := strings.Split(strings.TrimSuffix(o[open+1:], ")"), ")(")
-	if parts[0] == "FP" {
-		_, offset, _ := strings.Cut(displacement, "+")
+	if name, found := strings.CutSuffix(o, "(FP)"); found {
+		_, offset, _ := strings.Cut(name, "+")
 		at, err := strconv.Atoi(offset)
 		if err != nil {
 			panic(o)
 		}
-		return e.frame[at:]
+		return e.frame[at : at+n]
 	}
+	at := e.effective(o)
+	return unsafe.Slice((*byte)(*(*unsafe.Pointer)(unsafe.Pointer(&at))), n)
+}
+
+// effective computes displacement(base)(index*scale).
+func (e *emulator) effective(o string) uint64 {
+	open := strings.IndexByte(o, '(')
+	displacement := o[:open]
+	parts := strings.Split(strings.TrimSuffix(o[open+1:], ")"), ")(")
 	var sum uint64
 	if displacement != "" {
 		d, err := strconv.Atoi(displacement)
@@ -167,7 +172,7 @@ func (e *emulator) address(o string) []byte {
 		}
 		sum += e.general[index] * uint64(s)
 	}
-	return unsafe.Slice((*byte)(*(*unsafe.Pointer)(unsafe.Pointer(&sum))), most)
+	return sum
 }
 
 func isVector(o string) bool {
@@ -189,7 +194,7 @@ func (e *emulator) bytes(o string, n int) []byte {
 	if isVector(o) {
 		return e.vectors[number(o)][:n]
 	}
-	return e.address(o)[:n]
+	return e.address(o, n)
 }
 
 func (e *emulator) immediate(o string) uint64 {
@@ -207,7 +212,7 @@ func (e *emulator) integer(o string, n int) uint64 {
 		return e.immediate(o)
 	case strings.Contains(o, "("):
 		var wide [8]byte
-		copy(wide[:], e.address(o)[:n])
+		copy(wide[:], e.address(o, n))
 		return binary.LittleEndian.Uint64(wide[:])
 	}
 	return e.general[o]
@@ -217,7 +222,7 @@ func (e *emulator) setInteger(o string, n int, v uint64) {
 	if strings.Contains(o, "(") {
 		var wide [8]byte
 		binary.LittleEndian.PutUint64(wide[:], v)
-		copy(e.address(o)[:n], wide[:n])
+		copy(e.address(o, n), wide[:n])
 		return
 	}
 	e.general[o] = v
@@ -226,7 +231,7 @@ func (e *emulator) setInteger(o string, n int, v uint64) {
 // set writes a vector register and clears what lies above.
 func (e *emulator) set(o string, v []byte) {
 	if !isVector(o) {
-		copy(e.address(o), v)
+		copy(e.address(o, len(v)), v)
 		return
 	}
 	r := &e.vectors[number(o)]
@@ -283,8 +288,7 @@ func (e *emulator) execute(op string, o []string) {
 	case "MOVB":
 		e.setInteger(o[1], 1, e.integer(o[0], 1))
 	case "LEAQ":
-		a := e.address(o[0])
-		e.general[o[1]] = uint64(uintptr(unsafe.Pointer(unsafe.SliceData(a))))
+		e.general[o[1]] = e.effective(o[0])
 	case "ADDQ":
 		e.general[o[1]] += e.integer(o[0], 8)
 	case "SUBQ":
@@ -308,7 +312,7 @@ func (e *emulator) execute(op string, o []string) {
 		if isVector(o[1]) {
 			e.set(o[1], append([]byte(nil), e.bytes(o[0], 4)...))
 		} else {
-			copy(e.address(o[1])[:4], e.bytes(o[0], 4))
+			copy(e.address(o[1], 4), e.bytes(o[0], 4))
 		}
 	case "VBROADCASTSS", "VPBROADCASTD":
 		v := binary.LittleEndian.Uint32(e.bytes(o[0], 4))
