@@ -5,19 +5,15 @@ package testdata
 import _ "embed"
 
 // EmbeddedName is the name of the model that is built in.
-const EmbeddedName = "tiny"
-
-// EmbeddedTrained says whether that model means anything: the golden model has
-// random weights.
-const EmbeddedTrained = false
+const EmbeddedName = "m2-bert-small"
 
 // The files of the embedded model. They must not be written to.
 var (
-	//go:embed tiny/config.json
+	//go:embed m2-bert-small/config.json
 	EmbeddedConfig []byte
-	//go:embed tiny/vocab.txt
+	//go:embed m2-bert-small/tokenizer.json
 	EmbeddedTokenizer []byte
-	//go:embed tiny/model.safetensors
+	//go:embed m2-bert-small/model.safetensors
 	EmbeddedWeights []byte
 )
 

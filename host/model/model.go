@@ -42,7 +42,6 @@ type Model struct {
 	Engine
 	ModelName string               // of the folder or file
 	Describe  string               // where the weights come from, in one line
-	Warning   string               // what its user must know, or ""
 	Config    coremodel.Config     // as it runs
 	Tokenizer *tokenizer.Tokenizer // nil: token ids only
 	Weights   *checkpoint.File
@@ -74,9 +73,6 @@ func openFiles(o Options) (*Model, error) {
 	}
 	m := &Model{ModelName: testdata.EmbeddedName, Describe: files.Describe, Weights: files.Weights, files: files}
 	if o.Path == "" {
-		if !testdata.EmbeddedTrained {
-			m.Warning = "the embedded model is untrained: its weights are random and its vectors mean nothing"
-		}
 		return m, nil
 	}
 	if files.ConfigJSON == nil {

@@ -250,7 +250,6 @@ type modelObject struct {
 	Pooling    string `json:"pooling"`
 	Normalize  bool   `json:"normalize"`
 	Engine     string `json:"engine"`
-	Warning    string `json:"warning,omitempty"`
 }
 
 func (s *Server) object() modelObject {
@@ -261,7 +260,7 @@ func (s *Server) object() modelObject {
 	}
 	return modelObject{
 		s.options.ModelName, "model", s.started.Unix(), "m2embed",
-		c.HiddenSize, c.MaxLength(), padding.String(), c.Pooling.String(), c.Normalize, s.model.Name(), s.model.Warning,
+		c.HiddenSize, c.MaxLength(), padding.String(), c.Pooling.String(), c.Normalize, s.model.Name(),
 	}
 }
 

@@ -247,18 +247,18 @@ func TestTruncation(t *testing.T) {
 	}{
 		{nil, 512}, {[]string{"--max-length", "16"}, 16}, {[]string{"--truncation", "drop-sep"}, 512},
 	} {
-		l := parseLines(t, succeed(t, append([]string{"embed", long, "--padding", "none"}, c.args...)...).stdout)[0]
+		l := parseLines(t, succeed(t, append([]string{"embed", long, "--model", tiny, "--padding", "none"}, c.args...)...).stdout)[0]
 		if !l.Truncated || l.Length != c.length || l.Tokens != 602 {
 			t.Errorf("%v: truncated %v, %d tokens, run at %d, want %d", c.args, l.Truncated, l.Tokens, l.Length, c.length)
 		}
 	}
-	keep := succeed(t, "embed", long, "--max-length", "8", "--padding", "none").stdout
-	if keep == succeed(t, "embed", long, "--max-length", "8", "--padding", "none", "--truncation", "drop-sep").stdout {
+	keep := succeed(t, "embed", long, "--model", tiny, "--max-length", "8", "--padding", "none").stdout
+	if keep == succeed(t, "embed", long, "--model", tiny, "--max-length", "8", "--padding", "none", "--truncation", "drop-sep").stdout {
 		t.Error("a text without [SEP] has the vector of one with it")
 	}
-	m2embed("embed", "short", long, "--truncation", "refuse").fail(t, exitFailure, "text 2", "602")
-	m2embed("embed", "a", "--max-length", "513").fail(t, exitFailure, "513", "at most 512")
-	m2embed("embed", "a", "--padding", "513").fail(t, exitFailure, "513", "at most 512")
+	m2embed("embed", "--model", tiny, "short", long, "--model", tiny, "--truncation", "refuse").fail(t, exitFailure, "text 2", "602")
+	m2embed("embed", "--model", tiny, "a", "--model", tiny, "--max-length", "513").fail(t, exitFailure, "513", "at most 512")
+	m2embed("embed", "--model", tiny, "a", "--model", tiny, "--padding", "513").fail(t, exitFailure, "513", "at most 512")
 }
 
 // TestOddTexts: whatever the text is, its vector is finite.
@@ -340,7 +340,7 @@ func TestBadInput(t *testing.T) {
 		"output: a device":   {[]string{"embed", "x", "--format", "jsonl", "--output", os.DevNull}, []string{"regular file"}},
 		"compare ids":        {[]string{"search", "x", "--ids", write(t, "a.json", []byte("[[1,"))}, []string{"not JSON"}},
 		"inspect a cut one":  {[]string{"inspect", write(t, "model.safetensors", cut[:1000])}, []string{"model.safetensors"}},
-		"bench beyond":       {[]string{"bench", "--length", "513"}, []string{"513", "512"}},
+		"bench beyond":       {[]string{"bench", "--model", tiny, "--length", "513"}, []string{"513", "512"}},
 		"convert nothing":    {[]string{"convert", "no/such/file", filepath.Join(t.TempDir(), "out")}, []string{"no/such/file"}},
 		"pull no name":       {[]string{"pull", "a b", filepath.Join(t.TempDir(), "out")}, []string{"owner/model"}},
 		"serve nowhere":      {[]string{"serve", "--address", "300.0.0.1:1"}, []string{"300.0.0.1"}},
@@ -361,6 +361,18 @@ func damaged(t *testing.T, weights []byte) string {
 		binary.LittleEndian.PutUint32(w[at:], math.Float32bits(float32(math.NaN())))
 	}
 	return write(t, "model.safetensors", w)
+}
+
+// TestEmbedded: the model that is built in tells texts apart.
+func TestEmbedded(t *testing.T) {
+	r := succeed(t, "similarity", "--json", "a cat sits on the sofa", "a kitten on the couch", "tax law for companies")
+	var m struct{ Similarity [][]float64 }
+	if err := json.Unmarshal([]byte(r.stdout), &m); err != nil {
+		t.Fatal(err)
+	}
+	if alike, other := m.Similarity[0][1], m.Similarity[0][2]; alike < other+0.3 {
+		t.Errorf("similarity of two texts about cats %.3f, of one and a text about taxes %.3f", alike, other)
+	}
 }
 
 // TestNoPooler: a checkpoint without one runs under the poolings that need

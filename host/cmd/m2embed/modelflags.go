@@ -78,9 +78,6 @@ func (m *modelFlags) open() (*hostmodel.Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	if opened.Warning != "" {
-		m.call.note("m2embed: %s", opened.Warning)
-	}
 	return opened, nil
 }
 

@@ -28,11 +28,7 @@ var versionCommand = &command{
 			}
 			fmt.Fprintln(c.stdout, "kernels:", strings.Join(sets, ", "), "(the last is used)")
 			fmt.Fprintln(c.stdout, "engines:", strings.Join(hostmodel.Engines, ", "))
-			trained := "trained"
-			if !testdata.EmbeddedTrained {
-				trained = "untrained"
-			}
-			fmt.Fprintf(c.stdout, "embedded model: %s (%s)\n", testdata.EmbeddedName, trained)
+			fmt.Fprintf(c.stdout, "embedded model: %s (%.1f MB)\n", testdata.EmbeddedName, float64(len(testdata.EmbeddedWeights))/1e6)
 			return nil
 		}
 	},

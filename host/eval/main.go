@@ -1,0 +1,4 @@
+// Command eval measures the quality of the embedded model.
+package main
+
+func main() {}
