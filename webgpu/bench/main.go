@@ -26,6 +26,7 @@ import (
 
 // report is the JSON form of a run.
 type report struct {
+	Note    string        `json:"note,omitempty"`
 	Adapter native.Info   `json:"adapter"`
 	Date    string        `json:"date"`
 	Kernels []kernelTime  `json:"kernels"`
@@ -43,18 +44,24 @@ type kernelTime struct {
 }
 
 type modelTime struct {
-	Name            string             `json:"name"`
-	Texts           int                `json:"texts"`
-	Length          int                `json:"length"`
-	Half            bool               `json:"half"`
-	Milliseconds    float64            `json:"milliseconds"` // median of a forward pass, ids in to vector out
-	First           float64            `json:"first_milliseconds"`
-	TokensPerSecond float64            `json:"tokens_per_second"`
-	WeightMiB       float64            `json:"weight_mib"`
-	OtherMiB        float64            `json:"other_mib"` // scratch and kept spectra
-	Dispatches      int                `json:"dispatches"`
-	Cosine          float64            `json:"cosine,omitempty"` // to the golden float64 vector
-	Parts           map[string]float64 `json:"parts_milliseconds"`
+	Name            string          `json:"name"`
+	Texts           int             `json:"texts"`
+	Length          int             `json:"length"`
+	Half            bool            `json:"half"`
+	Milliseconds    float64         `json:"milliseconds"` // median of a forward pass, ids in to vector out
+	First           float64         `json:"first_milliseconds"`
+	TokensPerSecond float64         `json:"tokens_per_second"`
+	WeightMiB       float64         `json:"weight_mib"`
+	OtherMiB        float64         `json:"other_mib"` // scratch and kept spectra
+	Dispatches      int             `json:"dispatches"`
+	Cosine          float64         `json:"cosine,omitempty"` // to the golden float64 vector
+	Parts           map[string]part `json:"parts"`
+}
+
+// part is what one kind of dispatch takes in a pass, timed by itself.
+type part struct {
+	Milliseconds float64 `json:"milliseconds"`    // submission and fence included
+	Work         float64 `json:"gflop,omitempty"` // of matrix products
 }
 
 type torchResult struct {
@@ -81,8 +88,15 @@ func main() {
 	only := flag.String("only", "", "regular expression of the parts to run: kernels, tiles, and model names")
 	block := flag.Int("block", 0, "aim for blockwise scratch, MiB")
 	lengths := flag.Int("max", 32768, "longest text")
-	budget := flag.Duration("budget", 150*time.Millisecond, "time of one measurement")
+	budget := flag.Duration("budget", 100*time.Millisecond, "time of one batch of a measurement")
+	from := flag.String("from", "", "write the table of this earlier run's JSON, and do nothing else")
+	torchLines := flag.String("torch-lines", "", "with -from: output of torch_reference.py to include")
+	note := flag.String("note", "", "remark for the report")
 	flag.Parse()
+	if *from != "" {
+		again(*from, *torchLines, *note, *jsonPath, *markdown)
+		return
+	}
 	device, err := native.OpenDevice()
 	check(err)
 	defer device.Close()
@@ -96,7 +110,7 @@ func main() {
 			return kernels.Source(kernel)
 		}
 	}
-	b.report.Adapter, b.report.Date = device.Info, time.Now().UTC().Format("2006-01-02")
+	b.report.Note, b.report.Adapter, b.report.Date = *note, device.Info, time.Now().UTC().Format("2006-01-02")
 	fmt.Printf("adapter: %+v\nlimits: %+v\n", device.Info, b.limits)
 	selected := regexp.MustCompile(*only)
 	b.warm()
@@ -111,14 +125,7 @@ func main() {
 		b.torch(*torch)
 	}
 	b.ceilings()
-	if *jsonPath != "" {
-		data, err := json.MarshalIndent(b.report, "", " ")
-		check(err)
-		check(os.WriteFile(*jsonPath, append(data, '\n'), 0o644))
-	}
-	if *markdown != "" {
-		check(os.WriteFile(*markdown, []byte(b.table()), 0o644))
-	}
+	b.report.write(*jsonPath, *markdown)
 }
 
 // warm keeps the GPU busy until its clocks have risen.
@@ -135,37 +142,80 @@ func (b *bench) warm() {
 	b.executor.Close()
 }
 
-// time returns the median seconds of one pass over dispatches, each batch long
-// enough to hide submission and fence.
+// time returns the median seconds of one pass over dispatches. The GPU lowers
+// its clocks while the host prepares data, so batches run until two agree to
+// 3 % before any counts; each is long enough to hide submission and fence.
 func (b *bench) time(l *native.Loaded, dispatches []int) float64 {
 	ctx := context.Background()
-	once, err := b.executor.Measure(ctx, l, dispatches, 1)
-	check(err)
-	repeat := max(1, min(200, int(b.quick/5/max(once, time.Microsecond))))
-	var all []float64
-	for range 5 {
+	batch := func(repeat int) float64 {
 		t, err := b.executor.Measure(ctx, l, dispatches, repeat)
 		check(err)
-		all = append(all, t.Seconds()/float64(repeat))
+		return t.Seconds() / float64(repeat)
+	}
+	last := batch(1)
+	repeat := func() int { return max(1, min(2000, int(b.quick.Seconds()/last))) }
+	for started := time.Now(); time.Since(started) < 20*b.quick; {
+		now := batch(repeat())
+		settled := now > 0.97*last && now < 1.03*last && time.Since(started) > 3*b.quick
+		last = now
+		if settled {
+			break
+		}
+	}
+	var all []float64
+	for range 5 {
+		all = append(all, batch(repeat()))
 	}
 	slices.Sort(all)
 	return all[len(all)/2]
 }
 
 func (b *bench) torch(python string) {
-	// The other program takes the GPU for itself.
 	out, err := exec.Command(python, "webgpu/bench/torch_reference.py").CombinedOutput()
-	for line := range strings.Lines(string(out)) {
-		var r torchResult
-		if json.Unmarshal([]byte(line), &r) == nil {
-			b.report.Torch = append(b.report.Torch, r)
-			fmt.Printf("PyTorch %-44s %9.3f ms %9.0f %s\n", r.Name, r.Milliseconds, r.Rate, r.Unit)
+	b.report.addTorch(string(out))
+	if err != nil {
+		fmt.Println("torch_reference.py:", err)
+	}
+}
+
+// addTorch reads torch_reference.py's output, one JSON object a line.
+func (r *report) addTorch(output string) {
+	for line := range strings.Lines(output) {
+		var t torchResult
+		if json.Unmarshal([]byte(line), &t) == nil {
+			r.Torch = append(r.Torch, t)
+			fmt.Printf("PyTorch %-44s %9.3f ms %9.0f %s\n", t.Name, t.Milliseconds, t.Rate, t.Unit)
 		} else {
 			fmt.Print(line)
 		}
 	}
-	if err != nil {
-		fmt.Println("torch_reference.py:", err)
+}
+
+// again writes the files of an earlier run.
+func again(from, torchLines, note, jsonPath, markdown string) {
+	var r report
+	data, err := os.ReadFile(from)
+	check(err)
+	check(json.Unmarshal(data, &r))
+	if torchLines != "" {
+		data, err := os.ReadFile(torchLines)
+		check(err)
+		r.Torch = nil
+		r.addTorch(string(data))
+	}
+	r.Note = note
+	r.write(jsonPath, markdown)
+}
+
+// write writes the JSON and Markdown forms, where there is a path.
+func (r *report) write(jsonPath, markdown string) {
+	if jsonPath != "" {
+		data, err := json.MarshalIndent(r, "", " ")
+		check(err)
+		check(os.WriteFile(jsonPath, append(data, '\n'), 0o644))
+	}
+	if markdown != "" {
+		check(os.WriteFile(markdown, []byte(r.table()), 0o644))
 	}
 }
 

@@ -77,10 +77,10 @@ func (b *bench) models(selected *regexp.Regexp, most int) {
 			for part := range m.Parts {
 				parts = append(parts, part)
 			}
-			slices.SortFunc(parts, func(x, y string) int { return int(math.Copysign(1, m.Parts[y]-m.Parts[x])) })
+			slices.SortFunc(parts, func(x, y string) int { return int(math.Copysign(1, m.Parts[y].Milliseconds-m.Parts[x].Milliseconds)) })
 			for _, part := range parts {
-				if m.Parts[part] > 0.005*m.Milliseconds {
-					fmt.Printf("    %-36s %9.3f ms\n", part, m.Parts[part])
+				if p := m.Parts[part]; p.Milliseconds > 0.005*m.Milliseconds {
+					fmt.Printf("    %-36s %9.3f ms %9.0f GFLOP\n", part, p.Milliseconds, p.Work)
 				}
 			}
 		}
@@ -109,7 +109,7 @@ func (b *bench) model(m *modelTime, c model.Config, tensors plan.Tensors, o plan
 	}
 	m.First = pass() * 1e3
 	var all []float64
-	for started := time.Now(); len(all) < 5 || time.Since(started) < 3*b.quick && len(all) < 100; {
+	for started := time.Now(); len(all) < 5 || time.Since(started) < 10*b.quick && len(all) < 200; {
 		all = append(all, pass())
 	}
 	slices.Sort(all)
@@ -135,7 +135,7 @@ func (b *bench) model(m *modelTime, c model.Config, tensors plan.Tensors, o plan
 }
 
 // parts times each kind of dispatch of a plan by itself.
-func (b *bench) parts(l *native.Loaded, p *plan.Plan) map[string]float64 {
+func (b *bench) parts(l *native.Loaded, p *plan.Plan) map[string]part {
 	groups := map[string][]int{}
 	layer := regexp.MustCompile(`^layer \d+ `)
 	for i, d := range p.Dispatches {
@@ -143,16 +143,20 @@ func (b *bench) parts(l *native.Loaded, p *plan.Plan) map[string]float64 {
 		name = strings.ReplaceAll(name, "filter_fn2", "filter_fn")
 		groups[name] = append(groups[name], i)
 	}
-	out := map[string]float64{}
+	out := map[string]part{}
 	for name, dispatches := range groups {
-		t, err := b.executor.Measure(context.Background(), l, dispatches, 1)
-		check(err)
-		for range 2 {
-			again, err := b.executor.Measure(context.Background(), l, dispatches, 1)
+		q := part{Milliseconds: math.Inf(1)}
+		for range 4 {
+			t, err := b.executor.Measure(context.Background(), l, dispatches, 1)
 			check(err)
-			t = min(t, again)
+			q.Milliseconds = min(q.Milliseconds, t.Seconds()*1e3)
 		}
-		out[name] = t.Seconds() * 1e3
+		for _, i := range dispatches {
+			if p.Pipelines[p.Dispatches[i].Pipeline].Kernel == "matmul" {
+				q.Work += p.Dispatches[i].Work / 1e9
+			}
+		}
+		out[name] = q
 	}
 	return out
 }
