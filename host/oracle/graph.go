@@ -10,6 +10,7 @@ import (
 
 	"github.com/gomlx/gomlx/backends"
 	"github.com/gomlx/gomlx/backends/simplego"
+	//lint:ignore ST1001 graphs read like formulas with the names in scope
 	. "github.com/gomlx/gomlx/pkg/core/graph"
 	"github.com/gomlx/gomlx/pkg/core/tensors"
 
@@ -202,7 +203,7 @@ func (m *Model) longConvolution(u *Node, name string) *Node {
 	length, d := u.Shape().Dim(0), c.HiddenSize
 	count := min(length, c.LongConvLMax)
 	forward := m.taps(g, name, "implicit_filter.", count) // (taps, D)
-	kernel := []*Node{forward}                           // by rising row: forward, a row of zeros, reverse
+	kernel := []*Node{forward}                            // by rising row: forward, a row of zeros, reverse
 	kernel = append(kernel, Zeros(g, Slice(forward, AxisRange(0, 1), AxisRange()).Shape()))
 	if c.Bidirectional {
 		kernel = append(kernel, m.taps(g, name, "implicit_filter_rev.", count))

@@ -1,3 +1,5 @@
+//lint:file-ignore U1000 The fields give C structures their layout.
+
 package native
 
 import "unsafe"
