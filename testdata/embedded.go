@@ -18,7 +18,5 @@ var (
 )
 
 // BertTokenizer is the tokenizer.json of bert-base-uncased, which the published
-// M2-BERT models need.
-//
-//go:embed tokenizer/bert-base-uncased.json
-var BertTokenizer []byte
+// M2-BERT models need and the embedded one shares.
+var BertTokenizer = EmbeddedTokenizer
