@@ -20,6 +20,9 @@ type speedRow struct {
 	Rounds  int     `json:"rounds"`
 	Median  float64 `json:"tokens_per_second"`
 	Best    float64 `json:"best"`
+	// Processor is tokens per second of processor time: what the engine costs
+	// however many others share the cores.
+	Processor float64 `json:"tokens_per_processor_second"`
 }
 
 const longest = 32768
@@ -97,15 +100,18 @@ func ids(length int) []int32 {
 	return goldenweights.InputIDs(fmt.Sprintf("big.%d", length), length, 1000, 29000)
 }
 
-// pass runs one text and returns the seconds it took. The mean is pooled: the
-// first token alone would leave out most of the last layer.
-func pass(r *model.Run, length int) float64 {
+// taken is the time that something took, by the clock and of the processor.
+type taken struct{ clock, processor float64 }
+
+// pass runs one text. The mean is pooled: the first token alone would leave
+// out most of the last layer.
+func pass(r *model.Run, length int) taken {
 	input := []model.Sequence{{IDs: ids(length), Length: length}}
-	start := time.Now()
+	start, before := time.Now(), processorSeconds()
 	r.Start(input, model.PoolMean, false)
 	for !r.Step() {
 	}
-	return time.Since(start).Seconds()
+	return taken{time.Since(start).Seconds(), processorSeconds() - before}
 }
 
 // contender is something that runs a text of a length.
@@ -113,7 +119,7 @@ type contender struct {
 	name    string
 	threads int
 	longest int
-	seconds func(length int) (float64, error)
+	run     func(length int) (taken, error)
 }
 
 // models takes turns between our model and the peers over the lengths.
@@ -132,7 +138,7 @@ func (b *bench) models() error {
 			defer done()
 			r := m.NewRun()
 			runs[fmt.Sprint(dtype, threads)] = r
-			contenders = append(contenders, contender{"m2embed 80M " + dtype, threads, longest, func(length int) (float64, error) {
+			contenders = append(contenders, contender{"m2embed 80M " + dtype, threads, longest, func(length int) (taken, error) {
 				return pass(r, length), nil
 			}})
 		}
@@ -144,8 +150,8 @@ func (b *bench) models() error {
 		defer p.close()
 		for _, dtype := range []string{"f32", "int8"} {
 			for _, threads := range []int{1, 2} {
-				contenders = append(contenders, contender{"onnxruntime BERT-base " + dtype, threads, 2048, func(length int) (float64, error) {
-					return p.seconds(dtype, threads, length)
+				contenders = append(contenders, contender{"onnxruntime BERT-base " + dtype, threads, 2048, func(length int) (taken, error) {
+					return p.run(dtype, threads, length)
 				}})
 			}
 		}
@@ -156,25 +162,27 @@ func (b *bench) models() error {
 		rounds, lengths = map[int]int{128: 5, 512: 3, 2048: 1}, lengths[:3]
 	}
 	for _, length := range lengths {
-		times := make([][]float64, len(contenders))
+		clock, processor := make([][]float64, len(contenders)), make([][]float64, len(contenders))
 		for round := range rounds[length] + 1 {
 			for i, c := range contenders {
 				// The first round warms up, where a text is short.
 				if length > c.longest || round == 0 && length > 2048 {
 					continue
 				}
-				s, err := c.seconds(length)
+				t, err := c.run(length)
 				if err != nil {
 					return err
 				}
 				if round > 0 {
-					times[i] = append(times[i], s)
+					clock[i] = append(clock[i], t.clock)
+					processor[i] = append(processor[i], t.processor)
 				}
 			}
 		}
 		for i, c := range contenders {
-			if t := times[i]; len(t) > 0 {
-				b.result.Speed = append(b.result.Speed, speedRow{c.name, length, c.threads, len(t), float64(length) / median(t), float64(length) / least(t)})
+			if t := clock[i]; len(t) > 0 {
+				l := float64(length)
+				b.result.Speed = append(b.result.Speed, speedRow{c.name, length, c.threads, len(t), l / median(t), l / least(t), l / median(processor[i])})
 			}
 		}
 	}

@@ -71,27 +71,27 @@ func startPeer(cache string) (*peer, error) {
 	return p, p.command.Start()
 }
 
-// seconds runs one text of a length.
-func (p *peer) seconds(dtype string, threads, length int) (float64, error) {
+// run runs one text of a length.
+func (p *peer) run(dtype string, threads, length int) (taken, error) {
 	request, _ := json.Marshal(map[string]any{"dtype": dtype, "threads": threads, "length": length})
 	if _, err := p.input.Write(append(request, '\n')); err != nil {
-		return 0, fmt.Errorf("onnxruntime: %w", err)
+		return taken{}, fmt.Errorf("onnxruntime: %w", err)
 	}
 	line, err := p.output.ReadBytes('\n')
 	if err != nil {
-		return 0, fmt.Errorf("onnxruntime: %w", err)
+		return taken{}, fmt.Errorf("onnxruntime: %w", err)
 	}
 	var reply struct {
-		Seconds float64
-		Error   string
+		Seconds, Processor float64
+		Error              string
 	}
 	if err := json.Unmarshal(line, &reply); err != nil {
-		return 0, fmt.Errorf("onnxruntime: %w", err)
+		return taken{}, fmt.Errorf("onnxruntime: %w", err)
 	}
 	if reply.Error != "" {
-		return 0, fmt.Errorf("onnxruntime: %s", reply.Error)
+		return taken{}, fmt.Errorf("onnxruntime: %s", reply.Error)
 	}
-	return reply.Seconds, nil
+	return taken{reply.Seconds, reply.Processor}, nil
 }
 
 func (p *peer) close() {

@@ -165,6 +165,20 @@ func (r result) speedTables(line func(string, ...any)) {
 			line("%s", row)
 		}
 	}
+	line("\n## Tokens per second of processor time, 1 thread\n")
+	line("What an engine costs, however many others share the cores; medians.\n")
+	line("%s\n%s", strings.Replace(header, " threads |", "", 1), strings.Replace(rule, " ---: |", "", 1))
+	for _, engine := range r.engines() {
+		row := fmt.Sprintf("| %s |", engine)
+		for _, l := range r.lengths() {
+			if s := r.speed(engine, l, 1); s != nil {
+				row += fmt.Sprintf(" %.0f |", s.Processor)
+			} else {
+				row += " – |"
+			}
+		}
+		line("%s", row)
+	}
 	line("\n## Ratios of medians\n")
 	line("%s\n%s", strings.Replace(header, "| engine | threads |", "| ratio | |", 1), strings.Replace(rule, "---: |", "--- |", 1))
 	ratio := func(name, a string, threadsA int, b string, threadsB int) {

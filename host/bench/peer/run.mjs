@@ -1,5 +1,6 @@
 // Runs bert-f32.onnx and bert-int8.onnx for host/bench. Each line of input,
-// {"dtype", "threads", "length"}, is answered by {"seconds"} or {"error"}.
+// {"dtype", "threads", "length"}, is answered by {"seconds", "processor"} or
+// {"error"}.
 import { createInterface } from 'node:readline';
 import ort from 'onnxruntime-node';
 
@@ -26,12 +27,14 @@ async function run({ dtype, threads, length }) {
     input_ids: new ort.Tensor('int64', ids, [1, length]),
     position_ids: new ort.Tensor('int64', positions, [1, length]),
   };
+  const before = process.cpuUsage();
   const start = performance.now();
   const out = await s.run(feeds);
   const seconds = (performance.now() - start) / 1000;
+  const used = process.cpuUsage(before);
   const hidden = Object.values(out)[0];
   if (hidden.dims[1] !== length || !Number.isFinite(hidden.data[0])) throw new Error(`strange output ${hidden.dims}`);
-  return { seconds };
+  return { seconds, processor: (used.user + used.system) / 1e6 };
 }
 
 for await (const line of createInterface({ input: process.stdin })) {
