@@ -37,6 +37,7 @@ case $verb in
 test)
 	software
 	go test ./plan ./kernels
+	node --test dist/test/executor.test.js
 	for runner in native node chromium; do
 		echo "GPU runner $runner" >&2
 		M2EMBED_WEBGPU=$runner go test -count=1 -timeout 20m ./parity ./native

@@ -119,10 +119,12 @@ export class Executor {
   private readonly keyed = new Map<string, GPUBuffer>();
   private readonly filled = new Set<string>();
   private lost: GPUError | undefined;
+  private endRun: ((error: GPUError) => void) | undefined;
 
   private constructor(readonly device: GPUDevice, readonly adapterInfo: GPUAdapterInfo, private readonly shared: DeviceState) {
     void device.lost.then((info) => {
       this.lost = new GPUError('device-lost', `GPU device lost: ${info.message || info.reason}`);
+      this.endRun?.(this.lost);
     });
   }
 
@@ -180,7 +182,22 @@ export class Executor {
    * @throws GPUError
    */
   load(plan: Plan, pack: Pack, signal?: AbortSignal): Promise<LoadedPlan> {
-    return this.exclusive(() => this.checked(() => this.build(plan, pack, signal)));
+    return this.exclusive(async () => {
+      const before = new Set(this.keyed.keys());
+      const own: GPUBuffer[] = [];
+      try {
+        return await this.checked(() => this.build(plan, pack, own, signal));
+      } catch (error) {
+        // Nothing half done stays: a later load starts where this one did.
+        for (const b of own) b.destroy();
+        for (const [key, buffer] of this.keyed) {
+          if (before.has(key)) continue;
+          buffer.destroy();
+          this.keyed.delete(key);
+        }
+        throw error;
+      }
+    });
   }
 
   /** Frees a plan's own buffers; weights and shared buffers stay. */
@@ -228,8 +245,8 @@ export class Executor {
     let value: T | undefined;
     let failure: unknown;
     try {
-      const gone = this.device.lost.then((info) => {
-        throw new GPUError('device-lost', `GPU device lost: ${info.message || info.reason}`);
+      const gone = new Promise<never>((_, reject) => {
+        this.endRun = reject;
       });
       value = await Promise.race([work(), gone]);
     } catch (error) {
@@ -244,60 +261,47 @@ export class Executor {
     return value as T;
   }
 
-  private async build(plan: Plan, pack: Pack, signal?: AbortSignal): Promise<LoadedPlan> {
+  private async build(plan: Plan, pack: Pack, own: GPUBuffer[], signal?: AbortSignal): Promise<LoadedPlan> {
     const usage = { storage: 0x80, uniform: 0x40, copyTo: 0x8, copyFrom: 0x4, mapRead: 0x1 };
-    const own: GPUBuffer[] = [];
-    const fresh: string[] = [];
-    const allocate = (size: number, bits: number): GPUBuffer => this.device.createBuffer({ size, usage: bits });
-    try {
-      const buffers: GPUBuffer[] = [];
-      for (const [i, b] of plan.buffers.entries()) {
-        const bits = (b.kind === 'uniform' ? usage.uniform : usage.storage) | usage.copyTo | usage.copyFrom;
-        let buffer = b.key === undefined ? undefined : this.keyed.get(b.key);
-        if (!buffer) {
-          buffer = allocate(b.size, bits);
-          if (b.key === undefined) {
-            own.push(buffer);
-          } else {
-            this.keyed.set(b.key, buffer);
-            fresh.push(b.key);
-          }
-          if (b.kind === 'weight') {
-            signal?.throwIfAborted();
-            await this.upload(buffer, await pack(i));
-          }
+    const buffers: GPUBuffer[] = [];
+    let uniform: GPUBuffer | undefined;
+    for (const [i, b] of plan.buffers.entries()) {
+      let buffer = b.key === undefined ? undefined : this.keyed.get(b.key);
+      if (!buffer) {
+        const kind = b.kind === 'uniform' ? usage.uniform : usage.storage;
+        buffer = this.device.createBuffer({ size: b.size, usage: kind | usage.copyTo | usage.copyFrom, label: b.key ?? b.kind });
+        if (b.key === undefined) {
+          own.push(buffer);
+        } else {
+          this.keyed.set(b.key, buffer);
         }
-        if (b.kind === 'uniform') {
-          this.device.queue.writeBuffer(buffer, 0, new Uint32Array(plan.params));
+        if (b.kind === 'weight') {
+          signal?.throwIfAborted();
+          await this.upload(buffer, await pack(i));
         }
-        buffers.push(buffer);
       }
-      const sources = new Map(plan.kernels.map((name, i) => [name, plan.sources[i] ?? '']));
-      const pipelines = await Promise.all(plan.pipelines.map((p) => this.pipeline(p, sources.get(p.kernel) ?? '')));
-      signal?.throwIfAborted();
-      const uniform = plan.buffers.findIndex((b) => b.kind === 'uniform');
-      const step = (d: PlanDispatch): Step => {
-        const pipeline = pipelines[d.pipeline]!;
-        const entries: GPUBindGroupEntry[] = [{ binding: 0, resource: { buffer: buffers[uniform]!, offset: d.params, size: 256 } }];
-        for (let i = 0; i < d.bindings.length; i += 3) {
-          const [slot, buffer, size] = d.bindings.slice(i, i + 3) as [number, number, number];
-          entries.push({ binding: slot, resource: { buffer: buffers[buffer]!, size } });
-        }
-        const group = this.device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries });
-        return { pipeline, group, groups: d.groups, work: d.work };
-      };
-      const readBack = allocate(plan.buffers[plan.output]!.size, usage.mapRead | usage.copyTo);
-      own.push(readBack);
-      return new LoadedPlan(plan, buffers, plan.setup.map((s) => ({ key: s.key, steps: s.dispatches.map(step) })),
-        plan.dispatches.map(step), readBack);
-    } catch (error) {
-      for (const b of own) b.destroy();
-      for (const key of fresh) {
-        this.keyed.get(key)?.destroy();
-        this.keyed.delete(key);
+      if (b.kind === 'uniform') {
+        uniform = buffer;
+        this.device.queue.writeBuffer(buffer, 0, new Uint32Array(plan.params));
       }
-      throw error;
+      buffers.push(buffer);
     }
+    const sources = new Map(plan.kernels.map((name, i) => [name, plan.sources[i] ?? '']));
+    const pipelines = await Promise.all(plan.pipelines.map((p) => this.pipeline(p, sources.get(p.kernel) ?? '')));
+    signal?.throwIfAborted();
+    const step = (d: PlanDispatch): Step => {
+      const pipeline = pipelines[d.pipeline]!;
+      const entries: GPUBindGroupEntry[] = [{ binding: 0, resource: { buffer: uniform!, offset: d.params, size: 256 } }];
+      for (let i = 0; i < d.bindings.length; i += 3) {
+        const [slot, buffer, size] = d.bindings.slice(i, i + 3) as [number, number, number];
+        entries.push({ binding: slot, resource: { buffer: buffers[buffer]!, size } });
+      }
+      const group = this.device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries });
+      return { pipeline, group, groups: d.groups, work: d.work };
+    };
+    const readBack = this.device.createBuffer({ size: plan.buffers[plan.output]!.size, usage: usage.mapRead | usage.copyTo });
+    own.push(readBack);
+    return new LoadedPlan(plan, buffers, plan.setup.map((s) => ({ key: s.key, steps: s.dispatches.map(step) })), plan.dispatches.map(step), readBack);
   }
 
   /** Writes in pieces, so that staging memory stays small. */

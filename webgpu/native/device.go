@@ -111,6 +111,18 @@ var callbacks = sync.OnceValue(func() (c struct{ object, mapped, failed, lost ui
 	return c
 })
 
+// makeCallbacks reports a platform on which callbacks with structures cannot
+// be made.
+func makeCallbacks() (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = &Error{Kind: Unsupported, Message: fmt.Sprint("make callbacks: ", r)}
+		}
+	}()
+	callbacks()
+	return nil
+}
+
 // OpenDevice opens the best adapter, with all of its limits.
 //
 // # Errors
@@ -122,6 +134,9 @@ func OpenDevice() (*Device, error) {
 		return nil, &Error{Kind: Unsupported, Message: "callbacks with structures cannot be made on Windows"}
 	}
 	if err := load(); err != nil {
+		return nil, err
+	}
+	if err := makeCallbacks(); err != nil {
 		return nil, err
 	}
 	d := &Device{instance: api.CreateInstance(0), id: ticket(), pipelines: map[string]uintptr{}}
