@@ -1,0 +1,5 @@
+/** All tests of the page, in one process and one browser. */
+
+import './try.test.mjs';
+import './search.test.mjs';
+import './model.test.mjs';

@@ -1,0 +1,159 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { addText, builtIn, copied, idle, prose, ready, says, visit } from './browser.mjs';
+import { libraryFile, lines, table, texts } from './files.mjs';
+
+const openSearch = async (t, options) => {
+  const visitor = await visit(t, { path: '#search', ...options });
+  await ready(visitor.page);
+  await visitor.page.waitForSelector('#no-results:not([hidden])');
+  return visitor;
+};
+const names = (page) => page.$$eval('.documents .title b', (all) => all.map((one) => one.textContent));
+const rows = (page) => page.$$eval('.result:not([hidden])', (all) => all.sort((a, b) => a.dataset.i - b.dataset.i).map((one) => ({ text: one.querySelector('.text').textContent, mark: one.querySelector('mark')?.textContent, score: one.querySelector('.score')?.textContent })));
+
+test('files of every kind are read, searched, kept, exported and imported', async (t) => {
+  const { page, server } = await openSearch(t, { errors: [/not a library/] });
+  await page.setInputFiles('#files', texts);
+  await page.waitForFunction(() => document.querySelectorAll('.documents .title').length === 4);
+  await idle(page);
+  for (const file of [table, lines]) {
+    await page.setInputFiles('#files', [file]);
+    await page.click('#dialog button.primary');
+    await page.waitForFunction((name) => [...document.querySelectorAll('.documents .title b')].some((b) => b.textContent === name), file.name);
+    await idle(page);
+  }
+  assert.deepEqual(await names(page), ['ferry.txt', 'bakery.md', 'school.html', 'lighthouse.pdf', 'wells.csv', 'storms.jsonl']);
+  assert.match(await page.textContent('#library-size'), /^9 passages$/);
+  // The query is a passage's own text, so its cosine is 1 with any model.
+  await page.fill('#query', 'The second "deep" well\nis dry.'.replace('\n', ' '));
+  await says(page, '#results-0 .score', /1\.00/);
+  let found = await rows(page);
+  assert.match(found[0].text, /second "deep" well/);
+  assert.ok(!found.some((row) => /wrong|tracker/.test(row.text)), 'scripts are not text');
+  await page.waitForSelector('.result mark');
+  assert.match(found.map((row) => row.text).join('\n'), /lived in the lighthouse/);
+  // Keyboard: down into the list, open, close.
+  await page.focus('#query');
+  await page.keyboard.press('ArrowDown');
+  await page.keyboard.press('ArrowDown');
+  await page.keyboard.press('Enter');
+  assert.match(await page.textContent('#dialog .reader'), /deep/);
+  await page.keyboard.press('Escape');
+  // Kept across visits.
+  await page.goto('about:blank');
+  await page.goto(`${server.url}#search`);
+  await page.waitForFunction(() => document.querySelectorAll('.documents .title').length === 6);
+  await ready(page);
+  await page.fill('#query', 'The radio stands in the chapel.');
+  await says(page, '#results-0 .score', /1\.00/);
+  found = await rows(page);
+  const [download] = await Promise.all([page.waitForEvent('download'), page.click('#export')]);
+  const file = readFileSync(await download.path());
+  await page.click('#clear');
+  await page.click('#dialog button.danger');
+  await says(page, '.documents', /Nothing here yet/);
+  await page.setInputFiles('#import-file', { name: 'library.safetensors', mimeType: 'application/octet-stream', buffer: file });
+  await says(page, '#library-size', /^9 passages$/);
+  await says(page, '#results-0 .score', /1\.00/);
+  assert.deepEqual((await rows(page)).map(({ text, score }) => [text, score]), found.map(({ text, score }) => [text, score]));
+  // Damaged files change nothing.
+  for (const bad of [file.subarray(0, 5), file.subarray(0, file.length - 4), Buffer.from('{"not": "a library"}'), Buffer.alloc(64, 0xff)]) {
+    await page.setInputFiles('#import-file', { name: 'x.safetensors', mimeType: 'application/octet-stream', buffer: bad });
+    await says(page, '#notices', /not a library/);
+    await page.click('#notices .close');
+  }
+  assert.match(await page.textContent('#library-size'), /^9 passages$/);
+});
+
+test('whole documents, and files that are none', async (t) => {
+  const { page } = await openSearch(t, { errors: [/is not a text file|is empty|could not be read as a PDF|is not JSON/] });
+  await page.check('input[value="whole"]');
+  await addText(page, 'A long letter', prose(60));
+  await says(page, '.documents .title span', /whole document, \d+ tokens/);
+  await idle(page);
+  for (const [file, sentence] of [
+    [{ name: 'a.bin', mimeType: 'application/octet-stream', buffer: Buffer.from([0, 1, 2, 0]) }, /not a text file/],
+    [{ name: 'b.txt', mimeType: 'text/plain', buffer: Buffer.alloc(0) }, /is empty/],
+    [{ name: 'c.pdf', mimeType: 'application/pdf', buffer: Buffer.from('%PDF-1.4 broken') }, /could not be read as a PDF/],
+    [{ name: 'd.jsonl', mimeType: 'text/plain', buffer: Buffer.from('{"a": 1}\nnot json\n') }, /line 2, is not JSON/],
+  ]) {
+    await page.setInputFiles('#files', [file]);
+    await says(page, '#notices', sentence);
+  }
+  assert.deepEqual(await names(page), ['A long letter']);
+  await page.fill('#query', 'the captain of the harbour');
+  await page.waitForSelector('.result .score');
+});
+
+test('work pauses, goes on, is cancelled, and is taken up again after a reload', async (t) => {
+  const { page } = await openSearch(t);
+  await page.fill('#passage-size', '24');
+  await addText(page, 'Much', prose(60_000, 7));
+  const done = () => page.evaluate(() => Number(/^([\d,]+) of/.exec(document.querySelector('#job-detail').textContent)?.[1].replaceAll(',', '') ?? -1));
+  await says(page, '#job-detail', /tokens\/s · .* left/);
+  await page.click('#job-pause');
+  await says(page, '#job-title', /^Paused/);
+  // What is being embedded ends; then nothing moves.
+  let before = -1;
+  for (let still = 0; still < 2; ) {
+    await page.waitForTimeout(400);
+    const now = await done();
+    still = now === before ? still + 1 : 0;
+    before = now;
+  }
+  await page.click('#job-pause');
+  await page.waitForFunction((then) => Number(/^([\d,]+) of/.exec(document.querySelector('#job-detail').textContent)?.[1].replaceAll(',', '') ?? 0) > then, before);
+  const busy = page.workers().length;
+  await page.click('#job-cancel');
+  await idle(page);
+  await says(page, '.documents', /[\d,]+ of [\d,]+ passages.*Go on/);
+  await page.waitForTimeout(300);
+  assert.ok(page.workers().length < busy, 'the background workers are gone');
+  const kept = await page.textContent('#library-size');
+  await page.waitForTimeout(500);
+  assert.equal(await page.textContent('#library-size'), kept);
+  await page.reload();
+  await says(page, '#library-size', new RegExp(`^${kept}$`));
+  await ready(page);
+  await page.click('.documents >> text=Go on');
+  await page.waitForFunction((then) => document.querySelector('#library-size').textContent !== then, kept);
+  await page.click('#job-cancel');
+  await idle(page);
+});
+
+test('10,000 passages stay smooth', async (t) => {
+  const { page } = await openSearch(t);
+  await page.click('nav >> text=Try');
+  await says(page, '#try-status', /4 texts embedded/);
+  const dimension = JSON.parse(await copied(page, '#try-copy')).data[0].embedding.length;
+  await page.click('nav >> text=Search');
+  await page.setInputFiles('#import-file', { name: 'l.safetensors', mimeType: 'application/octet-stream', buffer: libraryFile(builtIn, 10_000, dimension) });
+  await says(page, '#library-size', /^10,000 passages$/);
+  await page.waitForSelector('.result');
+  assert.ok((await page.$$('.result')).length < 60, 'only what is in view exists');
+  await page.fill('#query', 'something about rivers');
+  await page.waitForSelector('.result .score');
+  const worst = await page.evaluate(async () => {
+    const list = document.querySelector('#results');
+    let last = performance.now();
+    let longest = 0;
+    for (let i = 0; i < 60; i++) {
+      list.scrollTop += 2000;
+      await new Promise((resolve) => requestAnimationFrame(resolve));
+      longest = Math.max(longest, performance.now() - last);
+      last = performance.now();
+    }
+    list.scrollTop = list.scrollHeight;
+    return longest;
+  });
+  await page.waitForSelector('.result[aria-posinset="10000"]');
+  assert.ok((await page.$$('.result')).length < 80);
+  t.diagnostic(`10,000 passages: query ${await page.textContent('#query-time')}, longest frame while scrolling ${worst.toFixed(0)} ms`);
+  await page.click('nav >> text=Map');
+  const started = Date.now();
+  await says(page, '#map-status', /10,000 passages, by the two directions/);
+  t.diagnostic(`map of 10,000 passages after ${Date.now() - started} ms`);
+  assert.match(await page.textContent('#map-groups'), /\d,?\d{2,}/);
+});
