@@ -33,7 +33,7 @@ async function inBrowser(start, worker) {
 
 const runtimes = {
   Node: () => command(process.execPath, [script], ['--version']),
-  Deno: () => command(here('../node_modules/deno/deno'), ['run', '--allow-all', '--no-lock', '--node-modules-dir=none', script], ['--version']),
+  Deno: () => command(here('../node_modules/@deno/linux-x64-glibc/deno'), ['run', '--allow-all', '--no-lock', '--node-modules-dir=none', script], ['--version']),
   Bun: () => command(here('../node_modules/bun/bin/bun.exe'), ['run', script], ['--version']),
   workerd: async () => {
     const worker = await workerd(here('worker.js'), readFileSync(here('worker.js'), 'utf8'), [{ type: 'ESModule', path: 'client.mjs', contents: readFileSync(here('client.mjs'), 'utf8') }]);

@@ -27,7 +27,7 @@ test('Bun', async () => {
 
 test('Deno', async () => {
   const map = `data:application/json,${JSON.stringify({ imports: { 'npm:m2embed': `file://${here}dist/index.js` } })}`;
-  const { stdout } = await exec(join(here, 'node_modules/deno/deno'), ['run', '--no-config', '--no-lock', '--allow-read', '--import-map', map, 'examples/deno.ts', model, 'one', 'two words'], { cwd: here, env: { ...process.env, NO_COLOR: '1' } });
+  const { stdout } = await exec(join(here, 'node_modules/@deno/linux-x64-glibc/deno'), ['run', '--no-config', '--no-lock', '--allow-read', '--import-map', map, 'examples/deno.ts', model, 'one', 'two words'], { cwd: here, env: { ...process.env, NO_COLOR: '1' } });
   assert.match(stdout, /^\d+ tokens, run at \d+, first value -?\d/);
 });
 
