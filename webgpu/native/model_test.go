@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"m2embed/core/checkpoint"
+	"m2embed/core/checkpoint/goldenweights"
 	"m2embed/core/model"
 	"m2embed/webgpu/native"
 	"m2embed/webgpu/plan"
@@ -82,6 +83,43 @@ func TestEmbed(t *testing.T) {
 			if c := cosine(got[i], r.Vector(0)); !(c >= 1-1e-9) {
 				t.Errorf("text %d, %v pooling: cosine %.10f", i, pooling, c)
 			}
+		}
+	}
+}
+
+// TestWindow compares with core a model whose texts are longer than its
+// filters: taps past the window are zero.
+func TestWindow(t *testing.T) {
+	if os.Getenv("M2EMBED_WEBGPU") != "native" {
+		t.Skip("set M2EMBED_WEBGPU=native; build.sh does")
+	}
+	c, _ := tiny(t)
+	g := goldenweights.Tiny()
+	g.LongConvLMax, g.UsePositionalEncodings = 37, false
+	c.LongConvLMax, c.UsePositionalEncodings, c.MaxSeqLen, c.Normalize = 37, false, 100, false
+	weights := goldenweights.New(g)
+	gpu, err := native.Open(c, weights, native.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer gpu.Close()
+	cpu, err := model.Load(c, weights, model.LoadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cpu.Close()
+	for _, length := range []int{36, 37, 38, 61} {
+		s := model.Sequence{Length: length, IDs: goldenweights.InputIDs("window", length, 104, 893)}
+		got, err := gpu.Embed(context.Background(), []model.Sequence{s}, model.PoolClass, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := cpu.NewRun()
+		r.Start([]model.Sequence{s}, model.PoolClass, false)
+		for !r.Step() {
+		}
+		if similarity := cosine(got[0], r.Vector(0)); !(similarity >= 1-1e-9) {
+			t.Errorf("%d tokens: cosine %.10f", length, similarity)
 		}
 	}
 }

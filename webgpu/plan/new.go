@@ -40,7 +40,8 @@ const unifiedLimit = 2048
 // streamedLimit is the largest P that two factors of at most 1,024 make.
 const streamedLimit = 1 << 20
 
-// New plans a forward pass.
+// New plans a forward pass. Token ids must be rows of the word table: the
+// kernels leave out any other id, and its column keeps what was there.
 //
 // # Errors
 //
@@ -174,7 +175,11 @@ func (p *planner) table(name string, first, count, total int) (parts []tablePart
 	if p.o.Half {
 		width = 2
 	}
-	most := min(p.limits.MaxStorageBufferBindingSize, p.limits.MaxBufferSize) / (d * width) &^ 1
+	binding := min(p.limits.MaxStorageBufferBindingSize, p.limits.MaxBufferSize)
+	most := binding / (d * width) &^ 1
+	if most == 0 && p.failed == nil {
+		p.failed = &TooLargeError{Buffer: name, Need: 2 * d * width, Max: binding}
+	}
 	for count > 0 && most > 0 {
 		n := min(count, most)
 		key := fmt.Sprintf("%s rows %d-%d%s", name, first, first+n, p.halfSuffix())

@@ -51,6 +51,36 @@ func TestDefaultLimits(t *testing.T) {
 	}
 }
 
+// TestLargeModel checks the widest published shape: its word table takes more
+// than one binding, and long texts ask for more than default limits.
+func TestLargeModel(t *testing.T) {
+	c := base80M(32768)
+	c.HiddenSize, c.IntermediateSize = 1792, 7168
+	for _, s := range []Shape{{Texts: 1, Length: 128}, {Texts: 4, Length: 2048}, {Texts: 1, Length: 16384}} {
+		p, err := New(c, s, DefaultLimits(), Options{})
+		if err != nil {
+			t.Fatalf("%+v: %v", s, err)
+		}
+		verify(t, fmt.Sprintf("%+v", s), p, DefaultLimits())
+	}
+	var large *TooLargeError
+	if _, err := New(c, Shape{Texts: 1, Length: 32768}, DefaultLimits(), Options{}); !errors.As(err, &large) {
+		t.Errorf("32,768 tokens of 1,792 channels: %v", err)
+	}
+	raised := Limits{MaxStorageBufferBindingSize: 1 << 30, MaxBufferSize: 1 << 30, MaxComputeWorkgroupsPerDimension: 65535}
+	p, err := New(c, Shape{Texts: 1, Length: 32768}, raised, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	verify(t, "raised limits", p, raised)
+	for _, size := range []int{0, 1, 1000, 100000} {
+		small := Limits{MaxStorageBufferBindingSize: size, MaxBufferSize: size, MaxComputeWorkgroupsPerDimension: 65535}
+		if _, err := New(c, Shape{Texts: 1, Length: 128}, small, Options{}); !errors.As(err, &large) {
+			t.Errorf("bindings of %d bytes: %v", size, err)
+		}
+	}
+}
+
 // verify checks what WebGPU would refuse or compute wrongly: bindings within
 // buffers, no buffer both read and written through two bindings, groups within
 // limits, parameters within the uniform buffer, and that no dispatch of the
