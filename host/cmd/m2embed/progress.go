@@ -29,7 +29,7 @@ func (p *progress) set(done, total int64) {
 		return
 	}
 	if p.bar == nil {
-		p.start(total, progressbar.OptionShowBytes(true))
+		p.start(total, progressbar.OptionShowBytes(true), progressbar.OptionShowCount())
 	}
 	p.bar.ChangeMax64(max(total, 1))
 	p.bar.Set64(done)
@@ -38,7 +38,8 @@ func (p *progress) set(done, total int64) {
 // setTokens reports what part of the work is done; the rate is that of tokens.
 // A negative part is not known.
 func (p *progress) setTokens(part float64, texts, tokens int, began time.Time) {
-	if p == nil {
+	const patience = 300 * time.Millisecond // short work needs no bar
+	if p == nil || p.bar == nil && time.Since(began) < patience {
 		return
 	}
 	const steps = 1000
