@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -156,11 +157,9 @@ func touch(w *checkpoint.File) error {
 			sum += t.Data[at]
 		}
 	}
-	touched = sum
+	runtime.KeepAlive(sum) // so that the reads are not left out
 	return nil
 }
-
-var touched byte // so that the reads are not left out
 
 // statusMB reads a line of /proc/self/status; 0 where there is none.
 func statusMB(key string) float64 {

@@ -3,7 +3,6 @@ package main
 import (
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"time"
 
@@ -25,7 +24,11 @@ func (b *bench) tokenizers() error {
 	if err != nil {
 		return err
 	}
-	book, err := os.ReadFile(filepath.Join(runtime.GOROOT(), "src/testdata/Isaac.Newton-Opticks.txt"))
+	root, err := tokenizertest.GoRoot()
+	if err != nil {
+		return err
+	}
+	book, err := os.ReadFile(filepath.Join(root, "src/testdata/Isaac.Newton-Opticks.txt"))
 	if err != nil {
 		book = []byte(strings.Repeat("Every morning, I make a cup of coffee to start my day; embeddings come later. ", 14000))
 	}
