@@ -1,4 +1,177 @@
-// Command eval measures the quality of the embedded model.
+// Command eval measures how good a model's vectors are: agreement with human
+// judgements of similarity, and retrieval of documents that no training stage
+// has seen, at lengths up to 8,192 tokens. It runs the engine that users run.
+// Beside it stand BM25, averaged word vectors, and the teachers' scores, which
+// host/train/compare.py has computed.
 package main
 
-func main() {}
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"m2embed/core"
+	"m2embed/host/model"
+)
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "eval:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	path := flag.String("model", "", "`folder` of a model; without it the embedded model is measured")
+	data := flag.String("data", "testdata/eval", "`folder` with sts-dev.tsv, heldout.json.gz and teachers.json")
+	out := flag.String("out", "testdata/bench", "`folder` for eval.md; empty for none")
+	flag.Parse()
+	m, err := model.Open(model.Options{Path: *path})
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	start := time.Now()
+	e, err := newEvaluation(m, *data)
+	if err != nil {
+		return err
+	}
+	if err := e.similarity(); err != nil {
+		return err
+	}
+	if err := e.retrieval(); err != nil {
+		return err
+	}
+	e.seconds = time.Since(start).Seconds()
+	text := e.markdown()
+	fmt.Print(text)
+	if *out == "" {
+		return nil
+	}
+	if err := os.MkdirAll(*out, 0o777); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(*out, "eval.md"), []byte(text), 0o666)
+}
+
+// evaluation holds a model, the material and what has been found.
+type evaluation struct {
+	model    *model.Model
+	words    *wordTable
+	pairs    []pair
+	heldOut  heldOut
+	teachers teachers
+	sts      map[string]map[string]float64 // by system and set
+	ranked   []map[string]ranking          // by task and system
+	tokens   int                           // that the model has read
+	embedded float64                       // seconds it took
+	seconds  float64
+}
+
+// Names of the systems that are computed here.
+const (
+	averaged = "mean of the word table"
+	bm25     = "BM25"
+)
+
+func newEvaluation(m *model.Model, folder string) (*evaluation, error) {
+	e := &evaluation{model: m, sts: map[string]map[string]float64{}}
+	var err error
+	if e.pairs, err = readPairs(filepath.Join(folder, "sts-dev.tsv")); err != nil {
+		return nil, err
+	}
+	if e.heldOut, err = readHeldOut(filepath.Join(folder, "heldout.json.gz")); err != nil {
+		return nil, err
+	}
+	if e.teachers, err = readTeachers(filepath.Join(folder, "teachers.json")); err != nil {
+		return nil, err
+	}
+	e.words, err = newWordTable(m.Weights, m.Tokenizer)
+	return e, err
+}
+
+// embed returns the model's vectors, in order.
+func (e *evaluation) embed(texts []string) ([][]float32, error) {
+	start := time.Now()
+	vectors := make([][]float32, 0, len(texts))
+	for len(texts) > 0 {
+		n := min(32, len(texts))
+		found, err := e.model.Embed(context.Background(), core.Texts(texts[:n]...), core.Options{Normalize: core.Yes}, nil)
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range found {
+			vectors = append(vectors, f.Vector)
+			e.tokens += f.Length
+		}
+		texts = texts[n:]
+	}
+	e.embedded += time.Since(start).Seconds()
+	return vectors, nil
+}
+
+func (e *evaluation) similarity() error {
+	var texts []string
+	for _, p := range e.pairs {
+		texts = append(texts, p.first, p.second)
+	}
+	vectors, err := e.embed(texts)
+	if err != nil {
+		return err
+	}
+	means := make([][]float32, len(texts))
+	for i, t := range texts {
+		if means[i], err = e.words.vector(t); err != nil {
+			return err
+		}
+	}
+	e.sts[e.model.ModelName] = scorePairs(e.pairs, vectors)
+	e.sts[averaged] = scorePairs(e.pairs, means)
+	return nil
+}
+
+func (e *evaluation) retrieval() error {
+	for _, t := range e.heldOut.Tasks {
+		fmt.Fprintln(os.Stderr, t.Name)
+		documents, queries := e.heldOut.excerpts(t.Documents), make([]string, len(t.Queries))
+		for i, q := range t.Queries {
+			queries[i] = e.heldOut.excerpt(q.Excerpt)
+		}
+		systems := map[string]ranking{}
+		own, err := e.embed(documents)
+		if err != nil {
+			return err
+		}
+		asked, err := e.embed(queries)
+		if err != nil {
+			return err
+		}
+		systems[e.model.ModelName] = t.rank(func(q, d int) float64 { return dot(asked[q], own[d]) })
+		means := make([][]float32, len(documents))
+		for i, d := range documents {
+			if means[i], err = e.words.vector(d); err != nil {
+				return err
+			}
+		}
+		for i, q := range queries {
+			if asked[i], err = e.words.vector(q); err != nil {
+				return err
+			}
+		}
+		systems[averaged] = t.rank(func(q, d int) float64 { return dot(asked[q], means[d]) })
+		index := newIndex(documents)
+		scores := make([][]float64, len(queries))
+		for i, q := range queries {
+			scores[i] = index.scores(q)
+		}
+		systems[bm25] = t.rank(func(q, d int) float64 { return scores[q][d] })
+		for name, r := range e.teachers.Retrieval[t.Name] {
+			systems[name] = r
+		}
+		e.ranked = append(e.ranked, systems)
+	}
+	return nil
+}

@@ -4,8 +4,8 @@
 
 all-MiniLM-L6-v2 reads the first 256 pieces of a text, all-mpnet-base-v2 the first 384, as published; `both` is the
 mean of their cosines. `MiniLM, mean of chunks` is the normalised mean of the vectors of all chunks of 254 pieces:
-what the student's long texts were trained towards, at the cost of reading everything. Scores are written after each
-task, so that a run may be cut short.
+what the student's long texts were trained towards, at the cost of reading everything. Scores are added to --out after
+each task, and those that stand there are not computed again.
 """
 
 import argparse
@@ -62,6 +62,7 @@ def main():
     parser = argparse.ArgumentParser()
     for name in ("heldout", "sts", "tokenizer", "minilm", "mpnet", "out"):
         parser.add_argument("--" + name, required=True)
+    parser.add_argument("--systems", nargs="*", default=["MiniLM (256)", "mpnet (384)", "both", "MiniLM, mean of chunks", "MiniLM", "mpnet"])
     args = parser.parse_args()
     with gzip.open(args.heldout) as f:
         data = json.load(f)
@@ -77,7 +78,10 @@ def main():
             out.append(tokenizer.encode(b"\n".join(lines).decode(), add_special_tokens=False).ids)
         return out
 
-    results = {"retrieval": {t["name"]: {} for t in data["tasks"]}, "sts": {}}
+    results = {"retrieval": {}, "sts": {}}
+    if os.path.exists(args.out):
+        with open(args.out, encoding="utf-8") as f:
+            results = json.load(f)
 
     def keep():
         with open(args.out + ".tmp", "w", encoding="utf-8") as f:
@@ -85,40 +89,55 @@ def main():
             f.write("\n")
         os.replace(args.out + ".tmp", args.out)
 
-    def cut(lists, limit):
-        return [x[: limit - 2] for x in lists]
-
     pairs = Pairs(args.sts, args.tokenizer)
-    kept, sts = {}, {}
-    for name, folder, limit in (("MiniLM", args.minilm, 256), ("mpnet", args.mpnet, 384)):
-        teacher = Teacher(load(os.path.join(folder, "model.safetensors")), "cpu", torch.float32)
-        sts[name] = []
+    folders = {"MiniLM": (args.minilm, 256), "mpnet": (args.mpnet, 384)}
+    teachers, vectors = {}, {}
 
-        def encode(x, mask):
-            v = embed(teacher, [row[1 : int(n) - 1].tolist() for row, n in zip(x, mask.sum(1))])
-            sts[name].append(v)
-            return v
+    def teacher(name):
+        if name not in teachers:
+            teachers[name] = Teacher(load(os.path.join(folders[name][0], "model.safetensors")), "cpu", torch.float32)
+        return teachers[name]
 
-        results["sts"][name] = pairs.scores(encode)
-        keep()
+    def read(name, task):
+        """Vectors of a task's queries and documents, cut as the teacher was published."""
+        key = name, task["name"]
+        if key not in vectors:
+            limit = folders[name][1]
+            lists = ids([q["excerpt"] for q in task["queries"]]), ids(task["documents"])
+            vectors[key] = [embed(teacher(name), [x[: limit - 2] for x in part]) for part in lists]
+        return vectors[key]
+
+    def alone(name):
+        return lambda task: read(name, task)
+
+    def both(task):
+        return [torch.cat(x, 1) for x in zip(read("MiniLM", task), read("mpnet", task))]
+
+    def chunks(task):
+        return read("MiniLM", task)[0], chunked(teacher("MiniLM"), ids(task["documents"]))
+
+    for label, ways in (("MiniLM (256)", alone("MiniLM")), ("mpnet (384)", alone("mpnet")), ("both", both), ("MiniLM, mean of chunks", chunks)):
         for t in data["tasks"]:
+            scores = results["retrieval"].setdefault(t["name"], {})
+            if label in scores or label not in args.systems or (ways is chunks and "(254)" in t["name"]):
+                continue
             right = torch.tensor([q["document"] for q in t["queries"]])
-            queries, documents = ids([q["excerpt"] for q in t["queries"]]), ids(t["documents"])
-            q, d = embed(teacher, cut(queries, limit)), embed(teacher, cut(documents, limit))
-            kept[name, t["name"]] = q, d
-            scores = results["retrieval"][t["name"]]
-            scores[f"{name} ({limit})"] = ranking(q, d, right)
-            if name == "mpnet":
-                a, b = kept["MiniLM", t["name"]]
-                scores["both"] = ranking(torch.cat([q, a], 1), torch.cat([d, b], 1), right)
-            elif max(map(len, documents)) > limit:
-                scores["MiniLM, mean of chunks"] = ranking(q, chunked(teacher, documents), right)
-            print(t["name"], scores, flush=True)
+            scores[label] = ranking(*ways(t), right)
+            print(t["name"], label, scores[label], flush=True)
             keep()
-    joined = torch.cat([torch.cat(sts["MiniLM"]), torch.cat(sts["mpnet"])], 1) / math.sqrt(2)
-    rows = iter(joined.split(1024))
-    results["sts"]["both"] = pairs.scores(lambda x, mask: next(rows))
-    keep()
+    sts = {}
+    for name in folders:
+        if name in results["sts"] or name not in args.systems:
+            continue
+        rows = [x[x != 0][1:-1].tolist() for x in pairs.ids]
+        sts[name] = embed(teacher(name), rows)
+        parts = iter(sts[name].split(1024))
+        results["sts"][name] = pairs.scores(lambda x, mask: next(parts))
+        keep()
+    if len(sts) == 2:
+        parts = iter((torch.cat(list(sts.values()), 1) / math.sqrt(2)).split(1024))
+        results["sts"]["both"] = pairs.scores(lambda x, mask: next(parts))
+        keep()
 
 
 if __name__ == "__main__":
