@@ -21,6 +21,7 @@ test('weights from the disk: PyTorch and safetensors, kept and deleted', async (
   await page.click('#drawer button[type="submit"].primary');
   await isReady(page, 'pytorch_model');
   await says(page, '.facts', /Vector64 numbers.*Paddingnone/);
+  await page.waitForFunction(() => document.querySelectorAll('.models li').length === 2);
   assert.deepEqual(await models(page), [own, 'pytorch_model']);
   await page.click('#drawer .head button');
   await says(page, '#try-status', /4 texts embedded/);

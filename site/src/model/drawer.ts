@@ -85,7 +85,7 @@ export function startDrawer(): void {
           'li',
           null,
           h('div', { class: 'about' }, h('b', null, 'Unfinished download'), h('span', { class: 'small muted' }, `${size(part.bytes)} of ${part.url}`)),
-          h('button', { type: 'button', onclick: () => void fromAddress(part.url) }, 'Go on'),
+          h('button', { type: 'button', onclick: () => void fromAddress(part.url, part.id) }, 'Go on'),
           h('button', { type: 'button', class: 'quiet danger', onclick: () => void remove(part.id) }, 'Delete'),
         ),
       ),
@@ -142,11 +142,11 @@ export function startDrawer(): void {
     }
   };
 
-  const fromAddress = async (url: string): Promise<void> => {
+  const fromAddress = async (url: string, id?: string): Promise<void> => {
     const abort = (work = new AbortController());
     busy('Looking at the address.', abort);
     try {
-      const candidate = await readAddress(url, abort.signal);
+      const candidate: Candidate = { ...(await readAddress(url, abort.signal)), ...(id !== undefined && { id }) };
       if (candidate.config === undefined) ask(candidate);
       else await load(candidate, candidate.config, abort);
     } catch (error) {
@@ -210,7 +210,7 @@ export function startDrawer(): void {
     config['padding'] ??= padding === undefined || Number.isNaN(Number(padding)) ? (padding ?? 'max_length') : Number(padding);
     const { bytes: tokenizer, note } = await tokenizerFor(config, candidate.tokenizer);
     const { weights } = candidate;
-    const id = await idOf(weights instanceof File ? `${weights.name} ${weights.size} ${weights.lastModified}` : weights[0]!);
+    const id = candidate.id ?? (await idOf(weights instanceof File ? `${weights.name} ${weights.size} ${weights.lastModified}` : weights[0]!));
     const { progress, line } = busy(`Bringing ${candidate.name} here.`, abort);
     const follow = ({ loaded, total }: { loaded: number; total: number }): void => {
       if (total > 0) progress.value = loaded / total;
@@ -218,32 +218,32 @@ export function startDrawer(): void {
     };
     let choice: ModelChoice;
     const text = JSON.stringify(config);
-    const inMemory = (file: File): ModelChoice => ({ id, name: candidate.name, untrained: false, bytes: file.size, files: async () => ({ config: new TextEncoder().encode(text), tokenizer, weights: file }) });
-    let kept = canStore;
     if (!canStore && !(weights instanceof File)) throw new Error('This browser does not let pages keep files. Download the weights yourself and drop them here.');
+    let kept = canStore;
     try {
-      if (canStore) await store(weights instanceof File ? { task: 'keep', id, file: weights } : { task: 'fetch', id, urls: weights }, abort.signal, follow);
-    } catch (error) {
-      if (!(weights instanceof File) || (error as Error).name !== 'QuotaExceededError') throw error;
-      // There is no room to keep it, but a file of the visitor's can be read where it lies.
-      await deleteModel(id).catch(() => {});
-      kept = false;
-      void report(error);
-    }
-    if (kept) {
-      const total = (await weightsOf(id)).size;
+      if (!canStore) throw new DOMException('no private file system', 'QuotaExceededError');
+      await store(weights instanceof File ? { task: 'keep', id, file: weights } : { task: 'fetch', id, urls: weights }, abort.signal, follow);
       const meta: StoredModel = {
         id,
         name: candidate.name,
         source: weights instanceof File ? 'file' : 'url',
         ...(!(weights instanceof File) && { url: weights[0]! }),
         weights: weights instanceof File ? weights.name : weights[0]!.split('/').at(-1)!,
-        bytes: total + text.length + tokenizer.length,
+        bytes: (await weightsOf(id)).size + text.length + tokenizer.length,
         added: Date.now(),
       };
       await finishModel(meta, text, tokenizer);
       choice = choiceOf(meta);
-    } else choice = inMemory(weights as File);
+    } catch (error) {
+      if (!(weights instanceof File) || (error as Error).name !== 'QuotaExceededError') throw error;
+      // There is no room to keep it, but a file of the visitor's can be read where it lies.
+      if (canStore) {
+        await deleteModel(id).catch(() => {});
+        void report(error);
+      }
+      kept = false;
+      choice = { id, name: candidate.name, untrained: false, bytes: weights.size, files: async () => ({ config: new TextEncoder().encode(text), tokenizer, weights }) };
+    }
     line.textContent = `${candidate.name}: reading the weights.`;
     progress.removeAttribute('value');
     const before = engine.choice;

@@ -9,6 +9,8 @@ export interface Candidate {
   weights: File | string[];
   config: string | undefined;
   tokenizer: Uint8Array | undefined;
+  /** The folder of a broken download that is to be gone on with. */
+  id?: string;
 }
 
 /** Configurations of the published 80M retrieval models, for weights without a config.json. */

@@ -51,7 +51,9 @@ const BLOCKS = 'address,article,aside,blockquote,br,dd,div,dl,dt,figcaption,foot
 
 /** The visible text of a page, with an empty line between blocks. */
 export function readHtml(html: string): string {
-  const page = new DOMParser().parseFromString(html, 'text/html');
+  // Styles say nothing, and the page's policy would complain of them.
+  const bare = html.replace(/<style[\s>][\s\S]*?<\/style\s*>/gi, '').replace(/<[a-z][^>]*>/gi, (tag) => tag.replace(/\sstyle\s*=\s*("[^"]*"|'[^']*'|[^\s>]+)/gi, ''));
+  const page = new DOMParser().parseFromString(bare, 'text/html');
   for (const hidden of page.querySelectorAll('script,style,noscript,template,svg,iframe,object,head > :not(title)')) hidden.remove();
   for (const block of page.querySelectorAll(BLOCKS)) {
     const gap = block.tagName === 'BR' || block.tagName === 'TR' || block.tagName === 'LI' ? '\n' : '\n\n';
