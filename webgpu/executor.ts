@@ -21,7 +21,8 @@
  *       valid until the next call;
  *   webgpu_release(handle, plan).
  *
- * The embedder passes the second as the `pack` argument of `Executor.load`.
+ * Several models share a device and what is compiled through
+ * `Executor.sibling`. The embedder passes the second as the `pack` argument of `Executor.load`.
  * Results are float32, (B, D), or (B, L, D) for hidden states.
  */
 
@@ -391,7 +392,7 @@ export class Executor {
       await before;
       before = now;
       const elapsed = performance.now() - started;
-      if (elapsed < 30 && work > this.chunk / 2) this.chunk *= 2;
+      if (elapsed < 30 && work > this.chunk / 2) this.chunk *= elapsed < 10 ? 4 : 2;
       if (elapsed > 100) this.chunk = Math.max(1e7, this.chunk / 2);
       done += work;
       options.onProgress?.(total > 0 ? done / total : 1);

@@ -295,6 +295,8 @@ func (e *Executor) submit(ctx context.Context, steps []step) error {
 		pending = ticket()
 		api.BufferMapAsync(own, 1, 0, 4, callbackInfo{mode: 2, callback: callbacks().mapped, userdata1: pending})
 		switch elapsed := time.Since(started); {
+		case elapsed < 10*time.Millisecond && work > e.work/2:
+			e.work *= 4
 		case elapsed < 30*time.Millisecond && work > e.work/2:
 			e.work *= 2
 		case elapsed > 100*time.Millisecond:

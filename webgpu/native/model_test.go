@@ -187,3 +187,15 @@ func cosine(a, b []float32) float64 {
 	}
 	return ab / math.Sqrt(aa*bb)
 }
+
+func TestNoLibrary(t *testing.T) {
+	if os.Getenv("M2EMBED_WEBGPU") != "" {
+		t.Skip("a library has been loaded")
+	}
+	t.Setenv(native.LibraryVariable, "no/such/library")
+	c, f := tiny(t)
+	var failure *native.Error
+	if _, err := native.Open(c, f, native.Options{}); !errors.As(err, &failure) || failure.Kind != native.Unsupported {
+		t.Errorf("without a library: %v", err)
+	}
+}
