@@ -80,8 +80,9 @@ func TestSearch(t *testing.T) {
 			t.Errorf("hit %d: %+v, want similarity %v", i, h, all[i])
 		}
 	}
-	if text := succeed(t, "search", "x", "--input", path, "--top", "3").stdout; strings.Count(text, "\n") != 3 {
-		t.Errorf("three hits as %q", text)
+	three := succeed(t, "search", "x", "--input", path, "--top", "3").stdout
+	if strings.Count(three, "\n") != 3 || succeed(t, "search", "x", path, "--top", "3").stdout != three {
+		t.Errorf("three hits as %q", three)
 	}
 	if text := succeed(t, "search", "x", "--text", "y", "--text", "z").stdout; strings.Count(text, "\n") != 2 {
 		t.Errorf("two texts as %q", text)

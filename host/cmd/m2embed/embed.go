@@ -22,6 +22,10 @@ to M2-BERT like any token: a vector depends on the length to which its text was
 padded. Published models expect max_length, which is what they get unless
 --padding says otherwise.
 
+--engine webgpu needs a WebGPU library: libwebgpu_dawn beside the program or in
+the system's search path, or the path in M2EMBED_WEBGPU_LIBRARY. Engines sum in
+different orders, so their vectors differ in the last digits.
+
 Options of the original embed_text.py scripts:
 
   --text TEXT              the same; several texts are allowed

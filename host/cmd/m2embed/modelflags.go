@@ -31,7 +31,7 @@ func defineModel(c *call) *modelFlags {
 	c.flags.BoolVar(&o.Files.NoCache, "no-cache", false, "read a PyTorch checkpoint as it is and write no copy")
 	c.flags.BoolVar(&o.Embedder.ConfigFromWeights, "config-from-weights", false, "take sizes from the weights where the configuration disagrees with them")
 	c.flags.BoolVar(&o.Embedder.AnyTokenizer, "any-tokenizer", false, "accept a tokenizer that does not look like bert-base-uncased's")
-	c.flags.StringVar(&o.Engine, "engine", hostmodel.Engines[0], "what runs the model: `"+strings.Join(hostmodel.Engines, "|")+"`")
+	c.flags.StringVar(&o.Engine, "engine", hostmodel.Engines[0], "`"+strings.Join(hostmodel.Engines, "|")+"`: what runs the model: this processor, m2embed.wasm under wazero, or a GPU")
 	c.flags.StringVar(&m.module, "module", "", "m2embed.wasm, a `file`, to run with --engine wasm (default: the one that is built in)")
 	c.flags.IntVar(&o.Embedder.Threads, "threads", 0, "`number` of threads (default: one a processor)")
 	c.flags.IntVar(&m.filters, "filter-memory", 0, "`MiB` in which filters are kept from text to text, -1 for none (default 320)")

@@ -10,16 +10,16 @@ import (
 
 var searchCommand = &command{
 	name:     "search",
-	synopsis: "[flags] QUERY --input FILE",
+	synopsis: "[flags] QUERY [FILE]",
 	summary:  "Rank the lines of a file by their similarity to a query.",
 	details: `
-Prints the best texts with their cosines, best first, or with --json an object a
-line with the members rank, similarity, index and text. All texts are embedded
-anew; nothing is stored.
+FILE is the same as --input FILE. Prints the best texts with their cosines, best
+first, or with --json an object a line with the members rank, similarity, index
+and text. All texts are embedded anew; nothing is stored.
 
 Example:
 
-  m2embed search "how do I return a parcel" --input faq.txt --top 3
+  m2embed search "how do I return a parcel" faq.txt --top 3
 `,
 	define: func(c *call) func() error {
 		in := defineInput(c)
@@ -47,8 +47,11 @@ func search(c *call, in *inputFlags, which *modelFlags, how *vectorFlags, top in
 	if top < 1 || top > 1<<20 {
 		return usagef("--top %d, want 1 to %d", top, 1<<20)
 	}
+	if len(c.args) == 2 && in.file == "" && in.ids == "" && len(in.texts) == 0 {
+		in.file, c.args = c.args[1], c.args[:1]
+	}
 	if len(c.args) != 1 {
-		return usagef("%d queries, want one; texts to search come from --input or --text", len(c.args))
+		return usagef("%s, want a query; texts to search come from a file, --input or --text", counted(len(c.args), "argument"))
 	}
 	source, err := in.open(nil)
 	if err != nil {
