@@ -43,7 +43,9 @@ func main() {
 // bench is one run of the program.
 type bench struct {
 	quick  bool
-	cache  string
+	cache  string // folder of generated weights
+	out    string // folder of the results; empty: write none
+	start  time.Time
 	result result
 }
 
@@ -51,7 +53,10 @@ func (b *bench) run(out, only string) error {
 	if err := os.MkdirAll(b.cache, 0o755); err != nil {
 		return err
 	}
-	start := time.Now()
+	b.start = time.Now()
+	if only == "" {
+		b.out = out
+	}
 	b.result.Machine = machine()
 	b.result.Quick = b.quick
 	for _, part := range []struct {
@@ -59,24 +64,32 @@ func (b *bench) run(out, only string) error {
 		run  func() error
 	}{
 		{"kernels", b.kernels},
-		{"model", b.models},
 		{"tokenizer", b.tokenizers},
 		{"memory", b.memory},
+		{"model", b.models},
 	} {
 		if only != "" && only != part.name {
 			continue
 		}
-		fmt.Fprintf(os.Stderr, "== %s (%.0f s)\n", part.name, time.Since(start).Seconds())
+		fmt.Fprintf(os.Stderr, "== %s (%.0f s)\n", part.name, time.Since(b.start).Seconds())
 		if err := part.run(); err != nil {
 			return fmt.Errorf("%s: %w", part.name, err)
 		}
+		if err := b.save(); err != nil {
+			return err
+		}
 	}
-	b.result.Seconds = time.Since(start).Seconds()
-	if only != "" {
-		fmt.Print(b.result.markdown())
+	fmt.Print(b.result.markdown())
+	return nil
+}
+
+// save writes what there is so far: a long run that is ended keeps its results.
+func (b *bench) save() error {
+	b.result.Seconds = time.Since(b.start).Seconds()
+	if b.out == "" {
 		return nil
 	}
-	if err := os.MkdirAll(out, 0o755); err != nil {
+	if err := os.MkdirAll(b.out, 0o755); err != nil {
 		return err
 	}
 	for name, data := range map[string][]byte{
@@ -84,11 +97,10 @@ func (b *bench) run(out, only string) error {
 		"bench.md":   []byte(b.result.markdown()),
 		"speed.svg":  []byte(b.result.plot()),
 	} {
-		if err := os.WriteFile(filepath.Join(out, name), data, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(b.out, name), data, 0o644); err != nil {
 			return err
 		}
 	}
-	fmt.Print(b.result.markdown())
 	return nil
 }
 
