@@ -1,7 +1,8 @@
 // Command bench measures the GPU kernels and whole forward passes through the
 // native executor: time, arithmetic or bytes a second, and the fraction of what
 // this GPU reaches at its best here. With -torch it runs torch_reference.py in
-// the same session for comparison. Every result is checked before it is timed.
+// the same session for comparison. Products, convolutions and whole passes are
+// checked before they are timed.
 //
 //	M2EMBED_WEBGPU_LIBRARY=… go run ./webgpu/bench -json out.json -markdown out.md
 package main
@@ -40,7 +41,7 @@ type kernelTime struct {
 	Rate         float64 `json:"rate"` // GFLOP/s or GB/s
 	Unit         string  `json:"unit"`
 	Ceiling      float64 `json:"ceiling,omitempty"` // fraction of the best rate of that unit measured here
-	Error        float64 `json:"error"`             // normalised mean squared error of a sample
+	Error        float64 `json:"error,omitempty"`   // normalised mean squared error of a sample, where one was checked
 }
 
 type modelTime struct {

@@ -11,7 +11,7 @@ import (
 // table writes the report as Markdown.
 func (r *report) table() string {
 	var s strings.Builder
-	fmt.Fprintf(&s, "# WebGPU kernels and forward passes\n\nMade by `webgpu/bench` on %s, %s (%s), through the native executor.\nMedians. Every result was checked before it was timed.\n", r.Date, r.Adapter.Device, r.Adapter.Description)
+	fmt.Fprintf(&s, "# WebGPU kernels and forward passes\n\nMade by `webgpu/bench` on %s, %s (%s), through the native executor.\nMedians. Products and whole passes were checked before they were timed.\n", r.Date, r.Adapter.Device, r.Adapter.Description)
 	if r.Note != "" {
 		fmt.Fprintf(&s, "\n%s\n", r.Note)
 	}
