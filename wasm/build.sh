@@ -112,6 +112,20 @@ test_all() {
 	(cd "$wasm/js" && node --test --test-concurrency=1 --test-reporter=spec test/*.test.mjs)
 }
 
+# bench [quick]: see wasm/bench/bench.mjs. Weights and the peer's models come
+# from host/bench, which keeps them in .cache/bench.
+bench() {
+	module
+	js
+	browsers
+	(cd "$root" &&
+		GOOS=wasip1 GOARCH=wasm go build -tags m2embed_kernels -buildmode=c-shared -o "$out/product-go.wasm" ./wasm/bench/product &&
+		go build -o "$out/wazero-bench" ./wasm/bench/wazero)
+	merge "$out/product-go.wasm" "$out/product.wasm"
+	[ -f "$root/.cache/bench/peer/bert-int8.onnx" ] || (cd "$root" && go run ./host/bench -quick -only model)
+	node --no-warnings "$wasm/bench/bench.mjs" "$@"
+}
+
 case "${1:-}" in
 module) module ;;
 js) js ;;
@@ -124,6 +138,10 @@ parity)
 	;;
 test) test_all ;;
 sizes) sizes ;;
+bench)
+	shift
+	bench "$@"
+	;;
 test-kernels) test_kernels ;;
 *)
 	echo "usage: wasm/build.sh module | js | test | parity [short] | sizes | bench" >&2

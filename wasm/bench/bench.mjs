@@ -1,0 +1,210 @@
+// Speed, memory and size of the WebAssembly module beside onnxruntime-web, one
+// thread, in turns: bench.mjs [quick] writes testdata/bench/wasm.json and
+// wasm.md. wasm/build.sh bench builds what it needs.
+import { execFileSync, spawn } from 'node:child_process';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { brotliCompressSync, gzipSync } from 'node:zlib';
+import { chromium } from '../js/test/browsers.mjs';
+import { serve } from '../js/test/serve.mjs';
+
+const quick = process.argv.includes('quick');
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const here = (path) => join(root, 'wasm/bench', path);
+const build = join(root, 'wasm/build');
+const cache = join(root, '.cache/bench');
+const lengths = quick ? [128, 512] : [128, 512, 2048, 8192, 32768];
+const median = (list) => list.slice().sort((a, b) => a - b)[list.length >> 1];
+const say = (text) => process.stderr.write(`${text}\n`);
+
+/** A program that answers a line with a line; its first line says that it is ready. */
+class Engine {
+  static async start(name, file, args, o = {}) {
+    const e = new Engine();
+    e.name = name;
+    e.process = spawn(file, args, { stdio: ['pipe', 'pipe', 'inherit'], ...o });
+    e.lines = createInterface({ input: e.process.stdout })[Symbol.asyncIterator]();
+    e.ready = await e.answer();
+    return e;
+  }
+  async answer() {
+    const { value, done } = await this.lines.next();
+    if (done) return { error: 'the program ended' };
+    return JSON.parse(value);
+  }
+  ask(request) {
+    this.process.stdin.write(`${JSON.stringify(request)}\n`);
+    return this.answer();
+  }
+  stop() {
+    this.process.stdin.end();
+    this.process.kill();
+  }
+}
+
+function peerFolder() {
+  const folder = join(cache, 'peer-web');
+  mkdirSync(folder, { recursive: true });
+  for (const name of ['package.json', 'run.mjs']) copyFileSync(here(`peer/${name}`), join(folder, name));
+  if (!existsSync(join(folder, 'node_modules/onnxruntime-web'))) execFileSync('npm', ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: folder, stdio: 'inherit' });
+  return folder;
+}
+
+async function speed() {
+  const peer = peerFolder();
+  const module = join(root, 'wasm/module/m2embed.wasm');
+  const node = process.execPath;
+  const small = join(root, 'testdata/m2-bert-small');
+  const engines = [
+    await Engine.start('m2embed f32', node, [here('ours.mjs'), join(cache, 'f32')]),
+    await Engine.start('m2embed int8', node, [here('ours.mjs'), join(cache, 'int8')]),
+    await Engine.start('m2embed f32, wazero', join(build, 'wazero-bench'), [module, join(cache, 'f32'), join(build, 'cache')]),
+    await Engine.start('onnxruntime-web f32', node, ['run.mjs', join(cache, 'peer/bert-f32.onnx')], { cwd: peer }),
+    await Engine.start('onnxruntime-web int8', node, ['run.mjs', join(cache, 'peer/bert-int8.onnx')], { cwd: peer }),
+  ];
+  if (existsSync(join(small, 'model.safetensors'))) engines.push(await Engine.start('m2-bert-small', node, [here('ours.mjs'), small]));
+  const rows = [];
+  for (const length of lengths) {
+    const rounds = length <= 512 ? 7 : length <= 2048 ? 4 : length <= 8192 ? 2 : 1;
+    const found = new Map(engines.map((e) => [e.name, { seconds: [], cpu: [], memory: 0, error: undefined }]));
+    for (let round = length > 8192 ? 1 : 0; round <= rounds; round++) {
+      for (const engine of engines) {
+        const row = found.get(engine.name);
+        // Slow ones need no more than a few turns; errors repeat themselves.
+        if (row.error || (engine.name.includes('wazero') && (length > 2048 || round > 3)) || (length > 8192 && engine.name.startsWith('onnx'))) continue;
+        const { seconds, cpu, memory, error } = await engine.ask({ length });
+        if (error) row.error = error;
+        else {
+          row.memory = memory;
+          if (round > 0) {
+            // the first round warms up
+            row.seconds.push(seconds);
+            row.cpu.push(cpu);
+          }
+        }
+      }
+    }
+    for (const engine of engines) {
+      const { seconds, cpu, memory, error } = found.get(engine.name);
+      if (error) rows.push({ engine: engine.name, length, error });
+      else if (seconds.length > 0) rows.push({ engine: engine.name, length, rounds: seconds.length, median: length / median(seconds), best: length / Math.min(...seconds), cpu: length / median(cpu), memory, weights: engine.ready.weights });
+      const last = rows.at(-1);
+      say(`${engine.name} ${length}: ${last?.engine === engine.name && last.length === length ? (last.error ?? `${last.median.toFixed(0)} tokens/s`) : '-'}`);
+    }
+  }
+  const open = engines.map((e) => ({ engine: e.name, seconds: e.ready.open, memory: e.ready.memory, weights: e.ready.weights }));
+  engines.forEach((e) => e.stop());
+  return { rows, open };
+}
+
+async function starts() {
+  const rows = [];
+  const module = new WebAssembly.Module(readFileSync(join(root, 'wasm/module/m2embed.wasm')));
+  const { Instance } = await import('../js/dist/abi.js');
+  const times = [];
+  let rest = 0;
+  for (let i = 0; i < 9; i++) {
+    const start = performance.now();
+    rest = (await Instance.create(module)).memory;
+    times.push(performance.now() - start);
+  }
+  rows.push({ runtime: `Node ${process.version}`, first: times[0], median: median(times), memory: rest });
+  const server = await serve();
+  try {
+    const browser = await chromium(`${server.url}/wasm/js/parity/page.html`);
+    const inPage = await browser.evaluate(async () => {
+      const { Instance } = await import('/wasm/js/dist/abi.js');
+      const begun = performance.now();
+      const module = await WebAssembly.compileStreaming(fetch('/wasm/js/dist/m2embed.wasm'));
+      const compile = performance.now() - begun;
+      const times = [];
+      let memory = 0;
+      for (let i = 0; i < 9; i++) {
+        const start = performance.now();
+        memory = (await Instance.create(module)).memory;
+        times.push(performance.now() - start);
+      }
+      return { times, memory, compile };
+    });
+    rows.push({ runtime: `Chromium ${browser.version}`, compile: inPage.compile, first: inPage.times[0], median: median(inPage.times), memory: inPage.memory });
+    await browser.close();
+    // To the first vector, in a fresh profile each time.
+    const folder = existsSync(join(root, 'testdata/m2-bert-small/model.safetensors')) ? 'm2-bert-small' : 'tiny';
+    const firsts = [];
+    for (let i = 0; i < (quick ? 3 : 7); i++) {
+      const fresh = await chromium(`${server.url}/wasm/js/parity/blank.html`);
+      firsts.push(
+        await fresh.evaluate(async (folder) => {
+          const start = performance.now();
+          const { M2Embed } = await import('/wasm/js/dist/index.js');
+          const model = await M2Embed.load(`/testdata/${folder}/`);
+          await model.embed('The first text of a visitor.');
+          return performance.now() - start;
+        }, folder),
+      );
+      await fresh.close();
+    }
+    rows.push({ runtime: `Chromium, import to first vector (${folder})`, first: firsts[0], median: median(firsts) });
+  } catch (error) {
+    say(`Chromium: ${error.message}`);
+  }
+  await server.close();
+  return rows;
+}
+
+function sizes() {
+  const bytes = readFileSync(join(root, 'wasm/module/m2embed.wasm'));
+  return { raw: bytes.length, gzip: gzipSync(bytes, { level: 9 }).length, brotli: brotliCompressSync(bytes).length };
+}
+
+const mb = (n) => (n / 1e6).toFixed(1);
+
+function markdown({ machine, seconds, size, starts, products, speed }) {
+  const out = [
+    `${machine}. One run of ${Math.round(seconds / 60)} minutes, one thread, engines in turns, medians.`,
+    '',
+    `m2embed.wasm: ${mb(size.raw)} MB raw, ${(size.gzip / 1000).toFixed(0)} KB gzip -9, ${(size.brotli / 1000).toFixed(0)} KB brotli.`,
+    '',
+    '| start | compile ms | first ms | median ms | linear memory MB |',
+    '| --- | --- | --- | --- | --- |',
+    ...starts.map((r) => `| ${r.runtime} | ${r.compile?.toFixed(0) ?? ''} | ${r.first.toFixed(0)} | ${r.median.toFixed(0)} | ${r.memory ? mb(r.memory) : ''} |`),
+    '',
+    '| product in Node | shape | bare kernel | through the module | ratio | best |',
+    '| --- | --- | --- | --- | --- | --- |',
+    ...products.map((r) => `| ${r.dtype} | ${r.shape} | ${r.bare.toFixed(1)} | ${r.merged.toFixed(1)} | ${r.ratio.toFixed(2)} | ${r.best.toFixed(1)} |`),
+    '',
+    'GFLOP/s (Gop/s for int8); through the module with packing, quantisation of rows and tails.',
+    '',
+    '| tokens/s | tokens | median | best | per processor second | memory MB | above weights MB |',
+    '| --- | --- | --- | --- | --- | --- | --- |',
+    ...speed.rows.map((r) =>
+      r.error ? `| ${r.engine} | ${r.length} | fails: ${r.error} | | | | |` : `| ${r.engine} | ${r.length} | ${r.median.toFixed(0)} | ${r.best.toFixed(0)} | ${r.cpu.toFixed(0)} | ${mb(r.memory)} | ${r.weights ? mb(r.memory - r.weights) : ''} |`,
+    ),
+    '',
+    'm2embed: the 80M shape with generated weights (golden generator); memory is linear memory. onnxruntime-web: a BERT-base-shaped encoder with random weights; memory is that of the process. Processor seconds leave out most of what other programs on the machine take.',
+    '',
+  ];
+  return out.join('\n');
+}
+
+const begun = performance.now();
+const result = { machine: `${cpus()[0].model.trim()}, ${cpus().length} cores, Node ${process.version}`, date: new Date().toISOString().slice(0, 10), quick };
+result.size = sizes();
+say('products');
+result.products = JSON.parse(execFileSync(process.execPath, ['--no-warnings', here('products.mjs'), join(build, 'kernels.wasm'), join(build, 'product.wasm')], { maxBuffer: 1 << 24 }));
+say('starts');
+result.starts = await starts();
+say('speed');
+result.speed = await speed();
+result.seconds = (performance.now() - begun) / 1000;
+const text = markdown(result);
+if (!quick) {
+  mkdirSync(join(root, 'testdata/bench'), { recursive: true });
+  writeFileSync(join(root, 'testdata/bench/wasm.json'), `${JSON.stringify(result, null, 1)}\n`);
+  writeFileSync(join(root, 'testdata/bench/wasm.md'), text);
+}
+console.log(text);
+process.exit(0);

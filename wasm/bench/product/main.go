@@ -1,0 +1,53 @@
+//go:build wasip1
+
+// Command product is a module that multiplies matrices of the model's shapes
+// through core/kernel, to time the products as the model calls them against the
+// bare kernels.
+package main
+
+import "m2embed/core/kernel"
+
+var (
+	matrix *kernel.Matrix
+	values []float32
+	out    []float32
+	rows   kernel.Quantized
+	m, n   int
+	k      int
+)
+
+func main() {}
+
+//go:wasmexport prepare
+func prepare(rowCount, outputs, inputs, quantized int32) {
+	m, n, k = int(rowCount), int(outputs), int(inputs)
+	set := kernel.Active()
+	values, out = make([]float32, m*k), make([]float32, m*n)
+	for i := range values {
+		values[i] = float32(i%17)*0.1 - 0.8
+	}
+	if quantized != 0 {
+		w, scales := make([]int8, n*k), make([]float32, n)
+		for i := range w {
+			w[i] = int8(i % 251)
+		}
+		matrix = kernel.NewQuantizedMatrix(set, w, scales, n, k, nil)
+		return
+	}
+	w := make([]float32, n*k)
+	for i := range w {
+		w[i] = float32(i%13)*0.1 - 0.6
+	}
+	matrix = kernel.NewMatrix(set, w, n, k, nil)
+}
+
+//go:wasmexport multiply
+func multiply() {
+	in := kernel.Input{Values: values, Stride: k}
+	if matrix.Quantized() {
+		rows.Reset(kernel.Active(), m, k)
+		rows.Store(0, values, k, m)
+		in.Quantized = &rows
+	}
+	matrix.Multiply(out, n, in, m, 0, n)
+}
