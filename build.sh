@@ -98,8 +98,7 @@ check() {
 		GOOS=${target%/*} GOARCH=${target#*/} CGO_ENABLED=0 go build $packages
 	done
 	say "generated files"
-	sh core/kernel/generate.sh
-	git diff --exit-code --stat core/kernel
+	sh core/kernel/internal/avogen/generate.sh --check
 	say "modules"
 	go mod tidy -diff
 	say "types"
