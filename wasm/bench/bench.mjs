@@ -1,6 +1,7 @@
 // Speed, memory and size of the WebAssembly module beside onnxruntime-web, one
-// thread, in turns: bench.mjs [quick] writes testdata/bench/wasm.json and
-// wasm.md. wasm/build.sh bench builds what it needs.
+// thread, in turns: bench.mjs [quick] [lengths=128,512] [rounds=3] writes
+// testdata/bench/wasm.json and wasm.md (quick: writes nothing). wasm/build.sh
+// bench builds what it needs.
 import { execFileSync, spawn } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
@@ -16,7 +17,9 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const here = (path) => join(root, 'wasm/bench', path);
 const build = join(root, 'wasm/build');
 const cache = join(root, '.cache/bench');
-const lengths = quick ? [128, 512] : [128, 512, 2048, 8192, 32768];
+const option = (name) => process.argv.find((a) => a.startsWith(`${name}=`))?.slice(name.length + 1);
+const lengths = (option('lengths') ?? (quick ? '128,512' : '128,512,2048,8192,32768')).split(',').map(Number);
+const roundsFor = (length) => Number(option('rounds') ?? (length <= 512 ? 7 : length <= 2048 ? 4 : length <= 8192 ? 2 : 1));
 const median = (list) => list.slice().sort((a, b) => a - b)[list.length >> 1];
 const say = (text) => process.stderr.write(`${text}\n`);
 
@@ -68,7 +71,7 @@ async function speed() {
   if (existsSync(join(small, 'model.safetensors'))) engines.push(await Engine.start('m2-bert-small', node, [here('ours.mjs'), small]));
   const rows = [];
   for (const length of lengths) {
-    const rounds = length <= 512 ? 7 : length <= 2048 ? 4 : length <= 8192 ? 2 : 1;
+    const rounds = roundsFor(length);
     const found = new Map(engines.map((e) => [e.name, { seconds: [], cpu: [], memory: 0, error: undefined }]));
     for (let round = length > 8192 ? 1 : 0; round <= rounds; round++) {
       for (const engine of engines) {

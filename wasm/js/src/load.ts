@@ -1,12 +1,13 @@
 /** Loads a model: module, config, tokenizer, and the weights streamed straight into linear memory. */
 
 import { Instance } from './abi.js';
+import { loadElsewhere } from './backend.js';
 import { openStore, type Store, type Writer } from './cache.js';
 import { safetensorsSize } from './header.js';
 import { WasmEmbedder } from './embedder.js';
 import { Sha256, sha256 } from './sha256.js';
 import { address, describe, join, open, readAll, type Opened } from './source.js';
-import { M2EmbedError, type LoadOptions, type LoadProgress, type ModelFiles, type Source } from './types.js';
+import { M2EmbedError, type Embedder, type LoadOptions, type LoadProgress, type ModelFiles, type Source } from './types.js';
 
 /** The files of a model in a folder: an address with or without a slash at the end. */
 export function filesOf(source: string | URL | ModelFiles): ModelFiles {
@@ -28,11 +29,12 @@ export async function compile(source: Source | WebAssembly.Module, o: LoadOption
   }
 }
 
-/** Loads a model into a fresh instance. */
-export async function load(source: string | URL | ModelFiles, module: WebAssembly.Module, o: LoadOptions): Promise<WasmEmbedder> {
-  if (o.backend === 'webgpu') throw new M2EmbedError('bad_argument', 'the webgpu back end is not part of this entry');
+/** Loads a model into a fresh instance, or onto another back end where that is asked for. */
+export async function load(source: string | URL | ModelFiles, module: WebAssembly.Module, o: LoadOptions): Promise<Embedder> {
   const files = filesOf(source);
   o.signal?.throwIfAborted();
+  const elsewhere = await loadElsewhere(o.backend ?? 'wasm', files, o);
+  if (elsewhere) return elsewhere;
   const instance = await Instance.create(module, o.memoryLimit);
   const report = (stage: LoadProgress['stage']) => (loaded: number, total: number): void => o.onProgress?.({ stage, loaded, total, cached: false });
   const [config, tokenizer] = await Promise.all([readAll(files.config, o, report('config')), readAll(files.tokenizer, o, report('tokenizer'))]);

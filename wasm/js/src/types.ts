@@ -6,7 +6,7 @@
  * Letters in shapes: B texts, L tokens, D hidden size.
  */
 
-/** Where the forward pass runs. `auto` takes the GPU where it is available. */
+/** Where the forward pass runs. `auto` takes a registered GPU back end where it can run, else wasm. */
 export type Backend = 'auto' | 'wasm' | 'webgpu';
 
 /**
@@ -76,6 +76,7 @@ export interface LoadOptions {
   fetch?: typeof globalThis.fetch;
   /** How often a download that is cut is taken up again (default 4). */
   retries?: number;
+  /** Default `wasm`. */
   backend?: Backend;
   /** Limit of linear memory in bytes (default and most: 4 GiB). */
   memoryLimit?: number;
