@@ -1,6 +1,8 @@
 package model
 
 import (
+	"runtime"
+
 	"m2embed/core/fft"
 	"m2embed/core/kernel"
 )
@@ -22,6 +24,7 @@ type Run struct {
 	ids      []int32 // (T)
 	position []int32 // (T): position within its sequence
 	n        int     // N: rows of every transform of this pass
+	block    int     // rows that a unit of a token-wise stage takes
 	plan     *fft.Plan
 
 	hidden []float32        // h (T, D): hidden states, then the layer's output
@@ -74,8 +77,18 @@ const (
 	poolStage                      // a sequence: pooling, normalisation
 )
 
-// tokenBlock is how many rows a unit of a token-wise stage takes.
+// tokenBlock is how many rows a unit of a token-wise stage takes at most.
 const tokenBlock = 96
+
+// tokenRows is how many rows a unit of a token-wise stage takes: as many as
+// tokenBlock allows, but evenly divided so that no thread waits for another.
+func tokenRows(rows, threads int) int {
+	units := blocks(rows, tokenBlock)
+	if rows >= 16*threads { // below, the threads cost more than they give
+		units = blocks(units, threads) * threads
+	}
+	return max(1, blocks(rows, max(1, units)))
+}
 
 // featureBlock is how many positions a unit of the features stage takes.
 const featureBlock = 256
@@ -95,11 +108,12 @@ func (r *Run) forward() {
 	c := r.model.config
 	t, d := len(r.ids), float64(c.HiddenSize)
 	r.stages = r.stages[:0]
-	r.add(embedStage, 0, blocks(t, tokenBlock), 10*d*tokenBlock)
 	rows := t
+	r.block = tokenRows(rows, r.model.workers.count)
+	r.add(embedStage, 0, blocks(t, r.block), 10*d*float64(r.block))
 	for i := range r.model.weights.layers {
 		if c.HyenaTrainingAdditions {
-			r.add(normStage, i, blocks(t, tokenBlock), 10*d*tokenBlock)
+			r.add(normStage, i, blocks(t, r.block), 10*d*float64(r.block))
 		}
 		r.add(featuresStage, i, r.featureUnits(), r.featureCost())
 		kind := mixerStage
@@ -107,7 +121,7 @@ func (r *Run) forward() {
 			kind, rows = firstStage, len(r.sequences)
 		}
 		r.add(kind, i, groups(c.HiddenSize), r.mixerCost())
-		r.add(mlpStage, i, blocks(rows, tokenBlock), r.mlpCost(min(rows, tokenBlock)))
+		r.add(mlpStage, i, blocks(rows, r.block), r.mlpCost(min(rows, r.block)))
 	}
 	r.add(poolStage, 0, len(r.sequences), 2*d*d)
 }
@@ -130,7 +144,7 @@ func (r *Run) unit(worker, i int) {
 	y := &r.model.weights.layers[s.layer]
 	switch s.kind {
 	case embedStage:
-		r.embed(span(i, tokenBlock, len(r.ids)))
+		r.embed(span(i, r.block, len(r.ids)))
 	case normStage:
 		r.preNorm(y, i)
 	case featuresStage:
@@ -155,8 +169,14 @@ func (r *Run) end(s stage) {
 }
 
 // stepCost is about how much work a step does on each thread, in floating-point
-// operations: some milliseconds.
-const stepCost = 100e6
+// operations: some milliseconds in WebAssembly, and natively enough that the
+// threads' meeting at its end does not show.
+func stepCost() float64 {
+	if runtime.GOARCH == "wasm" {
+		return 100e6
+	}
+	return 1e9
+}
 
 // Step does the next part of the pass and reports whether that was the last.
 // A step is a few milliseconds of work, or one unit where that is more: up to a
@@ -172,7 +192,7 @@ func (r *Run) Step() (done bool) {
 	}
 	if s.units > 0 {
 		threads := r.model.workers.count
-		count := max(threads, int(stepCost*float64(threads)/s.cost))
+		count := threads * max(1, int(stepCost()/s.cost))
 		last := min(s.units, r.next+count)
 		r.model.workers.run(r.next, last, r.doUnit)
 		r.done += s.cost * float64(last-r.next)

@@ -20,7 +20,7 @@ func (r *Run) mlp(s *scratch, y *layer, index, block int) {
 	if r.stages[r.at-1].kind == firstStage {
 		total = len(r.sequences)
 	}
-	first, last := span(block, tokenBlock, total)
+	first, last := span(block, r.block, total)
 	rows := last - first
 	mStride, gStride, fStride := y.mlpWidth(c), y.gatedWidth(), y.wo.outputs()
 
