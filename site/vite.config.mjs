@@ -76,7 +76,12 @@ export default defineConfig({
     ],
     extensions: ['.ts', '.js', '.mjs', '.json'],
   },
-  worker: { format: 'es' },
+  worker: {
+    format: 'es',
+    rollupOptions: {
+      output: { chunkFileNames: (chunk) => (chunk.moduleIds.some((id) => id.includes('/umap-js/')) ? 'assets/umap-[hash].js' : 'assets/[name]-[hash].js') },
+    },
+  },
   plugins: [assets(), precache()],
   build: {
     target: 'es2022',

@@ -3,3 +3,5 @@
 import './try.test.mjs';
 import './search.test.mjs';
 import './model.test.mjs';
+import './sections.test.mjs';
+import './snippets.test.mjs';
