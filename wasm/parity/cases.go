@@ -54,6 +54,8 @@ func (c testCase) coreOptions() (core.Options, error) {
 
 var tiny = modelFiles{"testdata/tiny/config.json", "testdata/tiny/tokenizer.json", "testdata/tiny/model.safetensors"}
 
+var small = modelFiles{"testdata/m2-bert-small/config.json", "testdata/m2-bert-small/tokenizer.json", "testdata/m2-bert-small/model.safetensors"}
+
 // texts reach every part of the tokenizer and odd lengths of the convolution.
 var texts = []string{
 	"", "a", "Long-context text embeddings that run anywhere.",
@@ -76,6 +78,12 @@ func makeCases(root, build string, short bool) ([]testCase, error) {
 		c.Options.Padding, c.Options.Normalize = padding, true
 		cases = append(cases, c)
 	}
+	small := testCase{Name: "m2-bert-small, 8-bit weights", Model: small}
+	for _, text := range append(texts, strings.Repeat("A longer document keeps its place. ", 300)) {
+		small.Inputs = append(small.Inputs, text)
+	}
+	small.Options.Padding, small.Options.Normalize = "none", true
+	cases = append(cases, small)
 	if short {
 		return cases, nil
 	}

@@ -12,17 +12,17 @@ import { serve } from './serve.mjs';
 import { workerd } from './workerd.mjs';
 
 const here = fileURLToPath(new URL('..', import.meta.url));
-const model = fileURLToPath(new URL('../../../testdata/tiny', import.meta.url));
+const model = fileURLToPath(new URL('../../../testdata/m2-bert-small', import.meta.url));
 const exec = promisify(execFile);
 
 test('Node', async () => {
   const { stdout } = await exec(process.execPath, ['examples/node.mjs', model, 'one', 'two', 'three'], { cwd: here });
-  assert.match(stdout, /^64 values a vector\n-?[01]\.\d{4} two\n-?[01]\.\d{4} three\n$/);
+  assert.match(stdout, /^256 values a vector\n-?[01]\.\d{4} two\n-?[01]\.\d{4} three\n$/);
 });
 
 test('Bun', async () => {
   const { stdout } = await exec(join(here, 'node_modules/bun/bin/bun.exe'), ['examples/bun.mjs', model, 'one', 'two'], { cwd: here });
-  assert.match(stdout, /^2 x 64\n/);
+  assert.match(stdout, /^2 x 256\n/);
 });
 
 test('Deno', async () => {
@@ -56,7 +56,7 @@ test('Cloudflare Worker', async (t) => {
 test('page', async (t) => {
   const server = await serve();
   t.after(() => server.close());
-  const browser = await chromium(`${server.url}/wasm/js/examples/page/index.html?model=/testdata/tiny/`);
+  const browser = await chromium(`${server.url}/wasm/js/examples/page/index.html?model=/testdata/m2-bert-small/`);
   t.after(() => browser.close());
   const value = () => browser.page.waitForFunction(() => /^-?\d\.\d{4}$/.test(document.getElementById('similarity').value) && document.getElementById('similarity').value);
   const before = await (await value()).jsonValue();
