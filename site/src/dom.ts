@@ -59,6 +59,12 @@ export function duration(ms: number): string {
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
+/** A similarity as people read it: "0.54", "−0.12", and never "−0.00". */
+export function cosineText(value: number): string {
+  const text = value.toFixed(2);
+  return text === '-0.00' ? '0.00' : text.replace('-', '−');
+}
+
 /** Calls f once, `ms` after the last call. */
 export function debounce(ms: number, f: () => void): () => void {
   let timer: ReturnType<typeof setTimeout> | undefined;

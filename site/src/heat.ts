@@ -1,7 +1,7 @@
 /** The grid of similarities between texts. */
 
 import { cosine } from 'm2embed/worker';
-import { h } from './dom.js';
+import { cosineText, h } from './dom.js';
 
 export interface HeatRow {
   name: string;
@@ -25,7 +25,7 @@ export function drawHeat(root: HTMLElement, rows: readonly HeatRow[]): void {
       ...rows.map((other, j) => {
         if (i === j) return h('td', { class: 'self', 'aria-label': 'the same text' }, '·');
         const value = values[i]![j];
-        const cell = h('td', { title: `${row.name} and ${other.name}` }, value === undefined ? '' : value.toFixed(2).replace('-', '−'));
+        const cell = h('td', { title: `${row.name} and ${other.name}` }, value === undefined ? '' : cosineText(value));
         if (value === undefined) cell.classList.add('self');
         else {
           const share = Math.max(0, Math.min(1, value));

@@ -38,8 +38,16 @@ export async function startServer(t, folder = dist, hooks = {}) {
     server.closeAllConnections();
     return new Promise((resolve) => server.close(resolve));
   };
-  t.after(stop);
-  return { url: `http://localhost:${server.address().port}/`, hooks, stop };
+  // Visitors leave before the server goes.
+  const visitors = [];
+  t.after(async () => {
+    try {
+      for (const leave of visitors) await leave();
+    } finally {
+      await stop();
+    }
+  });
+  return { url: `http://localhost:${server.address().port}/`, hooks, stop, visitors };
 }
 
 /**
@@ -65,7 +73,7 @@ export async function visit(t, { server, path = '', elsewhere = [], errors = [],
   page.on('console', (message) => {
     if (message.type() === 'error' && !errors.some((pattern) => pattern.test(message.text()))) broken.push(message.text());
   });
-  t.after(async () => {
+  server.visitors.push(async () => {
     const violations = page.isClosed() ? [] : await page.evaluate(() => window.violations).catch(() => []);
     await context.close();
     assert.deepEqual(outside, [], 'requests that left the page');

@@ -39,6 +39,7 @@ test('files of every kind are read, searched, kept, exported and imported', asyn
   await page.keyboard.press('ArrowDown');
   await page.keyboard.press('ArrowDown');
   await page.keyboard.press('Enter');
+  assert.ok(await page.isVisible('#dialog .reader'));
   assert.match(await page.textContent('#dialog .reader'), /deep/);
   await page.keyboard.press('Escape');
   // Kept across visits.

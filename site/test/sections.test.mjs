@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { test } from 'node:test';
-import { copied, idle, openWithGpu, ready, says, screenshots, visit } from './browser.mjs';
+import { copied, idle, openWithGpu, ready, says, screenshots, trained, visit } from './browser.mjs';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
@@ -87,8 +87,9 @@ test('compare with a GPU in software: the vectors agree', async (t) => {
   const row = text.split('\n')[2].split('|').map((cell) => cell.trim());
   t.diagnostic(text.split('\n').slice(0, 3).join('\n'));
   assert.ok(Number(row[3].replaceAll(',', '')) > 0, text);
-  assert.ok(Number(row[5]) < 1e-6, `1 − cosine ${row[5]}`);
-  assert.ok(Number(row[6]) < 1e-4, `largest difference ${row[6]}`);
+  // Of 8-bit weights the CPU makes 8-bit products, the GPU 32-bit ones.
+  assert.ok(Number(row[5]) < (trained ? 1e-3 : 1e-6), `1 − cosine ${row[5]}`);
+  assert.ok(Number(row[6]) < (trained ? 2e-2 : 1e-4), `largest difference ${row[6]}`);
   await page.screenshot({ path: `${screenshots}/compare-gpu.png` });
 });
 

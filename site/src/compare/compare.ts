@@ -50,6 +50,7 @@ export function startCompare(): void {
       h('p', { class: 'small muted', role: 'status', id: 'compare-status' }),
       h('progress', { max: 1, value: 0, id: 'compare-progress', 'aria-label': 'Running', hidden: true }),
       h('div', { class: 'figures' }, h('div', { class: 'panel' }, plot), h('div', { class: 'scroll', id: 'compare-table', tabIndex: 0, role: 'region', 'aria-label': 'Results' })),
+      h('p', { class: 'small muted' }, 'Both sides compute in 32 bits, with one exception: of 8-bit weights the CPU makes 8-bit products, so there the vectors differ a little more. Uploading weights and compiling shaders is not part of the rates; it is the last column.'),
     ),
   );
   const offer = (): void => {

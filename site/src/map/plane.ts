@@ -214,7 +214,11 @@ export class Plane {
     if (direction && this.group.length > 0) {
       event.preventDefault();
       this.step(direction);
-    } else if (event.key === 'Enter' && this.active >= 0) this.options.open(this.active);
+    } else if (event.key === 'Enter' && this.active >= 0) {
+      // The same key must not press the button that is focused next.
+      event.preventDefault();
+      this.options.open(this.active);
+    }
     else if (event.key === '+') this.zoom(1.4);
     else if (event.key === '-') this.zoom(1 / 1.4);
   }

@@ -1,7 +1,7 @@
 /** Search my documents: bringing files in, the library, and searching it. */
 
 import { acceptDrops } from '../model/drawer.js';
-import { $, count, counted, debounce, duration, h, isAbort, openDialog, saveFile } from '../dom.js';
+import { $, cosineText, count, counted, debounce, duration, h, isAbort, openDialog, saveFile } from '../dom.js';
 import { engine } from '../engine.js';
 import { notify, report } from '../notice.js';
 import type { Span } from './cut.js';
@@ -290,7 +290,7 @@ function drawRow(element: HTMLElement, i: number): void {
   if (mark) body.append(text.slice(from, mark.start), h('mark', null, text.slice(mark.start, mark.end)), text.slice(mark.end, Math.max(to, mark.end)));
   else body.append(text.slice(from, to));
   element.replaceChildren(
-    h('div', { class: 'where' }, h('b', null, entry.document.name), h('span', null, place(entry)), score !== undefined && h('span', { class: 'score' }, bar, score.toFixed(2).replace('-', '−'))),
+    h('div', { class: 'where' }, h('b', null, entry.document.name), h('span', null, place(entry)), score !== undefined && h('span', { class: 'score' }, bar, cosineText(score))),
     body,
   );
 }

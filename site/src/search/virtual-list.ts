@@ -132,7 +132,11 @@ export class VirtualList {
     if (move !== undefined && this.count > 0) {
       event.preventDefault();
       this.activate(Math.max(0, Math.min(this.count - 1, this.active + move)));
-    } else if (event.key === 'Enter' && this.active >= 0) this.options.open(this.active);
+    } else if (event.key === 'Enter' && this.active >= 0) {
+      // The same key must not press the button that is focused next.
+      event.preventDefault();
+      this.options.open(this.active);
+    }
   }
 
   private activate(i: number): void {
