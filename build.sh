@@ -35,7 +35,7 @@ need() {
 build() {
 	need go "install Go 1.21 or later from go.dev"
 	[ -f wasm/module/m2embed.wasm ] || sh wasm/build.sh module >&2
-	go build -trimpath -o bin/m2embed ./host/cmd/m2embed
+	go build -trimpath -tags m2embed_module -o bin/m2embed ./host/cmd/m2embed
 }
 
 embed() {
@@ -84,7 +84,7 @@ check() {
 	[ -z "$unformatted" ] || { echo "not formatted: $unformatted" >&2; exit 1; }
 	sh wasm/build.sh module
 	say "vet"
-	go vet ./...
+	go vet -tags m2embed_module ./...
 	go vet -tags noasm ./core/...
 	GOOS=wasip1 GOARCH=wasm go vet -unsafeptr=false -tags m2embed_kernels ./core/... ./wasm
 	say "staticcheck"
@@ -129,7 +129,7 @@ embed) embed "$@" ;;
 test) run_tests ;;
 check) check ;;
 bench)
-	sh wasm/build.sh module
+	build
 	go run ./host/bench "$@"
 	go run ./host/internal/tokenizertest/bench
 	sh wasm/build.sh bench
@@ -142,7 +142,7 @@ site) sh site/build.sh build ;;
 serve)
 	build
 	sh site/build.sh build
-	bin/m2embed serve --site site/dist --listen "127.0.0.1:${1:-8080}"
+	bin/m2embed serve --site site/dist --address "127.0.0.1:${1:-8080}"
 	;;
 tokenizers) sh host/internal/tokenizertest/build-rust.sh test ;;
 soak) soak ;;
