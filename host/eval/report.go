@@ -27,7 +27,7 @@ func (e *evaluation) markdown() string {
 	line("# Quality of %s\n", e.model.ModelName)
 	line("One run of `./build.sh eval`: hidden size %d, %d layers, engine %s, %d tokens embedded in %.0f s, %.0f s in all.", c.HiddenSize, c.NumHiddenLayers, e.model.Name(), e.tokens, e.embedded, e.seconds)
 	line("")
-	line("\"MiniLM\" is all-MiniLM-L6-v2, cut at 256 tokens as published, \"mpnet\" all-mpnet-base-v2, cut at 384; \"both\" is the mean of their cosines, the teacher of short texts. Long texts were taught by the mean of the teachers' chunk vectors; \"MiniLM, mean of chunks\" reads a whole document so, in pieces of 254 tokens. These are scores that `host/train/compare.py` computed on the same files. \"%s\" are the model's own word embeddings without its layers.", averaged)
+	line("\"MiniLM\" is all-MiniLM-L6-v2, cut at 256 tokens as published, \"mpnet\" all-mpnet-base-v2, \"both\" the mean of their cosines, which taught the short texts. Their scores are those that `host/train/compare.py` computed on the same files (`testdata/eval/README.md`). \"%s\" are the model's own word embeddings without its layers.", averaged)
 	line("\n## Similarity\n")
 	line("100 × Spearman's correlation of cosine and human judgement on `testdata/eval/sts-dev.tsv`. The file lacks the 750 pairs of MSRvid, so that its 2012 column cannot be compared with published STS12 scores.\n")
 	columns := append(append([]string{}, years...), meanOfSets)
@@ -43,7 +43,11 @@ func (e *evaluation) markdown() string {
 	for _, name := range e.systems(func(name string) bool { return all[name] != nil }) {
 		row := "| " + name + " |"
 		for _, c := range columns {
-			row += fmt.Sprintf(" %.1f |", all[name][c])
+			if score, ok := all[name][c]; ok {
+				row += fmt.Sprintf(" %.1f |", score)
+			} else {
+				row += " – |"
+			}
 		}
 		line("%s", row)
 	}

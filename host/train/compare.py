@@ -63,6 +63,7 @@ def main():
     for name in ("heldout", "sts", "tokenizer", "minilm", "mpnet", "out"):
         parser.add_argument("--" + name, required=True)
     parser.add_argument("--systems", nargs="*", default=["MiniLM (256)", "mpnet (384)", "both", "MiniLM, mean of chunks", "MiniLM", "mpnet"])
+    parser.add_argument("--tasks", type=int, nargs="*", help="numbers of the retrieval tests, for a share of the work")
     args = parser.parse_args()
     with gzip.open(args.heldout) as f:
         data = json.load(f)
@@ -117,7 +118,7 @@ def main():
         return read("MiniLM", task)[0], chunked(teacher("MiniLM"), ids(task["documents"]))
 
     for label, ways in (("MiniLM (256)", alone("MiniLM")), ("mpnet (384)", alone("mpnet")), ("both", both), ("MiniLM, mean of chunks", chunks)):
-        for t in data["tasks"]:
+        for t in (data["tasks"][i] for i in args.tasks or range(len(data["tasks"]))):
             scores = results["retrieval"].setdefault(t["name"], {})
             if label in scores or label not in args.systems or (ways is chunks and "(254)" in t["name"]):
                 continue
