@@ -2,6 +2,8 @@ module m2embed/core/kernel/internal/avogen
 
 go 1.27
 
+toolchain go1.27.4
+
 require github.com/mmcloughlin/avo v0.5.0
 
 require (
