@@ -34,7 +34,7 @@ func (r result) plot() string {
 	p(`<title>Tokens per second over the length of the text</title>`)
 	p(`<rect width="%d" height="%d" fill="white"/>`, width, height)
 	for _, l := range lengths {
-		p(`<line x1="%.1f" y1="%d" x2="%.1[1]f" y2="%d" stroke="#ddd"/>`, x(float64(l)), top, height-bottom)
+		p(`<line x1="%.1[1]f" y1="%[2]d" x2="%.1[1]f" y2="%[3]d" stroke="#ddd"/>`, x(float64(l)), top, height-bottom)
 		p(`<text x="%.1f" y="%d" text-anchor="middle">%d</text>`, x(float64(l)), height-bottom+18, l)
 	}
 	for _, mantissa := range []float64{1, 2, 5} {
@@ -43,12 +43,12 @@ func (r result) plot() string {
 			if v < low || v > high {
 				continue
 			}
-			p(`<line x1="%d" y1="%.1f" x2="%d" y2="%.1[2]f" stroke="#ddd"/>`, left, y(v), width-right)
+			p(`<line x1="%[1]d" y1="%.1[3]f" x2="%[2]d" y2="%.1[3]f" stroke="#ddd"/>`, left, width-right, y(v))
 			p(`<text x="%d" y="%.1f" text-anchor="end">%.0f</text>`, left-6, y(v)+4, v)
 		}
 	}
 	p(`<text x="%d" y="%d" text-anchor="middle">tokens in the text</text>`, (left+width-right)/2, height-12)
-	p(`<text x="16" y="%d" text-anchor="middle" transform="rotate(-90 16 %[1]d)">tokens/s</text>`, (top+height-bottom)/2)
+	p(`<text x="16" y="%[1]d" text-anchor="middle" transform="rotate(-90 16 %[1]d)">tokens/s</text>`, (top+height-bottom)/2)
 	colours := map[string]string{
 		"m2embed 80M f32": "#0b5fff", "m2embed 80M int8": "#00897b",
 		"onnxruntime BERT-base f32": "#e65100", "onnxruntime BERT-base int8": "#ad1457",
@@ -74,7 +74,7 @@ func (r result) plot() string {
 				cx, cy, _ := strings.Cut(point, ",")
 				p(`<circle cx="%s" cy="%s" r="3" fill="%s"/>`, cx, cy, colours[engine])
 			}
-			p(`<line x1="%d" y1="%d" x2="%d" y2="%[2]d" stroke="%s" stroke-width="2"%s/>`, width-right+12, at, width-right+40, colours[engine], dash)
+			p(`<line x1="%[1]d" y1="%[2]d" x2="%[3]d" y2="%[2]d" stroke="%[4]s" stroke-width="2"%[5]s/>`, width-right+12, at, width-right+40, colours[engine], dash)
 			p(`<text x="%d" y="%d">%s, %d thread%s</text>`, width-right+46, at+4, engine, threads, map[int]string{1: "", 2: "s"}[threads])
 			at += 20
 		}
