@@ -12,6 +12,7 @@
 package main
 
 import (
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -25,12 +26,16 @@ func main() {
 	out := flag.String("out", "testdata/bench", "`folder` of the results")
 	cache := flag.String("cache", ".cache/bench", "`folder` for generated weights, 1.6 GB")
 	only := flag.String("only", "", "run one `part`: kernels, model, tokenizer or memory; writes nothing")
+	render := flag.Bool("render", false, "measure nothing; write bench.md and speed.svg again from bench.json")
 	child := flag.String("child", "", "for the program itself: what a child process measures")
 	flag.Parse()
 	var err error
-	if *child != "" {
+	switch {
+	case *child != "":
 		err = runChild(*child, flag.Args())
-	} else {
+	case *render:
+		err = b.render(*out)
+	default:
 		b.cache = *cache
 		err = b.run(*out, *only)
 	}
@@ -83,9 +88,26 @@ func (b *bench) run(out, only string) error {
 	return nil
 }
 
+// render writes the reports again from earlier results.
+func (b *bench) render(out string) error {
+	data, err := os.ReadFile(filepath.Join(out, "bench.json"))
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(data, &b.result); err != nil {
+		return fmt.Errorf("read %s/bench.json: %w", out, err)
+	}
+	b.out = out
+	return b.write()
+}
+
 // save writes what there is so far: a long run that is ended keeps its results.
 func (b *bench) save() error {
 	b.result.Seconds = time.Since(b.start).Seconds()
+	return b.write()
+}
+
+func (b *bench) write() error {
 	if b.out == "" {
 		return nil
 	}
