@@ -42,7 +42,7 @@
 //	at     = model_reserve(model, size of the weights file)
 //	         write bytes at `at`, in order; every now and then
 //	         model_received(model, number of bytes so far)
-//	         model_open(model, filter budget in bytes or 0)
+//	         model_open(model, filter budget in bytes, 0: 96 MiB, -1: none)
 //	         …
 //	         model_free(model)
 //

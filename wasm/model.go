@@ -71,6 +71,11 @@ func (m *loading) reserve(n uint32) (uint32, error) {
 	return at, nil
 }
 
+// defaultFilterBudget keeps all filters of the 80M shape for texts of up to 512
+// tokens and a third of them at 2,048. It bounds what a text of 32,768 tokens
+// takes beside the weights to 500 MB.
+const defaultFilterBudget = 96 << 20
+
 // drop gives the weights' memory back.
 func (m *loading) drop() {
 	if m.weights != nil {
@@ -120,6 +125,9 @@ func (m *loading) open(filterBudget int32) error {
 	file, err := checkpoint.OpenBytes(m.weights)
 	if err != nil {
 		return withCode(BadWeights, err)
+	}
+	if filterBudget == 0 {
+		filterBudget = defaultFilterBudget
 	}
 	e, err := core.Open(m.config, m.vocabulary, file, core.OpenOptions{
 		Overwrite: true, Threads: 1, FilterBudget: int(filterBudget), Kernels: kernels,

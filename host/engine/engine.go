@@ -34,7 +34,7 @@ type Options struct {
 	// 4 GiB.
 	MemoryLimit uint64
 	// FilterBudget bounds the bytes of filter spectra that an instance keeps
-	// between calls; 0 means the model's default, negative none.
+	// between calls; 0 means 96 MiB, negative none.
 	FilterBudget int
 }
 
