@@ -6,11 +6,12 @@ import (
 	"strings"
 )
 
-// plot draws tokens/s over length, both axes logarithmic, as SVG.
+// plot draws what one thread does over the length of the text, in tokens per
+// second of processor time, both axes logarithmic, as SVG.
 func (r result) plot() string {
 	const (
 		width, height            = 760, 440
-		left, right, top, bottom = 70, 250, 30, 50
+		left, right, top, bottom = 70, 220, 30, 50
 	)
 	lengths := r.lengths()
 	if len(lengths) == 0 {
@@ -18,7 +19,9 @@ func (r result) plot() string {
 	}
 	low, high := math.Inf(1), 0.0
 	for _, s := range r.Speed {
-		low, high = math.Min(low, s.Median), math.Max(high, s.Median)
+		if s.Threads == 1 {
+			low, high = math.Min(low, s.Processor), math.Max(high, s.Processor)
+		}
 	}
 	low, high = low/1.3, high*1.3
 	first, last := float64(lengths[0]), float64(lengths[len(lengths)-1])
@@ -31,7 +34,7 @@ func (r result) plot() string {
 	var b strings.Builder
 	p := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	p(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="12">`, width, height)
-	p(`<title>Tokens per second over the length of the text</title>`)
+	p(`<title>Tokens per second of one core over the length of the text</title>`)
 	p(`<rect width="%d" height="%d" fill="white"/>`, width, height)
 	for _, l := range lengths {
 		p(`<line x1="%.1[1]f" y1="%[2]d" x2="%.1[1]f" y2="%[3]d" stroke="#ddd"/>`, x(float64(l)), top, height-bottom)
@@ -48,36 +51,30 @@ func (r result) plot() string {
 		}
 	}
 	p(`<text x="%d" y="%d" text-anchor="middle">tokens in the text</text>`, (left+width-right)/2, height-12)
-	p(`<text x="16" y="%[1]d" text-anchor="middle" transform="rotate(-90 16 %[1]d)">tokens/s</text>`, (top+height-bottom)/2)
+	p(`<text x="16" y="%[1]d" text-anchor="middle" transform="rotate(-90 16 %[1]d)">tokens per second of processor time</text>`, (top+height-bottom)/2)
 	colours := map[string]string{
 		"m2embed 80M f32": "#0b5fff", "m2embed 80M int8": "#00897b",
 		"onnxruntime BERT-base f32": "#e65100", "onnxruntime BERT-base int8": "#ad1457",
 	}
 	at := top + 10
 	for _, engine := range r.engines() {
-		for _, threads := range []int{1, 2} {
-			var points []string
-			for _, l := range lengths {
-				if s := r.speed(engine, l, threads); s != nil {
-					points = append(points, fmt.Sprintf("%.1f,%.1f", x(float64(l)), y(s.Median)))
-				}
+		var points []string
+		for _, l := range lengths {
+			if s := r.speed(engine, l, 1); s != nil {
+				points = append(points, fmt.Sprintf("%.1f,%.1f", x(float64(l)), y(s.Processor)))
 			}
-			if len(points) == 0 {
-				continue
-			}
-			dash := ""
-			if threads == 2 {
-				dash = ` stroke-dasharray="6 4"`
-			}
-			p(`<polyline points="%s" fill="none" stroke="%s" stroke-width="2"%s/>`, strings.Join(points, " "), colours[engine], dash)
-			for _, point := range points {
-				cx, cy, _ := strings.Cut(point, ",")
-				p(`<circle cx="%s" cy="%s" r="3" fill="%s"/>`, cx, cy, colours[engine])
-			}
-			p(`<line x1="%[1]d" y1="%[2]d" x2="%[3]d" y2="%[2]d" stroke="%[4]s" stroke-width="2"%[5]s/>`, width-right+12, at, width-right+40, colours[engine], dash)
-			p(`<text x="%d" y="%d">%s, %d thread%s</text>`, width-right+46, at+4, engine, threads, map[int]string{1: "", 2: "s"}[threads])
-			at += 20
 		}
+		if len(points) == 0 {
+			continue
+		}
+		p(`<polyline points="%s" fill="none" stroke="%s" stroke-width="2"/>`, strings.Join(points, " "), colours[engine])
+		for _, point := range points {
+			cx, cy, _ := strings.Cut(point, ",")
+			p(`<circle cx="%s" cy="%s" r="3" fill="%s"/>`, cx, cy, colours[engine])
+		}
+		p(`<line x1="%[1]d" y1="%[2]d" x2="%[3]d" y2="%[2]d" stroke="%[4]s" stroke-width="2"/>`, width-right+12, at, width-right+40, colours[engine])
+		p(`<text x="%d" y="%d">%s</text>`, width-right+46, at+4, engine)
+		at += 20
 	}
 	p(`</svg>`)
 	return b.String()

@@ -210,7 +210,7 @@ func (r result) speedTables(line func(string, ...any)) {
 		}
 		line("\nCosine of int8 to f32, the same text: %s.", strings.Join(parts, ", "))
 	}
-	line("\n![tokens/s over length](speed.svg)")
+	line("\n![tokens per second of processor time over the length](speed.svg)")
 }
 
 func (r result) memoryTable(line func(string, ...any)) {

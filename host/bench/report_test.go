@@ -76,8 +76,8 @@ func TestPlot(t *testing.T) {
 			}
 		}
 	}
-	if circles != 4 {
-		t.Errorf("%d points, want 4", circles)
+	if circles != 3 {
+		t.Errorf("%d points, want 3", circles)
 	}
 	if (result{}).plot() != "" {
 		t.Error("a plot of nothing")
