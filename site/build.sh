@@ -43,8 +43,26 @@ build() {
 	(cd "$site" && node_modules/.bin/tsc --noEmit && node_modules/.bin/vite build)
 }
 
+# browser finds Chromium, and installs Debian's where there is none.
+browser() {
+	CHROMIUM=${CHROMIUM:-$(command -v chromium || true)}
+	if [ -z "$CHROMIUM" ]; then
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y chromium >/dev/null
+		CHROMIUM=$(command -v chromium)
+	fi
+	export CHROMIUM
+}
+
+run_tests() {
+	build
+	(cd "$site" && node bundle.mjs)
+	browser
+	(cd "$site" && node --test --test-reporter=spec test/page.test.mjs)
+}
+
 case "${1:-}" in
 build) build ;;
+test) run_tests ;;
 serve)
 	[ -f "$site/dist/index.html" ] || build
 	exec node "$site/serve.mjs" "${2:-8080}"

@@ -91,6 +91,7 @@ export default defineConfig({
     reportCompressedSize: false,
     chunkSizeWarningLimit: 4096,
     rollupOptions: {
+      checks: { pluginTimings: false },
       input: { index: here('index.html'), sw: here('src/sw.ts') },
       output: { entryFileNames: (chunk) => (chunk.name === 'sw' ? 'sw.js' : 'assets/[name]-[hash].js') },
     },

@@ -108,6 +108,24 @@ export function openDialog(dialog: HTMLDialogElement, title: string, ...body: Ch
   };
 }
 
+/** Small choices kept across visits; where the browser refuses, they last for this one. */
+export const settings = {
+  get(key: string): string | null {
+    try {
+      return localStorage.getItem(key);
+    } catch {
+      return null;
+    }
+  },
+  set(key: string, value: string): void {
+    try {
+      localStorage.setItem(key, value);
+    } catch {
+      // Refused, in a private window say.
+    }
+  },
+};
+
 /** Whether an error only says that work was called off. */
 export function isAbort(error: unknown): boolean {
   return error instanceof DOMException && error.name === 'AbortError';

@@ -1,6 +1,6 @@
 /** Starts the page: sections, colours, the model, and what works offline. */
 
-import { $, size } from './dom.js';
+import { $, settings, size } from './dom.js';
 import { engine, forgetOldWeights } from './engine.js';
 import { startDrawer, chosenModel } from './model/drawer.js';
 import { startTry } from './try.js';
@@ -60,7 +60,7 @@ function startTheme(): void {
   const names = { auto: 'as the system has them', light: 'light', dark: 'dark' } as const;
   const order = ['auto', 'light', 'dark'] as const;
   const read = (): keyof typeof names => {
-    const kept = localStorage.getItem('theme');
+    const kept = settings.get('theme');
     return kept === 'light' || kept === 'dark' ? kept : 'auto';
   };
   const apply = (): void => {
@@ -71,7 +71,7 @@ function startTheme(): void {
     button.title = `Colours: ${names[theme]}`;
   };
   button.addEventListener('click', () => {
-    localStorage.setItem('theme', order[(order.indexOf(read()) + 1) % order.length]!);
+    settings.set('theme', order[(order.indexOf(read()) + 1) % order.length]!);
     apply();
     document.dispatchEvent(new Event('theme'));
   });

@@ -33,7 +33,7 @@ export async function report(error: unknown, action?: Action): Promise<void> {
 export async function explain(error: unknown): Promise<string> {
   const { name = 'Error', message = String(error), code, kind } = error as { name?: string; message?: string; code?: string; kind?: string };
   if (name === 'QuotaExceededError') {
-    const { usage = 0, quota = 0 } = await navigator.storage.estimate().catch(() => ({ usage: 0, quota: 0 }));
+    const { usage = 0, quota = 0 } = (await navigator.storage?.estimate().catch(() => undefined)) ?? {};
     return `The browser gives this page no more room: ${size(usage)} of ${size(quota)} are taken. Delete a model or documents, then try again; until then this stays in memory only.`;
   }
   switch (code) {
@@ -50,6 +50,8 @@ export async function explain(error: unknown): Promise<string> {
     case 'out_of_memory':
     case 'instance_lost':
       return `The tab ran out of memory (${message}). The model starts again by itself; take shorter texts or a smaller model, or close other tabs.`;
+    case 'bad_handle':
+      return 'The model was changed in the meantime, so this work ended. Start it again with the new one.';
     case 'too_long':
       return `The text is longer than the model takes (${message}). Cut it into passages.`;
   }

@@ -210,9 +210,14 @@ async function modelFiles(): Promise<{ config: Uint8Array; weights: Blob }> {
   if (typeof files !== 'string') {
     return { config: await bytesOf(files.config as Blob | Uint8Array), weights: files.weights as Blob };
   }
-  const [config, weights] = await Promise.all([fetch(`${files}config.json`), (await caches.match(`${files}model.safetensors`)) ?? fetch(`${files}model.safetensors`)]);
+  const [config, weights] = await Promise.all([fetch(`${files}config.json`), (await keptWeights(`${files}model.safetensors`)) ?? fetch(`${files}model.safetensors`)]);
   if (!config.ok || !weights.ok) throw new Error('the model could not be fetched again');
   return { config: new Uint8Array(await config.arrayBuffer()), weights: await weights.blob() };
+}
+
+/** Weights that the package has kept. */
+async function keptWeights(address: string): Promise<Response | undefined> {
+  return typeof caches === 'undefined' ? undefined : caches.match(address);
 }
 
 async function bytesOf(source: Blob | Uint8Array): Promise<Uint8Array> {

@@ -9,7 +9,7 @@ export interface Point {
 
 const WIDE = 560;
 const HIGH = 300;
-const EDGE = { left: 62, right: 46, top: 18, bottom: 40 };
+const EDGE = { left: 62, right: 46, top: 30, bottom: 40 };
 
 function s<K extends keyof SVGElementTagNameMap>(tag: K, attributes: Record<string, string | number>, text?: string): SVGElementTagNameMap[K] {
   const element = document.createElementNS('http://www.w3.org/2000/svg', tag);
@@ -32,7 +32,7 @@ export function drawPlot(root: SVGSVGElement, lengths: readonly number[], cpu: r
     parts.push(s('line', { class: 'grid', x1: EDGE.left, x2: WIDE - EDGE.right, y1: y(rate), y2: y(rate) }), s('text', { x: EDGE.left - 8, y: y(rate) + 4, 'text-anchor': 'end' }, count(rate)));
   }
   for (const length of lengths) parts.push(s('text', { x: x(length), y: HIGH - EDGE.bottom + 20, 'text-anchor': 'middle' }, count(length)));
-  parts.push(s('text', { x: EDGE.left, y: 11, 'text-anchor': 'end' }, 'tokens/s'), s('text', { x: WIDE - EDGE.right, y: HIGH - 4, 'text-anchor': 'end' }, 'tokens of the text'));
+  parts.push(s('text', { x: EDGE.left, y: 12, 'text-anchor': 'end' }, 'tokens/s'), s('text', { x: WIDE - EDGE.right, y: HIGH - 4, 'text-anchor': 'end' }, 'tokens of the text'));
   for (const [name, label, points] of [['cpu', 'CPU', cpu], ['gpu', 'GPU', gpu]] as const) {
     if (points.length === 0) continue;
     parts.push(s('polyline', { class: name, points: points.map((point) => `${x(point.length).toFixed(1)},${y(point.rate).toFixed(1)}`).join(' ') }));

@@ -7,7 +7,7 @@ export const MOST_GROUPS = 10;
 
 /** The group (n) of each unit vector of (n, d). */
 export function groups(vectors: Float32Array, n: number, d: number): Uint8Array {
-  const k = n < 6 ? 1 : Math.max(2, Math.min(MOST_GROUPS, Math.round(Math.sqrt(n / 3))));
+  const k = n < 6 ? 1 : Math.max(2, Math.min(MOST_GROUPS, Math.round(Math.sqrt(n / 2))));
   const group = new Uint8Array(n);
   if (k === 1) return group;
   const next = random(3);

@@ -1,6 +1,6 @@
 /** The model drawer: what runs, which models are kept here, and how to bring one's own. */
 
-import { $, count, duration, h, size } from '../dom.js';
+import { $, count, duration, h, settings, size } from '../dom.js';
 import { builtIn, engine, type ModelChoice } from '../engine.js';
 import { explain, report } from '../notice.js';
 import { guessLength, parseConfig, publishedConfig, PUBLISHED, readAddress, readFiles, tokenizerFor, type Candidate } from './files.js';
@@ -11,7 +11,7 @@ let work: AbortController | undefined;
 
 /** The model that the visitor chose last, if it is still here. */
 export async function chosenModel(): Promise<ModelChoice> {
-  const id = localStorage.getItem(KEY);
+  const id = settings.get(KEY);
   if (id === null || id === builtIn.id) return builtIn;
   const stored = (await listModels().catch(() => [])).find((model) => model.id === id);
   return stored ? choiceOf(stored) : builtIn;
@@ -95,7 +95,7 @@ export function startDrawer(): void {
   };
 
   const use = (choice: ModelChoice): void => {
-    localStorage.setItem(KEY, choice.id);
+    settings.set(KEY, choice.id);
     engine.use(choice).catch((error: unknown) => void report(error, choice === builtIn ? undefined : { label: 'Use the built-in model', run: () => use(builtIn) }));
     void drawModels();
   };
@@ -249,7 +249,7 @@ export function startDrawer(): void {
     const before = engine.choice;
     try {
       await engine.use(choice);
-      if (kept) localStorage.setItem(KEY, id);
+      if (kept) settings.set(KEY, id);
     } catch (error) {
       // A file that is no model is not worth keeping.
       if (kept) await deleteModel(id).catch(() => {});
