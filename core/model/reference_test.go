@@ -215,8 +215,9 @@ func (r reference) hidden(ids []int32) [][]float64 {
 }
 
 // referenceLimit bounds the difference of hidden rows (of about 1) to the sums:
-// float32 rounding through a few layers, see tinyHidden.
-const referenceLimit = 6e-5
+// float32 rounding as in tinyHidden, several times that where three layers and
+// the large taps of the shortest windows enlarge it (6e-5 seen).
+const referenceLimit = 1.2e-4
 
 // TestReference runs configurations that no golden file has: odd widths, filter
 // windows shorter than the text, many blocks, one layer and more.
