@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"math/rand/v2"
-	"time"
 
 	"m2embed/core/kernel"
 )
@@ -44,6 +43,7 @@ func (b *bench) kernels() error {
 	if b.quick {
 		rounds = 7
 	}
+	b.result.Kernels = nil
 	for _, o := range operations {
 		times := map[string][]float64{}
 		for round := range rounds {
@@ -51,10 +51,11 @@ func (b *bench) kernels() error {
 				if set == &kernel.Go && round >= 3 {
 					continue // slow, and only for orientation
 				}
-				start := time.Now()
+				// Of the processor: others on the machine don't count.
+				before := processorSeconds()
 				o.run(set)
 				if round > 0 {
-					times[set.Name] = append(times[set.Name], time.Since(start).Seconds())
+					times[set.Name] = append(times[set.Name], processorSeconds()-before)
 				}
 			}
 		}

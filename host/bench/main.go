@@ -25,7 +25,7 @@ func main() {
 	flag.BoolVar(&b.quick, "quick", false, "up to 2,048 tokens and fewer rounds")
 	out := flag.String("out", "testdata/bench", "`folder` of the results")
 	cache := flag.String("cache", ".cache/bench", "`folder` for generated weights, 1.6 GB")
-	only := flag.String("only", "", "run one `part`: kernels, model, tokenizer or memory; writes nothing")
+	only := flag.String("only", "", "run one `part` again (kernels, model, tokenizer or memory) and keep the results of the others")
 	render := flag.Bool("render", false, "measure nothing; write bench.md and speed.svg again from bench.json")
 	child := flag.String("child", "", "for the program itself: what a child process measures")
 	flag.Parse()
@@ -58,12 +58,17 @@ func (b *bench) run(out, only string) error {
 	if err := os.MkdirAll(b.cache, 0o755); err != nil {
 		return err
 	}
-	b.start = time.Now()
-	if only == "" {
-		b.out = out
+	b.start, b.out = time.Now(), out
+	if only != "" {
+		if data, err := os.ReadFile(filepath.Join(out, "bench.json")); err == nil {
+			if err := json.Unmarshal(data, &b.result); err != nil {
+				return fmt.Errorf("read %s/bench.json: %w", out, err)
+			}
+		}
+		b.result.Notes = append(b.result.Notes, fmt.Sprintf("The part %q was run again by itself.", only))
+	} else {
+		b.result.Machine, b.result.Quick = machine(), b.quick
 	}
-	b.result.Machine = machine()
-	b.result.Quick = b.quick
 	for _, part := range []struct {
 		name string
 		run  func() error
@@ -103,7 +108,9 @@ func (b *bench) render(out string) error {
 
 // save writes what there is so far: a long run that is ended keeps its results.
 func (b *bench) save() error {
-	b.result.Seconds = time.Since(b.start).Seconds()
+	if b.result.Seconds == 0 || time.Since(b.start).Seconds() > b.result.Seconds {
+		b.result.Seconds = time.Since(b.start).Seconds()
+	}
 	return b.write()
 }
 

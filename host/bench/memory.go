@@ -35,6 +35,7 @@ func (b *bench) memory() error {
 	if err := b.checkpoints(); err != nil {
 		return err
 	}
+	b.result.Memory = nil
 	torch, f32 := b.path("torch"), b.path("f32")
 	type measurement struct{ what, kind, folder, argument string }
 	list := []measurement{

@@ -156,6 +156,7 @@ func (b *bench) models() error {
 			}
 		}
 	}
+	b.result.Speed, b.result.Int8Cosine = nil, nil
 	rounds := map[int]int{128: 9, 512: 5, 2048: 3, 8192: 1, 32768: 1}
 	lengths := []int{128, 512, 2048, 8192, 32768}
 	if b.quick {

@@ -120,7 +120,7 @@ func (r result) markdown() string {
 		r.speedTables(line)
 	}
 	if len(r.Kernels) > 0 {
-		line("\n## Kernels, one thread\n")
+		line("\n## Kernels, one thread, per second of processor time\n")
 		line("| operation | set | median | best | unit |\n| --- | --- | ---: | ---: | --- |")
 		for _, k := range r.Kernels {
 			line("| %s | %s | %s | %s | %s |", k.Operation, k.Set, digits(k.Rate), digits(k.Best), k.Unit)

@@ -46,6 +46,7 @@ func (b *bench) tokenizers() error {
 		b.note("the Rust tokenizers library is missing: %v", err)
 		oracle = nil
 	}
+	b.result.Tokenizers = nil
 	rounds := 9
 	if b.quick {
 		rounds = 5
