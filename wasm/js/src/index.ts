@@ -23,7 +23,7 @@ export const M2Embed = {
    * `model.safetensors`) or from three sources.
    */
   async load(source: string | URL | ModelFiles, options: LoadOptions = {}): Promise<Embedder> {
-    const module = await compile(options.module ?? new URL('./m2embed.wasm', import.meta.url), options);
+    const module = compile(options.module ?? new URL('./m2embed.wasm', import.meta.url), options);
     return load(source, module, options);
   },
 } as const;

@@ -30,14 +30,15 @@ export async function compile(source: Source | WebAssembly.Module, o: LoadOption
 }
 
 /** Loads a model into a fresh instance, or onto another back end where that is asked for. */
-export async function load(source: string | URL | ModelFiles, module: WebAssembly.Module, o: LoadOptions): Promise<Embedder> {
+export async function load(source: string | URL | ModelFiles, module: WebAssembly.Module | Promise<WebAssembly.Module>, o: LoadOptions): Promise<Embedder> {
+  Promise.resolve(module).catch(() => {}); // waited for below
   const files = filesOf(source);
   o.signal?.throwIfAborted();
   const elsewhere = await loadElsewhere(o.backend ?? 'wasm', files, o);
   if (elsewhere) return elsewhere;
-  const instance = await Instance.create(module, o.memoryLimit);
   const report = (stage: LoadProgress['stage']) => (loaded: number, total: number): void => o.onProgress?.({ stage, loaded, total, cached: false });
-  const [config, tokenizer] = await Promise.all([readAll(files.config, o, report('config')), readAll(files.tokenizer, o, report('tokenizer'))]);
+  const [compiled, config, tokenizer] = await Promise.all([module, readAll(files.config, o, report('config')), readAll(files.tokenizer, o, report('tokenizer'))]);
+  const instance = await Instance.create(compiled, o.memoryLimit);
   verify('config', config, o.sha256?.config);
   verify('tokenizer', tokenizer, o.sha256?.tokenizer);
   const model = instance.createModel(config, tokenizer);

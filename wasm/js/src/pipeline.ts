@@ -62,7 +62,7 @@ export async function pipeline(task: 'feature-extraction', source: string | URL 
   const onProgress = (p: LoadProgress): void =>
     told?.({ status: p.stage === 'ready' ? 'ready' : 'progress', file: p.stage, loaded: p.loaded, total: p.total, progress: p.total > 0 ? (100 * p.loaded) / p.total : 0 });
   const all: LoadOptions = { ...rest, onProgress };
-  const module = await compile(all.module ?? new URL('./m2embed.wasm', import.meta.url), all);
+  const module = compile(all.module ?? new URL('./m2embed.wasm', import.meta.url), all);
   const model = await load(source, module, all);
 
   const extract = async (texts: string | string[], o: FeatureExtractionOptions = {}): Promise<FeatureTensor> => {
