@@ -21,7 +21,9 @@ let entries: readonly Entry[] = [];
 let order: Uint32Array | undefined;
 let scores: Float32Array | undefined;
 let queryVector: Float32Array | undefined;
-let best = new Map<Entry, Span>();
+/** The best sentence of passages, by their key, for the query of `bestFor`. */
+let best = new Map<string, Span>();
+let bestFor = '';
 let searching: AbortController | undefined;
 let list: VirtualList;
 
@@ -228,7 +230,9 @@ async function search(): Promise<void> {
   const mine = (searching = new AbortController());
   entries = library.entries(engine.choice.id);
   order = scores = queryVector = undefined;
-  best = new Map();
+  const same = query === bestFor;
+  if (!same) best = new Map();
+  bestFor = query;
   if (query !== '' && entries.length > 0 && engine.state.phase === 'ready') {
     const { model } = engine.state;
     try {
@@ -250,7 +254,7 @@ async function search(): Promise<void> {
   const empty = $('no-results');
   empty.hidden = entries.length > 0;
   if (entries.length === 0) drawEmpty(empty);
-  list.show(entries.length);
+  list.show(entries.length, same);
 }
 
 function drawEmpty(root: HTMLElement): void {
@@ -261,6 +265,8 @@ function drawEmpty(root: HTMLElement): void {
   const sample = h('button', { type: 'button', onclick: () => void import('./sample.js').then(({ sample: source }) => embed([source], [])) }, 'Try it with a short text');
   root.replaceChildren(h('p', null, 'Drop a document, and ask it something. The words need not match.'), sample);
 }
+
+const keyOf = ({ document, index }: Entry): string => `${engine.choice.id} ${document.id} ${index}`;
 
 function entryAt(i: number): Entry | undefined {
   return entries[order ? order[i]! : i];
@@ -279,7 +285,7 @@ function drawRow(element: HTMLElement, i: number): void {
   const score = scores && order ? scores[order[i]!]! : undefined;
   const bar = h('span', { class: 'bar', 'aria-hidden': 'true' }, h('i'));
   (bar.firstElementChild as HTMLElement).style.width = `${Math.round(100 * Math.max(0, Math.min(1, score ?? 0)))}%`;
-  const mark = best.get(entry);
+  const mark = best.get(keyOf(entry));
   const { text } = entry.document;
   const { start, end } = entry.passage;
   // The marked sentence has to be among the few lines that are shown.
@@ -305,13 +311,13 @@ async function markBest(first: number, last: number): Promise<void> {
   try {
     for (let i = first; i < last; i++) {
       const entry = entryAt(i);
-      if (!entry || best.has(entry)) continue;
+      if (!entry || best.has(keyOf(entry))) continue;
       // Long documents cost seconds each: only the best few.
       if (entry.passage.tokens > 2048 && i > 2) continue;
       const span = await bestSentence(model, entry, query, vector, signal);
       if (signal.aborted) return;
       if (span) {
-        best.set(entry, span);
+        best.set(keyOf(entry), span);
         list.refresh(i);
       }
     }
@@ -322,5 +328,5 @@ async function markBest(first: number, last: number): Promise<void> {
 
 function openRow(i: number): void {
   const entry = entryAt(i);
-  if (entry) openPassage(entry.document, entry.passage, best.get(entry));
+  if (entry) openPassage(entry.document, entry.passage, best.get(keyOf(entry)));
 }

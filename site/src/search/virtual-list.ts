@@ -43,12 +43,14 @@ export class VirtualList {
     }).observe(root);
   }
 
-  /** Shows another list of that many rows, from the top. */
-  show(count: number): void {
+  /** Shows another list of that many rows, from the top unless the place is kept. */
+  show(count: number, keepPlace = false): void {
     this.count = count;
-    this.active = -1;
-    this.options.root.scrollTop = 0;
-    this.options.root.removeAttribute('aria-activedescendant');
+    if (!keepPlace || this.active >= count) {
+      this.active = -1;
+      this.options.root.removeAttribute('aria-activedescendant');
+    }
+    if (!keepPlace) this.options.root.scrollTop = 0;
     for (const element of this.rows.values()) this.drop(element);
     this.rows.clear();
     this.render();
