@@ -112,7 +112,7 @@ func TestGemmI8(t *testing.T) {
 func TestQuantizedMatrixMultiply(t *testing.T) {
 	forEachSet(t, func(t *testing.T, set *Set) {
 		r := rand.New(rand.NewPCG(11, 1))
-		for _, size := range []struct{ rows, outputs, inputs int }{{1, 1, 1}, {7, 33, 66}, {rowTile + 1, 100, 250}} {
+		for _, size := range []struct{ rows, outputs, inputs int }{{1, 1, 1}, {7, 33, 66}, {rowTile + 1, 100, 250}, {5, 96, 64}} {
 			w, scales := randomInt8(r, size.outputs*size.inputs), random(r, size.outputs, 0.1)
 			a := random(r, size.rows*size.inputs, 1)
 			var got, want []float32
@@ -132,6 +132,15 @@ func TestQuantizedMatrixMultiply(t *testing.T) {
 			}
 			if !slices.Equal(got, want) {
 				t.Fatalf("%+v: other bits than the plain twin", size)
+			}
+			m := NewQuantizedMatrix(set, slices.Clone(w), scales, size.outputs, size.inputs, nil)
+			m.PackInPlace()
+			var q Quantized
+			q.Reset(set, size.rows, size.inputs)
+			q.Store(0, a, size.inputs, size.rows)
+			m.Multiply(got, size.outputs, Input{Quantized: &q}, size.rows, 0, size.outputs)
+			if !slices.Equal(got, want) {
+				t.Fatalf("%+v: packed in place, other bits", size)
 			}
 		}
 	})

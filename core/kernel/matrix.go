@@ -1,6 +1,9 @@
 package kernel
 
-import "sync"
+import (
+	"sync"
+	"unsafe"
+)
 
 // Matrix is a weight matrix (N outputs, K inputs) as the product kernels take
 // it: rows regrouped in panels of the set's PanelWidth outputs. Packing is
@@ -16,6 +19,7 @@ type Matrix struct {
 
 	quantized []int8    // (N, K); nil for a float32 matrix
 	panels    []byte    // quantised panels once packed
+	inPlace   bool      // panels may take the memory of quantized
 	scales    []float32 // (N), one a row of quantized
 }
 
@@ -26,7 +30,7 @@ func NewMatrix(set *Set, weights []float32, outputs, inputs int, bias []float32)
 }
 
 // NewQuantizedMatrix wraps 8-bit weights (N, K) with one scale a row. The
-// weights are only read.
+// weights are only read, unless [Matrix.PackInPlace] is called.
 func NewQuantizedMatrix(set *Set, weights []int8, scales []float32, outputs, inputs int, bias []float32) *Matrix {
 	return &Matrix{Outputs: outputs, Inputs: inputs, set: set, quantized: weights[:outputs*inputs], scales: scales[:outputs], bias: bias}
 }
@@ -69,12 +73,27 @@ func transpose(dst, src []float32, n, k int) {
 	}
 }
 
+// PackInPlace lets 8-bit weights be packed in their own memory, which then
+// belongs to the matrix, where the panels are no larger than the weights.
+func (m *Matrix) PackInPlace() { m.inPlace = true }
+
 func (m *Matrix) packQuantized() {
 	width := m.set.PanelWidth
-	m.panels = make([]byte, m.panelOffset(m.Outputs))
+	size := m.panelOffset(m.Outputs)
+	var scratch []int8
+	if m.inPlace && size == len(m.quantized) {
+		m.panels = unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(m.quantized))), size)
+		scratch = make([]int8, width*m.Inputs)
+	} else {
+		m.panels = make([]byte, size)
+	}
 	for first := 0; first < m.Outputs; first += width {
 		n := min(width, m.Outputs-first)
-		m.set.PackI8(m.panels[m.panelOffset(first):], m.quantized[first*m.Inputs:(first+n)*m.Inputs], n, m.Inputs)
+		rows := m.quantized[first*m.Inputs : (first+n)*m.Inputs]
+		if scratch != nil {
+			rows = scratch[:copy(scratch, rows)]
+		}
+		m.set.PackI8(m.panels[m.panelOffset(first):], rows, n, m.Inputs)
 	}
 }
 

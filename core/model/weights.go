@@ -188,6 +188,9 @@ func (l *loader) matrices(name string, shape []int, count, outputs, inputs int, 
 		}
 		for b := range ms {
 			ms[b] = kernel.NewQuantizedMatrix(l.set, q[b*size:(b+1)*size], scales[b*outputs:], outputs, inputs, at(b))
+			if l.overwrite {
+				ms[b].PackInPlace()
+			}
 		}
 		return ms
 	}
