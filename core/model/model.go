@@ -63,8 +63,8 @@ func Load(c Config, w Weights, o LoadOptions) (*Model, error) {
 	if l.err != nil {
 		return nil, l.err
 	}
-	if c.Pooling.dense() && loaded.pooler == nil {
-		return nil, errNoPooler
+	if err := loaded.checkPooling(c.Pooling); err != nil {
+		return nil, err
 	}
 	budget := o.FilterBudget
 	if budget == 0 {

@@ -48,8 +48,10 @@ func Normalize(vector []float32) {
 }
 
 // CheckPooling says why the model cannot pool in this way, or nil.
-func (m *Model) CheckPooling(p Pooling) error {
-	if p.dense() && m.weights.pooler == nil {
+func (m *Model) CheckPooling(p Pooling) error { return m.weights.checkPooling(p) }
+
+func (w *weights) checkPooling(p Pooling) error {
+	if p.dense() && w.pooler == nil {
 		return errNoPooler
 	}
 	return nil
