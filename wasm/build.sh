@@ -32,9 +32,9 @@ kernels() {
 		--importMemory --noExportMemory --noAssert --enable simd --enable nontrapping-f2i --disableWarning 112
 }
 
-# merge puts the kernels into a Go module: merge GO.WASM OUT.WASM.
+# merge puts the kernels into a Go module: merge GO.WASM OUT.WASM [ship].
 merge() {
-	node "$wasm/merge.mjs" "$1" "$out/kernels.wasm" "$2"
+	node "$wasm/merge.mjs" "$1" "$out/kernels.wasm" "$2" "${3:-}"
 }
 
 # Without inlining in the standard library the module is a tenth smaller; what
@@ -44,7 +44,7 @@ module() {
 	(cd "$root" && GOOS=wasip1 GOARCH=wasm go build -tags m2embed_kernels -buildmode=c-shared \
 		-trimpath -ldflags='-s -w' \
 		-gcflags=all=-l -gcflags=m2embed/...= -o "$out/go.wasm" ./wasm)
-	merge "$out/go.wasm" "$wasm/module/m2embed.wasm"
+	merge "$out/go.wasm" "$wasm/module/m2embed.wasm" ship
 }
 
 js() {

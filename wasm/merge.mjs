@@ -1,4 +1,5 @@
 // Puts the kernel module into the Go module: merge.mjs GO.WASM KERNELS.WASM OUT.WASM
+// [ship]. A module to be shipped loses what only tracebacks print.
 //
 // The Go linker imports the kernels behind all other functions. A function
 // defined first has the index that the last import had, so each kernel import
@@ -11,6 +12,7 @@
 
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
+import { dropTracebacks } from './tracebacks.mjs';
 
 const SECTION = { type: 1, import: 2, function: 3, export: 7, code: 10, data: 11 };
 
@@ -167,31 +169,29 @@ function skipImmediates(r, op) {
   }
 }
 
-/** Data segments joined in order of their addresses where few zeros lie between. */
-function joinData(reader) {
+/** Data segments cut anew, where more zeros follow each other than a segment's head costs. */
+function joinData(reader, change) {
   const segments = reader.list(() => {
     if (reader.byte() !== 0 || reader.byte() !== 0x41) throw new Error('a data segment without a constant address');
     const at = reader.s32();
     reader.byte();
     return { at, bytes: reader.take(reader.u32()) };
   });
-  segments.sort((a, b) => a.at - b.at);
+  const memory = Buffer.alloc(Math.max(...segments.map(({ at, bytes }) => at + bytes.length)));
+  for (const { at, bytes } of segments) memory.set(bytes, at);
+  change(memory);
   const joined = [];
-  let end = -Infinity;
-  for (const { at, bytes } of segments) {
-    if (at - end <= 512) joined.at(-1).parts.push(Buffer.alloc(at - end), bytes);
-    else joined.push({ at, parts: [bytes] });
-    end = at + bytes.length;
+  for (let at = 0; at < memory.length; at++) {
+    if (memory[at] === 0) continue;
+    const last = joined.at(-1);
+    if (last && at - last.end <= 512) last.end = at + 1;
+    else joined.push({ at, end: at + 1 });
   }
-  return list(
-    joined.map(({ at, parts }) => {
-      const bytes = Buffer.concat(parts);
-      return Buffer.concat([Buffer.from([0, 0x41]), s32(at), Buffer.from([0x0b]), u32(bytes.length), bytes]);
-    }),
-  );
+  return list(joined.map(({ at, end }) => Buffer.concat([Buffer.from([0, 0x41]), s32(at), Buffer.from([0x0b]), u32(end - at), memory.subarray(at, end)])));
 }
 
-export function merge(goBytes, kernelBytes) {
+/** change may edit the image of the Go program's memory. */
+export function merge(goBytes, kernelBytes, change = () => {}) {
   const go = sections(goBytes);
   const kernels = sections(kernelBytes);
   for (const { id } of kernels.order) if (![0, 1, 2, 3, 7, 10].includes(id)) throw new Error(`the kernel module has a section ${id}: kernels must be plain functions`);
@@ -245,7 +245,7 @@ export function merge(goBytes, kernelBytes) {
     [SECTION.import, list(imports.filter((i) => i.module !== 'kernels').map((i) => i.bytes))],
     [SECTION.function, list(newFunctions.map(u32))],
     [SECTION.code, code],
-    [SECTION.data, joinData(go.reader(SECTION.data))],
+    [SECTION.data, joinData(go.reader(SECTION.data), change)],
   ]);
   const parts = [goBytes.subarray(0, 8)];
   for (const { id, body: old } of go.order) {
@@ -256,8 +256,8 @@ export function merge(goBytes, kernelBytes) {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {
-  const [goFile, kernelFile, out] = process.argv.slice(2);
-  const merged = merge(readFileSync(goFile), readFileSync(kernelFile));
+  const [goFile, kernelFile, out, ship] = process.argv.slice(2);
+  const merged = merge(readFileSync(goFile), readFileSync(kernelFile), ship === 'ship' ? dropTracebacks : undefined);
   if (!WebAssembly.validate(merged)) throw new Error('the merged module is not valid');
   writeFileSync(`${out}.part`, merged);
   renameSync(`${out}.part`, out);
