@@ -20,6 +20,9 @@ type OpenOptions struct {
 	// ConfigFromWeights takes sizes from the weights where config.json
 	// disagrees with them.
 	ConfigFromWeights bool
+	// Tokenizer, if given, is used in place of the vocabulary, which may then be
+	// nil: one that was parsed before.
+	Tokenizer *tokenizer.Tokenizer
 	// AnyTokenizer accepts a tokenizer that does not look like
 	// bert-base-uncased's.
 	AnyTokenizer bool
@@ -57,11 +60,13 @@ func Open(config, vocabulary []byte, weights Weights, o OpenOptions) (*Embedder,
 			return nil, err
 		}
 	}
-	var t *tokenizer.Tokenizer
-	if vocabulary != nil {
+	t := o.Tokenizer
+	if t == nil && vocabulary != nil {
 		if t, err = tokenizer.Parse(vocabulary); err != nil {
 			return nil, err
 		}
+	}
+	if t != nil {
 		if !o.AnyTokenizer {
 			if err := t.CheckUncased(c.VocabSize); err != nil {
 				return nil, err

@@ -27,16 +27,21 @@ func read(t testing.TB, name string) []byte {
 
 func openTiny(t testing.TB, o OpenOptions) *Embedder {
 	t.Helper()
-	w, err := checkpoint.OpenBytes(read(t, "tiny/model.safetensors"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	e, err := Open(read(t, "tiny/config.json"), read(t, "tiny/vocab.txt"), w, o)
+	e, err := Open(read(t, "tiny/config.json"), read(t, "tiny/vocab.txt"), openTinyWeights(t), o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(e.Close)
 	return e
+}
+
+func openTinyWeights(t testing.TB) *checkpoint.File {
+	t.Helper()
+	w, err := checkpoint.OpenBytes(read(t, "tiny/model.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
 }
 
 func embed(t testing.TB, e *Embedder, o Options, in ...Input) []Embedding {

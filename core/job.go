@@ -3,7 +3,6 @@ package core
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"slices"
 
 	"m2embed/core/model"
@@ -20,6 +19,7 @@ type Job struct {
 	order     []int // inputs, by transform length: those of a pass must agree in it
 	first     int   // passes so far cover order[:first]
 	last      int   // the pass in work covers order[first:last]
+	handed    int   // texts of the pass that NextPass handed out
 	run       *model.Run
 	batch     []model.Sequence
 	doneCost  int
@@ -146,13 +146,10 @@ func (j *Job) Step() (done bool, err error) {
 	}
 	for k, i := range j.order[j.first:j.last] {
 		v := j.run.Vector(k)
-		for _, x := range v {
-			if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
-				return false, fmt.Errorf("input %d: the vector is not finite: the weights hold NaN or infinite values, or values too large for them", i)
-			}
+		if err := finite(i, v); err != nil {
+			return false, err
 		}
-		j.results[i].Vector = slices.Clone(v)
-		j.doneCost += j.sequences[i].Length
+		j.keep(i, v)
 	}
 	j.first = j.last
 	if j.first == len(j.order) {
@@ -176,7 +173,7 @@ func (j *Job) startPass() {
 		j.batch = append(j.batch, s)
 		rows += s.Length
 	}
-	j.last = j.first + len(j.batch)
+	j.last, j.handed = j.first+len(j.batch), 0
 	j.run.Start(j.batch, j.options.Pooling, j.options.Normalize == Yes)
 }
 
