@@ -20,9 +20,10 @@ import (
 type ConvertOptions struct {
 	// DType is "f32" (also for ""), "f16", "bf16" or "int8", the type of the
 	// matrices and tables: in_linear, out_linear, gated_layers, wo,
-	// pooler.dense, word_embeddings, position_embeddings and the last layer of
-	// the filter networks. All else is written as f32. An int8 matrix NAME is
-	// symmetric, with one f32 scale for each output row in NAME_scale.
+	// pooler.dense, word_embeddings, position_embeddings and, except for int8,
+	// the last layer of the filter networks. All else is written as f32. An
+	// int8 matrix NAME is symmetric, with one f32 scale for each output row in
+	// NAME_scale.
 	DType string
 	// Config and Tokenizer are paths, for files that do not lie beside the
 	// checkpoint. Config may be a YAML.

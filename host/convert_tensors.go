@@ -18,11 +18,19 @@ const pieceSize = 1 << 18
 // matrices are the tensors that take nearly all of a checkpoint. Only they
 // are narrowed: positions, frequencies, decays, norms and biases need their
 // precision and weigh little.
-var matrices = regexp.MustCompile(`(in_linear|out_linear|gated_layers|mlp\.wo|pooler\.dense|word_embeddings|position_embeddings|\.implicit_filter(_rev)?\.6)\.weight$`)
+var matrices = regexp.MustCompile(`(in_linear|out_linear|gated_layers|mlp\.wo|pooler\.dense|word_embeddings|position_embeddings)\.weight$`)
+
+// filterMatrices make the taps of the long convolutions. An error there
+// reaches every token, and a forward pass multiplies in float32 with them in
+// any case, so 8 bits would cost precision and save no memory.
+var filterMatrices = regexp.MustCompile(`\.implicit_filter(_rev)?\.6\.weight$`)
 
 // narrows reports whether a tensor takes the target type of a conversion.
-func narrows(info checkpoint.Info) bool {
-	return len(info.Shape) >= 2 && matrices.MatchString(info.Name)
+func narrows(info checkpoint.Info, target checkpoint.DType) bool {
+	if len(info.Shape) < 2 {
+		return false
+	}
+	return matrices.MatchString(info.Name) || target != checkpoint.I8 && filterMatrices.MatchString(info.Name)
 }
 
 // belongsToEncoder reports whether inference reads a tensor. Heads, transform
@@ -91,14 +99,14 @@ func (c *tensorConverter) output(prefix string, info checkpoint.Info) []checkpoi
 			return c.stream(info, 1, true, func(piece []byte) error { _, err := w.Write(piece); return err })
 		}
 		return []checkpoint.Output{o}
-	case c.target == checkpoint.I8 && narrows(info):
+	case c.target == checkpoint.I8 && narrows(info, c.target):
 		rows := info.Shape[:len(info.Shape)-1]
 		scales := checkpoint.Output{Name: o.Name + "_scale", DType: checkpoint.F32, Shape: rows}
 		scales.Write = func(w io.Writer) error { return c.writeScales(w, info) }
 		o.DType = checkpoint.I8
 		o.Write = func(w io.Writer) error { return c.writeInt8(w, info) }
 		return []checkpoint.Output{o, scales}
-	case narrows(info):
+	case narrows(info, c.target):
 		o.DType = c.target
 	}
 	o.Write = func(w io.Writer) error { return c.writeFloat(w, info, o.DType) }
