@@ -61,30 +61,18 @@ func embed(c *call, in *inputFlags, out *outputFlags, which *modelFlags, how *ve
 	if err := out.check(); err != nil {
 		return err
 	}
-	if err := how.check(); err != nil {
-		return err
-	}
-	which.options.Pooling = how.options.Pooling
-	source, err := in.open(c.args)
+	work, err := openEmbedding(c, c.args, in, which, how)
 	if err != nil {
 		return err
 	}
-	defer source.close()
-	m, err := which.open()
-	if err != nil {
-		return err
-	}
-	defer m.Close()
-	if err := how.checkModel(m); err != nil {
-		return err
-	}
-	sink, err := out.open(m.Config.HiddenSize)
+	defer work.close()
+	work.quiet = quiet
+	sink, err := out.open(work.model.Config.HiddenSize)
 	if err != nil {
 		return err
 	}
 	defer sink.discard()
-	work := &embedding{call: c, model: m, vector: how, quiet: quiet}
-	err = work.run(source, in.batch, func(i int, _ core.Input, e core.Embedding) error { return sink.write(i, e) })
+	err = work.run(work.source, in.batch, func(i int, _ core.Input, e core.Embedding) error { return sink.write(i, e) })
 	if err != nil {
 		return err
 	}

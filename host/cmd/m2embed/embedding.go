@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-
 	"strings"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 // nor vectors are ever all in memory.
 type embedding struct {
 	call   *call
+	source *source
 	model  *hostmodel.Model
 	vector *vectorFlags
 	quiet  bool
@@ -23,6 +23,36 @@ type embedding struct {
 	texts, tokens, cut int
 	shortest, longest  int // lengths that ran
 	began              time.Time
+}
+
+// openEmbedding checks the flags that say how texts are embedded, and opens the
+// texts and the model.
+func openEmbedding(c *call, texts []string, in *inputFlags, which *modelFlags, how *vectorFlags) (*embedding, error) {
+	if err := how.check(); err != nil {
+		return nil, err
+	}
+	which.options.Pooling = how.options.Pooling
+	source, err := in.open(texts)
+	if err != nil {
+		return nil, err
+	}
+	w := &embedding{call: c, source: source, vector: how}
+	if w.model, err = which.open(); err != nil {
+		w.close()
+		return nil, err
+	}
+	if err := how.checkModel(w.model); err != nil {
+		w.close()
+		return nil, err
+	}
+	return w, nil
+}
+
+func (w *embedding) close() {
+	w.source.close()
+	if w.model != nil {
+		w.model.Close()
+	}
 }
 
 // run embeds all of a source; yield gets the results in order.

@@ -40,10 +40,6 @@ type hit struct {
 }
 
 func search(c *call, in *inputFlags, which *modelFlags, how *vectorFlags, top int, asJSON bool) error {
-	if err := how.check(); err != nil {
-		return err
-	}
-	which.options.Pooling = how.options.Pooling
 	if top < 1 || top > 1<<20 {
 		return usagef("--top %d, want 1 to %d", top, 1<<20)
 	}
@@ -53,21 +49,13 @@ func search(c *call, in *inputFlags, which *modelFlags, how *vectorFlags, top in
 	if len(c.args) != 1 {
 		return usagef("%s, want a query; texts to search come from a file, --input or --text", counted(len(c.args), "argument"))
 	}
-	source, err := in.open(nil)
+	work, err := openEmbedding(c, nil, in, which, how)
 	if err != nil {
 		return err
 	}
-	defer source.close()
-	m, err := which.open()
-	if err != nil {
-		return err
-	}
-	defer m.Close()
-	if err := how.checkModel(m); err != nil {
-		return err
-	}
+	defer work.close()
 	var query []float32
-	first := &embedding{call: c, model: m, vector: how, quiet: true}
+	first := &embedding{call: c, model: work.model, vector: how, quiet: true}
 	err = first.run(textSource(c.args), 1, func(_ int, _ core.Input, e core.Embedding) error { query = e.Vector; return nil })
 	if err != nil {
 		return fmt.Errorf("query: %w", err)
@@ -76,8 +64,7 @@ func search(c *call, in *inputFlags, which *modelFlags, how *vectorFlags, top in
 	better := func(a, b hit) int {
 		return cmp.Or(cmp.Compare(b.Similarity, a.Similarity), cmp.Compare(a.Index, b.Index))
 	}
-	work := &embedding{call: c, model: m, vector: how}
-	err = work.run(source, in.batch, func(i int, in core.Input, e core.Embedding) error {
+	err = work.run(work.source, in.batch, func(i int, in core.Input, e core.Embedding) error {
 		h := hit{Similarity: cosine(query, e.Vector), Index: i, Text: in.Text}
 		at, _ := slices.BinarySearchFunc(best, h, better)
 		if at < top {

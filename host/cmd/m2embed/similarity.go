@@ -32,27 +32,14 @@ Example:
 }
 
 func similarity(c *call, in *inputFlags, which *modelFlags, how *vectorFlags, asJSON bool) error {
-	if err := how.check(); err != nil {
-		return err
-	}
-	which.options.Pooling = how.options.Pooling
-	source, err := in.open(c.args)
+	work, err := openEmbedding(c, c.args, in, which, how)
 	if err != nil {
 		return err
 	}
-	defer source.close()
-	m, err := which.open()
-	if err != nil {
-		return err
-	}
-	defer m.Close()
-	if err := how.checkModel(m); err != nil {
-		return err
-	}
+	defer work.close()
 	var texts []string
 	var vectors [][]float32
-	work := &embedding{call: c, model: m, vector: how}
-	err = work.run(source, defaultBatch, func(i int, in core.Input, e core.Embedding) error {
+	err = work.run(work.source, defaultBatch, func(i int, in core.Input, e core.Embedding) error {
 		if i >= maxCompared {
 			return fmt.Errorf("more than %d texts", maxCompared)
 		}
