@@ -79,7 +79,7 @@ func TestMatrixMultiply(t *testing.T) {
 	forEachSet(t, func(t *testing.T, set *Set) {
 		r := rand.New(rand.NewPCG(8, 1))
 		for _, size := range []struct{ rows, outputs, inputs int }{
-			{1, 1, 1}, {3, 5, 7}, {rowTile - 1, 33, 17}, {rowTile + 1, 66, 250}, {2*rowTile + 7, 96, 66}, {5, 100, 768},
+			{1, 1, 1}, {3, 5, 7}, {rowTile - 1, 33, 17}, {rowTile + 1, 66, 250}, {2*rowTile + 7, 96, 66}, {5, 100, 768}, {4, 8, 1}, {9, 17, 2}, {6, 24, 0}, {7, 9, 3},
 		} {
 			weights, bias := random(r, size.outputs*size.inputs, 1), random(r, size.outputs, 1)
 			a := random(r, size.rows*size.inputs, 1)
@@ -90,7 +90,9 @@ func TestMatrixMultiply(t *testing.T) {
 			}
 			columns := size.outputs - first
 			c := make([]float32, size.rows*columns)
-			m.Multiply(c, columns, Input{Values: a, Stride: size.inputs}, size.rows, first, size.outputs)
+			in := Input{Values: a, Stride: size.inputs}
+			m.Multiply(c, columns, in, size.rows, first, size.outputs)
+			checkBlocks(t, m, in, size.rows, first, c)
 			for i := range size.rows {
 				for j := range columns {
 					sum := float64(bias[first+j])
@@ -105,6 +107,25 @@ func TestMatrixMultiply(t *testing.T) {
 			}
 		}
 	})
+}
+
+// checkBlocks demands that regrouped rows, by Multiply or before it, give the
+// bits that rows taken as they are gave. want has as many columns as the product.
+func checkBlocks(t *testing.T, m *Matrix, in Input, rows, first int, want []float32) {
+	t.Helper()
+	columns := m.Outputs - first
+	in.Blocks = &Blocks{}
+	for _, before := range []bool{false, true} {
+		if before {
+			m.Regroup(&in, rows)
+		}
+		g := newGuard(rows * columns)
+		m.Multiply(g.body, columns, in, rows, first, m.Outputs)
+		g.check(t)
+		if !slices.Equal(g.body, want) {
+			t.Fatalf("%d x %d x %d, regrouped before %v: other bits", rows, m.Outputs, m.Inputs, before)
+		}
+	}
 }
 
 // TestMatrixSharedPacking lets several goroutines race to the first use.

@@ -112,7 +112,7 @@ func TestGemmI8(t *testing.T) {
 func TestQuantizedMatrixMultiply(t *testing.T) {
 	forEachSet(t, func(t *testing.T, set *Set) {
 		r := rand.New(rand.NewPCG(11, 1))
-		for _, size := range []struct{ rows, outputs, inputs int }{{1, 1, 1}, {7, 33, 66}, {rowTile + 1, 100, 250}, {5, 96, 64}} {
+		for _, size := range []struct{ rows, outputs, inputs int }{{1, 1, 1}, {7, 33, 66}, {rowTile + 1, 100, 250}, {2*rowTile + 6, 24, 31}, {5, 96, 64}, {4, 8, 1}, {9, 17, 3}} {
 			w, scales := randomInt8(r, size.outputs*size.inputs), random(r, size.outputs, 0.1)
 			a := random(r, size.rows*size.inputs, 1)
 			var got, want []float32
@@ -128,6 +128,7 @@ func TestQuantizedMatrixMultiply(t *testing.T) {
 				}
 				c := make([]float32, size.rows*size.outputs)
 				m.Multiply(c, size.outputs, Input{Quantized: &q}, size.rows, 0, size.outputs)
+				checkBlocks(t, m, Input{Quantized: &q}, size.rows, 0, c)
 				got, want = want, c
 			}
 			if !slices.Equal(got, want) {
@@ -155,11 +156,12 @@ func TestNoAllocation(t *testing.T) {
 		i8 := NewQuantizedMatrix(set, randomInt8(r, outputs*inputs), random(r, outputs, 1), outputs, inputs, nil)
 		a, c := random(r, rows*inputs, 1), make([]float32, rows*outputs)
 		var q Quantized
+		var blocks Blocks
 		if n := testing.AllocsPerRun(5, func() {
 			q.Reset(set, rows, inputs)
 			q.Store(0, a, inputs, rows)
-			f32.Multiply(c, outputs, Input{Values: a, Stride: inputs}, rows, 0, outputs)
-			i8.Multiply(c, outputs, Input{Quantized: &q}, rows, 0, outputs)
+			f32.Multiply(c, outputs, Input{Values: a, Stride: inputs, Blocks: &blocks}, rows, 0, outputs)
+			i8.Multiply(c, outputs, Input{Quantized: &q, Blocks: &blocks}, rows, 0, outputs)
 		}); n != 0 {
 			t.Errorf("%v allocations", n)
 		}

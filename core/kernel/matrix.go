@@ -119,6 +119,52 @@ type Input struct {
 
 	Quantized *Quantized // needed by 8-bit matrices only
 	Row       int        // the first row in Quantized
+
+	// Blocks is memory in which the rows are regrouped where the back end is
+	// faster for it; nil leaves them as they are.
+	Blocks    *Blocks
+	regrouped bool
+}
+
+// Blocks holds rows of activations regrouped in fours: (rows/4, K, 4).
+type Blocks struct{ words []float32 }
+
+// Bytes is the memory held.
+func (b *Blocks) Bytes() int { return 4 * cap(b.words) }
+
+// Regroup regroups the first rows of in once for several products with
+// matrices of this one's kind and inputs.
+func (m *Matrix) Regroup(in *Input, rows int) {
+	if m.blockRows(in, rows) > 0 {
+		m.regroup(in, 0, rows&^3)
+		in.regrouped = true
+	}
+}
+
+// blockRows is how many of the rows run in blocks of four.
+func (m *Matrix) blockRows(in *Input, rows int) int {
+	if in.Blocks == nil || m.set.interleave == nil || m.Inputs == 0 {
+		return 0
+	}
+	return rows &^ 3
+}
+
+// words is the length of a row in units of 4 bytes.
+func (m *Matrix) words() int {
+	if m.quantized != nil {
+		return m.set.QuantizedStride(m.Inputs) / 4
+	}
+	return m.Inputs
+}
+
+func (m *Matrix) regroup(in *Input, row, rows int) {
+	n := m.words()
+	in.Blocks.words = grow(in.Blocks.words, rows*n)
+	source, stride := unsafe.Pointer(unsafe.SliceData(in.Values[row*in.Stride:])), 4*in.Stride
+	if q := in.Quantized; m.quantized != nil {
+		source, stride = unsafe.Pointer(unsafe.SliceData(q.rows[(in.Row+row)*q.stride:])), q.stride
+	}
+	m.set.interleave(unsafe.Pointer(unsafe.SliceData(in.Blocks.words)), source, stride, rows, n)
 }
 
 // Multiply computes c[i, j-first] = bias[j] + Σ_k a[i,k]·W[j,k] for the rows of
@@ -127,9 +173,24 @@ type Input struct {
 func (m *Matrix) Multiply(c []float32, ldc int, in Input, rows, first, last int) {
 	m.pack.Do(m.prepare)
 	width := m.set.PanelWidth
+	whole := first + (last-first)/width*width
 	for r := 0; r < rows; r += rowTile {
 		count := min(rowTile, rows-r)
+		fours := m.blockRows(&in, count)
+		if whole == first {
+			fours = 0
+		}
+		if fours > 0 {
+			m.multiplyBlocks(c[r*ldc:], ldc, &in, r, fours, first, whole)
+		}
 		for j := first; j < last; j += width {
+			r, count := r, count
+			if j < whole {
+				r, count = r+fours, count-fours
+			}
+			if count == 0 {
+				continue
+			}
 			n := min(width, m.Outputs-j)
 			var bias []float32
 			if m.bias != nil {
@@ -145,6 +206,26 @@ func (m *Matrix) Multiply(c []float32, ldc int, in Input, rows, first, last int)
 				m.panels[m.panelOffset(j):], m.scales[j:], bias)
 		}
 	}
+}
+
+// multiplyBlocks is Multiply for rows in blocks of four and whole panels.
+func (m *Matrix) multiplyBlocks(c []float32, ldc int, in *Input, row, rows, first, last int) {
+	var blocks []float32
+	if in.regrouped {
+		blocks = in.Blocks.words[row*m.words():]
+	} else {
+		m.regroup(in, row, rows)
+		blocks = in.Blocks.words
+	}
+	var bias []float32
+	if m.bias != nil {
+		bias = m.bias[first:]
+	}
+	if m.quantized == nil {
+		m.set.gemmF32Blocks(c, ldc, blocks, rows, last-first, m.Inputs, m.weights[first*m.Inputs:], bias)
+		return
+	}
+	m.set.gemmI8Blocks(c, ldc, blocks, in.Quantized.scales[in.Row+row:], rows, last-first, m.Inputs, m.panels[m.panelOffset(first):], m.scales[first:], bias)
 }
 
 // Quantized holds rows of activations as 8-bit integers, each row with a scale

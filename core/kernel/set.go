@@ -1,5 +1,7 @@
 package kernel
 
+import "unsafe"
+
 // Set is one back end: the operations of the forward pass over slices.
 // All functions trust their slice lengths to be consistent (the callers are
 // our own packages); none of them allocates or keeps an argument.
@@ -100,6 +102,18 @@ type Set struct {
 	// SpectrumProduct takes: with X = x[i] and Y = y[pairs-1-i],
 	// x[i] = scale·(X + conj Y), y[pairs-1-i] = -i·scale·(X - conj Y).
 	SpectrumSplit func(x, y []float32, pairs int, scale float32)
+
+	// interleave regroups m rows (a multiple of 4) of n words of 4 bytes, stride
+	// bytes apart, as blocks (n, 4), for the two products below; nil, like
+	// these, where rows are taken as they are.
+	interleave func(dst, src unsafe.Pointer, stride, m, n int)
+
+	// gemmF32Blocks is GemmF32 for interleaved rows and whole panels that lie
+	// one after the other: m is a multiple of 4, n of PanelWidth, k > 0.
+	gemmF32Blocks func(c []float32, ldc int, blocks []float32, m, n, k int, panels, bias []float32)
+
+	// gemmI8Blocks is GemmI8 for the same.
+	gemmI8Blocks func(c []float32, ldc int, blocks, rowScales []float32, m, n, k int, panels []byte, columnScales, bias []float32)
 
 	// transpose writes src (n, k) as dst (k, n) when a Matrix is packed; nil
 	// stands for the plain one.

@@ -11,17 +11,25 @@ import "unsafe"
 //go:noescape
 func wasmGemmF32(c unsafe.Pointer, ldc int32, a unsafe.Pointer, lda, m, n, k int32, panel, bias unsafe.Pointer)
 
-//go:wasmimport kernels gemm_f32_lanes
+//go:wasmimport kernels gemm_f32_blocks
 //go:noescape
-func wasmGemmF32Lanes(c unsafe.Pointer, ldc int32, a unsafe.Pointer, lda, m, n, k int32, panel, bias unsafe.Pointer)
+func wasmGemmF32Blocks(c unsafe.Pointer, ldc int32, blocks unsafe.Pointer, m, n, k int32, panels, bias unsafe.Pointer)
+
+//go:wasmimport kernels gemm_f32_blocks_unrolled
+//go:noescape
+func wasmGemmF32BlocksUnrolled(c unsafe.Pointer, ldc int32, blocks unsafe.Pointer, m, n, k int32, panels, bias unsafe.Pointer)
+
+//go:wasmimport kernels interleave
+//go:noescape
+func wasmInterleave(dst, src unsafe.Pointer, stride, m, n int32)
 
 //go:wasmimport kernels gemm_i8
 //go:noescape
 func wasmGemmI8(c unsafe.Pointer, ldc int32, q, rowScales unsafe.Pointer, m, n, k int32, panel, columnScales, bias unsafe.Pointer)
 
-//go:wasmimport kernels gemm_i8_lanes
+//go:wasmimport kernels gemm_i8_blocks
 //go:noescape
-func wasmGemmI8Lanes(c unsafe.Pointer, ldc int32, q, rowScales unsafe.Pointer, m, n, k int32, panel, columnScales, bias unsafe.Pointer)
+func wasmGemmI8Blocks(c unsafe.Pointer, ldc int32, blocks, rowScales unsafe.Pointer, m, n, k int32, panels, columnScales, bias unsafe.Pointer)
 
 //go:wasmimport kernels quantize_rows
 //go:noescape
@@ -141,19 +149,25 @@ var WasmSIMD = Set{
 	SpectrumSplit: func(x, y []float32, pairs int, scale float32) {
 		wasmSpectrumSplit(address(x), address(y), int32(pairs), scale)
 	},
+	interleave: func(dst, src unsafe.Pointer, stride, m, n int) {
+		wasmInterleave(dst, src, int32(stride), int32(m), int32(n))
+	},
+	gemmF32Blocks: func(c []float32, ldc int, blocks []float32, m, n, k int, panels, bias []float32) {
+		wasmGemmF32Blocks(address(c), int32(ldc), address(blocks), int32(m), int32(n), int32(k), address(panels), address(bias))
+	},
+	gemmI8Blocks: func(c []float32, ldc int, blocks, rowScales []float32, m, n, k int, panels []byte, columnScales, bias []float32) {
+		wasmGemmI8Blocks(address(c), int32(ldc), address(blocks), address(rowScales), int32(m), int32(n), int32(k), address(panels), address(columnScales), address(bias))
+	},
 }
 
-// WasmSIMDLanes is WasmSIMD with the matrix products in the form that suits
+// WasmSIMDLanes is WasmSIMD with the float32 product in the form that suits
 // wazero. Both give the same bits.
 var WasmSIMDLanes = lanesForm(WasmSIMD)
 
 func lanesForm(s Set) Set {
 	s.Name = "wasm-simd-lanes"
-	s.GemmF32 = func(c []float32, ldc int, a []float32, lda, m, n, k int, panel, bias []float32) {
-		wasmGemmF32Lanes(address(c), int32(ldc), address(a), int32(lda), int32(m), int32(n), int32(k), address(panel), address(bias))
-	}
-	s.GemmI8 = func(c []float32, ldc int, q []byte, rowScales []float32, _ []int32, m, n, k int, panel []byte, columnScales, bias []float32) {
-		wasmGemmI8Lanes(address(c), int32(ldc), address(q), address(rowScales), int32(m), int32(n), int32(k), address(panel), address(columnScales), address(bias))
+	s.gemmF32Blocks = func(c []float32, ldc int, blocks []float32, m, n, k int, panels, bias []float32) {
+		wasmGemmF32BlocksUnrolled(address(c), int32(ldc), address(blocks), int32(m), int32(n), int32(k), address(panels), address(bias))
 	}
 	return s
 }

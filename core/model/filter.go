@@ -92,17 +92,17 @@ func (r *Run) filterFeatures(s *scratch, y *layer, unit int) {
 	q := r.features[i][direction][first*o : last*o]
 	p := s.sines[:rows*o]
 	sine := r.model.set.Sine
-	network.hidden[0].Multiply(q, o, kernel.Input{Values: f.z[first*c.HyenaEmbDim:], Stride: c.HyenaEmbDim}, rows, 0, o)
+	network.hidden[0].Multiply(q, o, kernel.Input{Values: f.z[first*c.HyenaEmbDim:], Stride: c.HyenaEmbDim, Blocks: &s.blocks}, rows, 0, o)
 	sine(q, f.frequency)
-	network.hidden[1].Multiply(p, o, kernel.Input{Values: q, Stride: o}, rows, 0, o)
+	network.hidden[1].Multiply(p, o, kernel.Input{Values: q, Stride: o, Blocks: &s.blocks}, rows, 0, o)
 	sine(p, f.frequency)
-	network.hidden[2].Multiply(q, o, kernel.Input{Values: p, Stride: o}, rows, 0, o)
+	network.hidden[2].Multiply(q, o, kernel.Input{Values: p, Stride: o, Blocks: &s.blocks}, rows, 0, o)
 	sine(q, f.frequency)
 }
 
 // filterTaps makes taps of a channel group from the features:
 // k[j, c] = (q W6^T)[j, c] · exp(-t[j]·|deltas[c]|). dst is (rows, GroupWidth).
-func (r *Run) filterTaps(dst []float32, y *layer, i, direction, group, rows int) {
+func (r *Run) filterTaps(s *scratch, dst []float32, y *layer, i, direction, group, rows int) {
 	f := &y.filters[i]
 	network := &f.forward
 	if direction == 1 {
@@ -114,7 +114,7 @@ func (r *Run) filterTaps(dst []float32, y *layer, i, direction, group, rows int)
 	if last-channel < kernel.GroupWidth {
 		clear(dst)
 	}
-	network.out.Multiply(dst, kernel.GroupWidth, kernel.Input{Values: r.features[i][direction], Stride: o}, rows, channel, last)
+	network.out.Multiply(dst, kernel.GroupWidth, kernel.Input{Values: r.features[i][direction], Stride: o, Blocks: &s.blocks}, rows, channel, last)
 	r.model.set.Decay(dst, f.t[:rows], f.deltas[channel:channel+kernel.GroupWidth])
 }
 
@@ -132,7 +132,7 @@ func (r *Run) spectrum(s *scratch, y *layer, index, i, group int) []float32 {
 	f := &y.filters[i]
 	taps := r.taps()
 	channel := group * kernel.GroupWidth
-	r.filterTaps(dst, y, i, 0, group, taps)
+	r.filterTaps(s, dst, y, i, 0, group, taps)
 	r.recordTaps("k_fwd", index, i, channel, taps, dst)
 	for c, v := range f.bias[channel : channel+kernel.GroupWidth] {
 		dst[c] += v
@@ -140,7 +140,7 @@ func (r *Run) spectrum(s *scratch, y *layer, index, i, group int) []float32 {
 	var reverse []float32
 	if f.reverse != nil {
 		reverse = s.fft[:taps*kernel.GroupWidth]
-		r.filterTaps(reverse, y, i, 1, group, taps)
+		r.filterTaps(s, reverse, y, i, 1, group, taps)
 		r.recordTaps("k_rev", index, i, channel, taps, reverse)
 	}
 	r.sequences[0].long.Filter(dst, reverse)
@@ -161,14 +161,14 @@ func (r *Run) firstTaps(s *scratch, y *layer, i, group int) []float32 {
 	}
 	f := &y.filters[i]
 	channel := group * kernel.GroupWidth
-	r.filterTaps(dst, y, i, 0, group, 1)
+	r.filterTaps(s, dst, y, i, 0, group, 1)
 	for c, v := range f.bias[channel : channel+kernel.GroupWidth] {
 		dst[c] += v
 	}
 	if f.reverse == nil {
 		clear(dst[kernel.GroupWidth:])
 	} else {
-		r.filterTaps(dst[kernel.GroupWidth:], y, i, 1, group, r.taps())
+		r.filterTaps(s, dst[kernel.GroupWidth:], y, i, 1, group, r.taps())
 	}
 	return dst
 }

@@ -25,7 +25,7 @@ func (r *Run) mix(s *scratch, y *layer, index, group int) {
 	t := len(r.ids)
 	channel, columns := r.groupColumns(group)
 	x1, x2, v := s.group[0][:t*kernel.GroupWidth], s.group[1][:t*kernel.GroupWidth], s.group[2][:t*kernel.GroupWidth]
-	r.project([3][]float32{x1, x2, v}, y, index, group)
+	r.project(s, [3][]float32{x1, x2, v}, y, index, group)
 	set.Multiply(v, v, x1)
 	r.record("gated_v", index, 0, channel, t, columns, v, kernel.GroupWidth)
 	r.convolve(s, y, index, 0, group, v)
@@ -52,7 +52,7 @@ func (r *Run) mixFirst(s *scratch, y *layer, index, group int) {
 	t, d := len(r.ids), r.model.config.HiddenSize
 	channel, columns := r.groupColumns(group)
 	x1, v := s.group[0][:t*kernel.GroupWidth], s.group[2][:t*kernel.GroupWidth]
-	r.project([3][]float32{x1, nil, v}, y, index, group)
+	r.project(s, [3][]float32{x1, nil, v}, y, index, group)
 	r.model.set.Multiply(v, v, x1)
 	filter := y.shortFilter[1][group*4*kernel.GroupWidth:]
 	taps := r.firstTaps(s, y, 0, group)
@@ -96,7 +96,7 @@ func firstRow(taps, u []float32, stride, length, columns int) (row [kernel.Group
 // project computes in_linear for a channel group, the thirds x1, x2, v each
 // (T, GroupWidth), and runs the short filter over each sequence. A nil third is
 // left out. Blocks of rows meet all thirds while they lie in the near cache.
-func (r *Run) project(thirds [3][]float32, y *layer, index, group int) {
+func (r *Run) project(s *scratch, thirds [3][]float32, y *layer, index, group int) {
 	const w = kernel.GroupWidth
 	channel, columns := r.groupColumns(group)
 	t, d := len(r.ids), r.model.config.HiddenSize
@@ -107,9 +107,12 @@ func (r *Run) project(thirds [3][]float32, y *layer, index, group int) {
 	}
 	for first := 0; first < t; first += tokenBlock {
 		rows := min(tokenBlock, t-first)
+		in := r.mixerInput(first)
+		in.Blocks = &s.blocks
+		y.inLinear[0].Regroup(&in, rows)
 		for i, x := range thirds {
 			if x != nil {
-				y.inLinear[i].Multiply(x[first*w:], w, r.mixerInput(first), rows, channel, channel+columns)
+				y.inLinear[i].Multiply(x[first*w:], w, in, rows, channel, channel+columns)
 			}
 		}
 	}

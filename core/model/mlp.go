@@ -65,7 +65,7 @@ func (r *Run) mlp(s *scratch, y *layer, index, block int) {
 
 // multiply computes c = a·W^T + bias for a block of rows.
 func (r *Run) multiply(s *scratch, c []float32, ldc int, a []float32, lda, rows int, w *kernel.Matrix) {
-	in := kernel.Input{Values: a, Stride: lda}
+	in := kernel.Input{Values: a, Stride: lda, Blocks: &s.blocks}
 	if w.Quantized() {
 		s.rows.Reset(r.model.set, rows, w.Inputs)
 		s.rows.Store(0, a, lda, rows)

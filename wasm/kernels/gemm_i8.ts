@@ -6,19 +6,12 @@
 // loading int16, and half the memory. i32x4.dot_i16x8_s then does two
 // multiplications and an addition a lane. Missing columns are zero.
 //
-// The sums are integers, so both forms of the tile (see gemm_f32.ts) are exact.
+// The sums are integers, so every order of them is exact. Rows regrouped in
+// fours (see gemm_f32.ts) hold pairs of k; one form of their tile, unrolled, is
+// the best in all engines.
 
-/** The rolled form; see core/kernel Set.GemmI8. */
+/** Row-major rows, one panel; see core/kernel Set.GemmI8. */
 export function gemm_i8(c: usize, ldc: i32, q: usize, rowScales: usize, m: i32, n: i32, k: i32, panel: usize, columnScales: usize, bias: usize): void {
-  product(c, ldc, q, rowScales, m, n, k, panel, columnScales, bias, false);
-}
-
-/** The lanes form. */
-export function gemm_i8_lanes(c: usize, ldc: i32, q: usize, rowScales: usize, m: i32, n: i32, k: i32, panel: usize, columnScales: usize, bias: usize): void {
-  product(c, ldc, q, rowScales, m, n, k, panel, columnScales, bias, true);
-}
-
-function product(c: usize, ldc: i32, q: usize, rowScales: usize, m: i32, n: i32, k: i32, panel: usize, columnScales: usize, bias: usize, lanes: bool): void {
   ldc <<= 2;
   const pairs = (k + 1) >> 1, stride = pairs << 2;
   if (n != 8 || pairs == 0) {
@@ -27,8 +20,7 @@ function product(c: usize, ldc: i32, q: usize, rowScales: usize, m: i32, n: i32,
   }
   let i = 0;
   for (; i + 4 <= m; i += 4) {
-    if (lanes && pairs >= 4) tile4x8lanes(c, ldc, q, stride, rowScales, pairs, panel, columnScales, bias);
-    else tile4x8(c, ldc, q, stride, rowScales, pairs, panel, columnScales, bias);
+    tile4x8(c, ldc, q, stride, rowScales, pairs, panel, columnScales, bias);
     q += stride << 2;
     c += ldc << 2;
     rowScales += 16;
@@ -38,6 +30,25 @@ function product(c: usize, ldc: i32, q: usize, rowScales: usize, m: i32, n: i32,
     q += stride;
     c += ldc;
     rowScales += 4;
+  }
+}
+
+/** Rows regrouped in fours; see core/kernel Set.gemmI8Blocks. */
+export function gemm_i8_blocks(c: usize, ldc: i32, blocks: usize, rowScales: usize, m: i32, n: i32, k: i32, panels: usize, columnScales: usize, bias: usize): void {
+  ldc <<= 2;
+  const pairs = (k + 1) >> 1;
+  for (; n > 0; n -= 8) {
+    let row = c, block = blocks, scales = rowScales;
+    for (let i = m; i > 0; i -= 4) {
+      block4x8(row, ldc, block, scales, pairs, panels, columnScales, bias);
+      row += ldc << 2;
+      block += pairs << 4;
+      scales += 16;
+    }
+    c += 32;
+    panels += pairs << 4;
+    columnScales += 32;
+    if (bias) bias += 32;
   }
 }
 
@@ -54,6 +65,66 @@ function finish(c: usize, s0: v128, s1: v128, rowScale: usize, columnScales: usi
   }
   v128.store(c, f0);
   v128.store(c, f1, 16);
+}
+
+function block4x8(c: usize, ldc: i32, block: usize, rowScales: usize, pairs: i32, panel: usize, columnScales: usize, bias: usize): void {
+  let c00 = i32x4.splat(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00, c30 = c00, c31 = c00;
+  for (; pairs >= 2; pairs -= 2) {
+    {
+      const b1 = v128.load8x8_s(panel, 8), b0 = v128.load8x8_s(panel);
+      const x3 = v128.load32_splat(block, 12);
+      c30 = i32x4.add(i32x4.dot_i16x8_s(x3, b0), c30);
+      c31 = i32x4.add(i32x4.dot_i16x8_s(x3, b1), c31);
+      const x2 = v128.load32_splat(block, 8);
+      c20 = i32x4.add(i32x4.dot_i16x8_s(x2, b0), c20);
+      c21 = i32x4.add(i32x4.dot_i16x8_s(x2, b1), c21);
+      const x1 = v128.load32_splat(block, 4);
+      c10 = i32x4.add(i32x4.dot_i16x8_s(x1, b0), c10);
+      c11 = i32x4.add(i32x4.dot_i16x8_s(x1, b1), c11);
+      const x0 = v128.load32_splat(block);
+      c00 = i32x4.add(i32x4.dot_i16x8_s(x0, b0), c00);
+      c01 = i32x4.add(i32x4.dot_i16x8_s(x0, b1), c01);
+    }
+    {
+      const b1 = v128.load8x8_s(panel, 24), b0 = v128.load8x8_s(panel, 16);
+      const x3 = v128.load32_splat(block, 28);
+      c30 = i32x4.add(i32x4.dot_i16x8_s(x3, b0), c30);
+      c31 = i32x4.add(i32x4.dot_i16x8_s(x3, b1), c31);
+      const x2 = v128.load32_splat(block, 24);
+      c20 = i32x4.add(i32x4.dot_i16x8_s(x2, b0), c20);
+      c21 = i32x4.add(i32x4.dot_i16x8_s(x2, b1), c21);
+      const x1 = v128.load32_splat(block, 20);
+      c10 = i32x4.add(i32x4.dot_i16x8_s(x1, b0), c10);
+      c11 = i32x4.add(i32x4.dot_i16x8_s(x1, b1), c11);
+      const x0 = v128.load32_splat(block, 16);
+      c00 = i32x4.add(i32x4.dot_i16x8_s(x0, b0), c00);
+      c01 = i32x4.add(i32x4.dot_i16x8_s(x0, b1), c01);
+    }
+    block += 32;
+    panel += 32;
+  }
+  if (pairs) {
+    const b1 = v128.load8x8_s(panel, 8), b0 = v128.load8x8_s(panel);
+    const x3 = v128.load32_splat(block, 12);
+    c30 = i32x4.add(i32x4.dot_i16x8_s(x3, b0), c30);
+    c31 = i32x4.add(i32x4.dot_i16x8_s(x3, b1), c31);
+    const x2 = v128.load32_splat(block, 8);
+    c20 = i32x4.add(i32x4.dot_i16x8_s(x2, b0), c20);
+    c21 = i32x4.add(i32x4.dot_i16x8_s(x2, b1), c21);
+    const x1 = v128.load32_splat(block, 4);
+    c10 = i32x4.add(i32x4.dot_i16x8_s(x1, b0), c10);
+    c11 = i32x4.add(i32x4.dot_i16x8_s(x1, b1), c11);
+    const x0 = v128.load32_splat(block);
+    c00 = i32x4.add(i32x4.dot_i16x8_s(x0, b0), c00);
+    c01 = i32x4.add(i32x4.dot_i16x8_s(x0, b1), c01);
+  }
+  finish(c, c00, c01, rowScales, columnScales, bias);
+  c += ldc;
+  finish(c, c10, c11, rowScales + 4, columnScales, bias);
+  c += ldc;
+  finish(c, c20, c21, rowScales + 8, columnScales, bias);
+  c += ldc;
+  finish(c, c30, c31, rowScales + 12, columnScales, bias);
 }
 
 function tile4x8(c: usize, ldc: i32, q: usize, stride: i32, rowScales: usize, pairs: i32, panel: usize, columnScales: usize, bias: usize): void {
@@ -77,102 +148,6 @@ function tile4x8(c: usize, ldc: i32, q: usize, stride: i32, rowScales: usize, pa
     panel += 16;
     pairs -= 1;
   } while (pairs);
-  finish(c, c00, c01, rowScales, columnScales, bias);
-  c += ldc;
-  finish(c, c10, c11, rowScales + 4, columnScales, bias);
-  c += ldc;
-  finish(c, c20, c21, rowScales + 8, columnScales, bias);
-  c += ldc;
-  finish(c, c30, c31, rowScales + 12, columnScales, bias);
-}
-
-function tile4x8lanes(c: usize, ldc: i32, q: usize, stride: i32, rowScales: usize, pairs: i32, panel: usize, columnScales: usize, bias: usize): void {
-  let c00 = i32x4.splat(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00, c30 = c00, c31 = c00;
-  const stride2 = stride + stride, stride3 = stride2 + stride;
-  do {
-    const y0 = v128.load(q), y1 = v128.load(q + stride), y2 = v128.load(q + stride2), y3 = v128.load(q + stride3);
-    {
-      const b1 = v128.load8x8_s(panel, 8), b0 = v128.load8x8_s(panel, 0);
-      const x0 = v128.shuffle<i32>(y0, y0, 0, 0, 0, 0);
-      c00 = i32x4.add(i32x4.dot_i16x8_s(x0, b0), c00);
-      c01 = i32x4.add(i32x4.dot_i16x8_s(x0, b1), c01);
-      const x1 = v128.shuffle<i32>(y1, y1, 0, 0, 0, 0);
-      c10 = i32x4.add(i32x4.dot_i16x8_s(x1, b0), c10);
-      c11 = i32x4.add(i32x4.dot_i16x8_s(x1, b1), c11);
-      const x2 = v128.shuffle<i32>(y2, y2, 0, 0, 0, 0);
-      c20 = i32x4.add(i32x4.dot_i16x8_s(x2, b0), c20);
-      c21 = i32x4.add(i32x4.dot_i16x8_s(x2, b1), c21);
-      const x3 = v128.shuffle<i32>(y3, y3, 0, 0, 0, 0);
-      c30 = i32x4.add(i32x4.dot_i16x8_s(x3, b0), c30);
-      c31 = i32x4.add(i32x4.dot_i16x8_s(x3, b1), c31);
-    }
-    {
-      const b1 = v128.load8x8_s(panel, 24), b0 = v128.load8x8_s(panel, 16);
-      const x0 = v128.shuffle<i32>(y0, y0, 1, 1, 1, 1);
-      c00 = i32x4.add(i32x4.dot_i16x8_s(x0, b0), c00);
-      c01 = i32x4.add(i32x4.dot_i16x8_s(x0, b1), c01);
-      const x1 = v128.shuffle<i32>(y1, y1, 1, 1, 1, 1);
-      c10 = i32x4.add(i32x4.dot_i16x8_s(x1, b0), c10);
-      c11 = i32x4.add(i32x4.dot_i16x8_s(x1, b1), c11);
-      const x2 = v128.shuffle<i32>(y2, y2, 1, 1, 1, 1);
-      c20 = i32x4.add(i32x4.dot_i16x8_s(x2, b0), c20);
-      c21 = i32x4.add(i32x4.dot_i16x8_s(x2, b1), c21);
-      const x3 = v128.shuffle<i32>(y3, y3, 1, 1, 1, 1);
-      c30 = i32x4.add(i32x4.dot_i16x8_s(x3, b0), c30);
-      c31 = i32x4.add(i32x4.dot_i16x8_s(x3, b1), c31);
-    }
-    {
-      const b1 = v128.load8x8_s(panel, 40), b0 = v128.load8x8_s(panel, 32);
-      const x0 = v128.shuffle<i32>(y0, y0, 2, 2, 2, 2);
-      c00 = i32x4.add(i32x4.dot_i16x8_s(x0, b0), c00);
-      c01 = i32x4.add(i32x4.dot_i16x8_s(x0, b1), c01);
-      const x1 = v128.shuffle<i32>(y1, y1, 2, 2, 2, 2);
-      c10 = i32x4.add(i32x4.dot_i16x8_s(x1, b0), c10);
-      c11 = i32x4.add(i32x4.dot_i16x8_s(x1, b1), c11);
-      const x2 = v128.shuffle<i32>(y2, y2, 2, 2, 2, 2);
-      c20 = i32x4.add(i32x4.dot_i16x8_s(x2, b0), c20);
-      c21 = i32x4.add(i32x4.dot_i16x8_s(x2, b1), c21);
-      const x3 = v128.shuffle<i32>(y3, y3, 2, 2, 2, 2);
-      c30 = i32x4.add(i32x4.dot_i16x8_s(x3, b0), c30);
-      c31 = i32x4.add(i32x4.dot_i16x8_s(x3, b1), c31);
-    }
-    {
-      const b1 = v128.load8x8_s(panel, 56), b0 = v128.load8x8_s(panel, 48);
-      const x0 = v128.shuffle<i32>(y0, y0, 3, 3, 3, 3);
-      c00 = i32x4.add(i32x4.dot_i16x8_s(x0, b0), c00);
-      c01 = i32x4.add(i32x4.dot_i16x8_s(x0, b1), c01);
-      const x1 = v128.shuffle<i32>(y1, y1, 3, 3, 3, 3);
-      c10 = i32x4.add(i32x4.dot_i16x8_s(x1, b0), c10);
-      c11 = i32x4.add(i32x4.dot_i16x8_s(x1, b1), c11);
-      const x2 = v128.shuffle<i32>(y2, y2, 3, 3, 3, 3);
-      c20 = i32x4.add(i32x4.dot_i16x8_s(x2, b0), c20);
-      c21 = i32x4.add(i32x4.dot_i16x8_s(x2, b1), c21);
-      const x3 = v128.shuffle<i32>(y3, y3, 3, 3, 3, 3);
-      c30 = i32x4.add(i32x4.dot_i16x8_s(x3, b0), c30);
-      c31 = i32x4.add(i32x4.dot_i16x8_s(x3, b1), c31);
-    }
-    q += 16;
-    panel += 64;
-    pairs -= 4;
-  } while (pairs >= 4);
-  while (pairs) {
-    const b1 = v128.load8x8_s(panel, 8), b0 = v128.load8x8_s(panel);
-    const x0 = v128.load32_splat(q);
-    c00 = i32x4.add(i32x4.dot_i16x8_s(x0, b0), c00);
-    c01 = i32x4.add(i32x4.dot_i16x8_s(x0, b1), c01);
-    const x1 = v128.load32_splat(q + stride);
-    c10 = i32x4.add(i32x4.dot_i16x8_s(x1, b0), c10);
-    c11 = i32x4.add(i32x4.dot_i16x8_s(x1, b1), c11);
-    const x2 = v128.load32_splat(q + stride2);
-    c20 = i32x4.add(i32x4.dot_i16x8_s(x2, b0), c20);
-    c21 = i32x4.add(i32x4.dot_i16x8_s(x2, b1), c21);
-    const x3 = v128.load32_splat(q + stride3);
-    c30 = i32x4.add(i32x4.dot_i16x8_s(x3, b0), c30);
-    c31 = i32x4.add(i32x4.dot_i16x8_s(x3, b1), c31);
-    q += 4;
-    panel += 16;
-    pairs -= 1;
-  }
   finish(c, c00, c01, rowScales, columnScales, bias);
   c += ldc;
   finish(c, c10, c11, rowScales + 4, columnScales, bias);
