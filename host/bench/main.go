@@ -3,12 +3,13 @@
 // the things that it compares, so that a busy machine slows all of them, and
 // reports medians and ratios.
 //
-//	go run ./host/bench          everything: about 15 minutes on two cores
+//	go run ./host/bench          everything: about 10 minutes on two idle cores
 //	go run ./host/bench -quick   up to 2,048 tokens, fewer rounds: about 2
 //
-// Peers are onnxruntime (npm onnxruntime-node) on a BERT-base-shaped encoder
-// with random weights, and the Rust tokenizers library. Where npm cannot be
-// had, their rows are missing and the reason is printed.
+// Peers are onnxruntime (npm onnxruntime-node, or with -peer python3 what that
+// Python has) on a BERT-base-shaped encoder with random weights, and the Rust
+// tokenizers library. Where they cannot be had, their rows are missing and the
+// reason is printed.
 package main
 
 import (
@@ -17,12 +18,18 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
 func main() {
-	var b bench
+	b := bench{lengths: numbers{128, 512, 2048, 8192, longest}}
 	flag.BoolVar(&b.quick, "quick", false, "up to 2,048 tokens and fewer rounds")
+	flag.DurationVar(&b.budget, "budget", 45*time.Second, "`time` in which rounds begin, for each length")
+	flag.StringVar(&b.peer, "peer", "node", "`program` that runs onnxruntime: node or a Python")
+	flag.Var(&b.lengths, "lengths", "`tokens` of the texts, separated by commas")
 	out := flag.String("out", "testdata/bench", "`folder` of the results")
 	cache := flag.String("cache", ".cache/bench", "`folder` for generated weights, 1.6 GB")
 	only := flag.String("only", "", "run one `part` again (kernels, model, tokenizer or memory) and keep the results of the others")
@@ -37,6 +44,10 @@ func main() {
 		err = b.render(*out)
 	default:
 		b.cache = *cache
+		if b.quick {
+			b.budget /= 4
+			b.lengths = slices.DeleteFunc(b.lengths, func(length int) bool { return length > 2048 })
+		}
 		err = b.run(*out, *only)
 	}
 	if err != nil {
@@ -47,11 +58,31 @@ func main() {
 
 // bench is one run of the program.
 type bench struct {
-	quick  bool
-	cache  string // folder of generated weights
-	out    string // folder of the results; empty: write none
-	start  time.Time
-	result result
+	quick   bool
+	lengths numbers       // tokens of the texts
+	budget  time.Duration // in which rounds begin, for each length
+	peer    string        // program that runs onnxruntime
+	cache   string        // folder of generated weights
+	out     string        // folder of the results; empty: write none
+	start   time.Time
+	result  result
+}
+
+// numbers is a flag that lists integers.
+type numbers []int
+
+func (n *numbers) String() string { return strings.Trim(fmt.Sprint(*n), "[]") }
+
+func (n *numbers) Set(text string) error {
+	*n = nil
+	for part := range strings.SplitSeq(text, ",") {
+		v, err := strconv.Atoi(part)
+		if err != nil || v < 1 {
+			return fmt.Errorf("%q, want a positive number", part)
+		}
+		*n = append(*n, v)
+	}
+	return nil
 }
 
 func (b *bench) run(out, only string) error {

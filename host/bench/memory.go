@@ -134,7 +134,7 @@ func embedFolder(folder, tokens string, o host.OpenOptions) (row memoryRow, err 
 			return row, err
 		}
 		before := statusMB("VmRSS")
-		pass(r, length)
+		pass(r, length, model.PoolMean)
 		row.Over = statusMB("VmHWM") - before
 	} else {
 		r.Start([]model.Sequence{{IDs: ids(length), Length: length}}, model.PoolClass, false)

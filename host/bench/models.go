@@ -27,6 +27,9 @@ type speedRow struct {
 
 const longest = 32768
 
+// smallModel is the folder of the embedded model.
+const smallModel = "testdata/m2-bert-small"
+
 // configJSON is the published 80M shape for the longest texts.
 func configJSON() []byte {
 	return fmt.Appendf(nil, `{"model_type": "m2_bert", "vocab_size": 30528, "hidden_size": 768, "num_hidden_layers": 12,
@@ -103,12 +106,12 @@ func ids(length int) []int32 {
 // taken is the time that something took, by the clock and of the processor.
 type taken struct{ clock, processor float64 }
 
-// pass runs one text. The mean is pooled: the first token alone would leave
-// out most of the last layer.
-func pass(r *model.Run, length int) taken {
+// pass runs one text. The pooling is one that takes the mean: the first token
+// alone would leave out most of the last layer.
+func pass(r *model.Run, length int, pooling model.Pooling) taken {
 	input := []model.Sequence{{IDs: ids(length), Length: length}}
 	start, before := time.Now(), processorSeconds()
-	r.Start(input, model.PoolMean, false)
+	r.Start(input, pooling, false)
 	for !r.Step() {
 	}
 	return taken{time.Since(start).Seconds(), processorSeconds() - before}
@@ -129,42 +132,51 @@ func (b *bench) models() error {
 	}
 	var contenders []contender
 	runs := map[string]*model.Run{}
-	for _, dtype := range []string{"f32", "int8"} {
-		for _, threads := range []int{1, 2} {
-			m, done, err := load(b.path(dtype), threads, 0)
-			if err != nil {
-				return err
-			}
-			defer done()
-			r := m.NewRun()
-			runs[fmt.Sprint(dtype, threads)] = r
-			contenders = append(contenders, contender{"m2embed 80M " + dtype, threads, longest, func(length int) (taken, error) {
-				return pass(r, length), nil
-			}})
+	for _, m := range []struct {
+		name, folder string
+		threads      int
+		longest      int
+		pooling      model.Pooling
+	}{
+		{"m2embed 80M f32", b.path("f32"), 1, longest, model.PoolMean},
+		{"m2embed 80M f32", b.path("f32"), 2, longest, model.PoolMean},
+		{"m2embed 80M int8", b.path("int8"), 1, longest, model.PoolMean},
+		{"m2embed 80M int8", b.path("int8"), 2, 8192, model.PoolMean},
+		{"m2embed small f32", smallModel, 1, longest, model.PoolMeanHidden},
+		{"m2embed small f32", smallModel, 2, longest, model.PoolMeanHidden},
+	} {
+		loaded, done, err := load(m.folder, m.threads, 0)
+		if err != nil {
+			return err
 		}
+		defer done()
+		r := loaded.NewRun()
+		if m.threads == 1 {
+			runs[m.name] = r
+		}
+		contenders = append(contenders, contender{m.name, m.threads, m.longest, func(length int) (taken, error) {
+			return pass(r, length, m.pooling), nil
+		}})
 	}
-	p, err := startPeer(b.cache)
+	p, err := startPeer(b.cache, b.peer)
 	if err != nil {
 		b.note("onnxruntime is missing: %v", err)
 	} else {
 		defer p.close()
+		b.result.Machine.Peer = p.name
 		for _, dtype := range []string{"f32", "int8"} {
 			for _, threads := range []int{1, 2} {
-				contenders = append(contenders, contender{"onnxruntime BERT-base " + dtype, threads, 2048, func(length int) (taken, error) {
+				contenders = append(contenders, contender{"onnxruntime BERT-base " + dtype, threads, bertPositions, func(length int) (taken, error) {
 					return p.run(dtype, threads, length)
 				}})
 			}
 		}
 	}
 	b.result.Speed, b.result.Int8Cosine = nil, nil
-	rounds := map[int]int{128: 9, 512: 5, 2048: 3, 8192: 1, 32768: 1}
-	lengths := []int{128, 512, 2048, 8192, 32768}
-	if b.quick {
-		rounds, lengths = map[int]int{128: 5, 512: 3, 2048: 1}, lengths[:3]
-	}
-	for _, length := range lengths {
+	for _, length := range b.lengths {
 		clock, processor := make([][]float64, len(contenders)), make([][]float64, len(contenders))
-		for round := range rounds[length] + 1 {
+		begin := time.Now()
+		for round := 0; round <= 1 || round <= 9 && time.Since(begin) < b.budget; round++ {
 			for i, c := range contenders {
 				// The first round warms up, where a text is short.
 				if length > c.longest || round == 0 && length > 2048 {
@@ -187,7 +199,7 @@ func (b *bench) models() error {
 			}
 		}
 		// Both one-thread runs still hold the text's vectors.
-		b.result.Int8Cosine = append(b.result.Int8Cosine, cosineRow{length, cosine(runs["f321"].Vector(0), runs["int81"].Vector(0))})
+		b.result.Int8Cosine = append(b.result.Int8Cosine, cosineRow{length, cosine(runs["m2embed 80M f32"].Vector(0), runs["m2embed 80M int8"].Vector(0))})
 		fmt.Fprintf(os.Stderr, "   %d tokens (%.0f s)\n", length, time.Since(b.start).Seconds())
 		if err := b.save(); err != nil {
 			return err

@@ -9,23 +9,30 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 )
 
 //go:embed peer
 var peerFiles embed.FS
 
-// peer is a Node process with onnxruntime-node.
+// peer is a process with onnxruntime: Node with onnxruntime-node, or Python.
 type peer struct {
+	name    string // what runs it, with versions
 	command *exec.Cmd
 	input   io.WriteCloser
 	output  *bufio.Reader
 }
 
-// startPeer installs onnxruntime-node, writes the models and starts Node.
-func startPeer(cache string) (*peer, error) {
-	node, err := exec.LookPath("node")
+// startPeer writes the models and starts the peer with the program given: node,
+// for which onnxruntime-node is installed, or a Python that has onnxruntime.
+func startPeer(cache, program string) (*peer, error) {
+	program, err := exec.LookPath(program)
 	if err != nil {
 		return nil, err
+	}
+	script := "run.mjs"
+	if strings.HasPrefix(filepath.Base(program), "python") {
+		script = "run.py"
 	}
 	folder, err := filepath.Abs(filepath.Join(cache, "peer"))
 	if err != nil {
@@ -34,7 +41,7 @@ func startPeer(cache string) (*peer, error) {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return nil, err
 	}
-	for _, name := range []string{"package.json", "run.mjs"} {
+	for _, name := range []string{"package.json", "run.mjs", "run.py"} {
 		data, err := peerFiles.ReadFile("peer/" + name)
 		if err != nil {
 			return nil, err
@@ -43,7 +50,7 @@ func startPeer(cache string) (*peer, error) {
 			return nil, err
 		}
 	}
-	if _, err := os.Stat(filepath.Join(folder, "node_modules", "onnxruntime-node")); err != nil {
+	if _, err := os.Stat(filepath.Join(folder, "node_modules", "onnxruntime-node")); err != nil && script == "run.mjs" {
 		install := exec.Command("npm", "install", "--ignore-scripts", "--no-audit", "--no-fund")
 		install.Dir = folder
 		if output, err := install.CombinedOutput(); err != nil {
@@ -58,7 +65,7 @@ func startPeer(cache string) (*peer, error) {
 			}
 		}
 	}
-	p := &peer{command: exec.Command(node, "run.mjs")}
+	p := &peer{command: exec.Command(program, script)}
 	p.command.Dir, p.command.Stderr = folder, os.Stderr
 	if p.input, err = p.command.StdinPipe(); err != nil {
 		return nil, err
@@ -68,7 +75,16 @@ func startPeer(cache string) (*peer, error) {
 		return nil, err
 	}
 	p.output = bufio.NewReader(output)
-	return p, p.command.Start()
+	if err := p.command.Start(); err != nil {
+		return nil, err
+	}
+	line, err := p.output.ReadString('\n')
+	if err != nil {
+		p.close()
+		return nil, fmt.Errorf("%s ended: %w", script, err)
+	}
+	p.name = strings.TrimSpace(line)
+	return p, nil
 }
 
 // run runs one text of a length.

@@ -1,6 +1,6 @@
-// Runs bert-f32.onnx and bert-int8.onnx for host/bench. Each line of input,
-// {"dtype", "threads", "length"}, is answered by {"seconds", "processor"} or
-// {"error"}.
+// Runs bert-f32.onnx and bert-int8.onnx for host/bench. The first line of output
+// names the runtime. Each line of input, {"dtype", "threads", "length"}, is
+// answered by {"seconds", "processor"} or {"error"}.
 import { createInterface } from 'node:readline';
 import ort from 'onnxruntime-node';
 
@@ -37,6 +37,7 @@ async function run({ dtype, threads, length }) {
   return { seconds, processor: (used.user + used.system) / 1e6 };
 }
 
+process.stdout.write(`onnxruntime-node ${ort.env.versions.node} in Node ${process.version}\n`);
 for await (const line of createInterface({ input: process.stdin })) {
   let reply;
   try {
