@@ -183,11 +183,35 @@ func convolutionError(y []float32, d, texts, length int) float64 {
 	return errors / squares
 }
 
-// tiles measures every tile at every product shape.
+// tiles measures ways to cut each product of the model at several lengths.
 func (b *bench) tiles() {
-	for _, s := range products[2:] {
-		for _, tile := range [][2]int{{16, 16}, {8, 16}, {16, 8}, {8, 8}} {
-			s.run(b, fmt.Sprintf(", tile %d × %d", 8*tile[0], 8*tile[1]), plan.Options{Tile: tile})
+	large := []plan.Tile{{Rows: 16, Columns: 16}, {Rows: 8, Columns: 16}, {Rows: 16, Columns: 8}, {Rows: 8, Columns: 8}, {Rows: 16, Columns: 16, Parts: 1}}
+	small := []plan.Tile{{Rows: 8, Columns: 8}, {Rows: 16, Columns: 16, Parts: 1}, {Rows: 8, Columns: 8, Parts: 1}, {Rows: 8, Columns: 8, Parts: 2}, {Rows: 8, Columns: 8, Parts: 4}}
+	for _, columns := range []int{128, 512, 2048, 4096, 8192} {
+		for _, s := range []productShape{{"linear", 1, 768, 768, columns}, {"in_linear", 1, 2304, 768, columns},
+			{"gated_layers", 4, 1536, 192, columns}, {"wo", 4, 192, 768, columns}, {"taps", 2, 256, 128, columns}, {"network", 2, 128, 128, columns}} {
+			tiles := large
+			if columns <= 512 {
+				tiles = small
+			} else if columns == 2048 {
+				tiles = append(append([]plan.Tile{}, large...), small[2:]...)
+			}
+			fmt.Printf("%s: %d × %d × %d × %d:", s.name, s.blocks, s.rows, s.inner, s.columns)
+			for _, tile := range tiles {
+				p, err := plan.Product(s.blocks, s.rows, s.inner, s.blocks*s.rows, s.blocks*s.inner, s.columns, b.limits, plan.Options{Tile: tile})
+				check(err)
+				l, err := b.executor.Load(context.Background(), p, pattern{})
+				check(err)
+				seconds := b.time(l, []int{0})
+				unit := 8
+				if tile.Parts > 0 {
+					unit = 4
+				}
+				fmt.Printf("  %d×%d/%d %.1f µs", unit*tile.Rows, unit*tile.Columns, tile.Parts, seconds*1e6)
+				b.executor.Unload(l)
+			}
+			fmt.Println()
+			b.executor.Close()
 		}
 	}
 }

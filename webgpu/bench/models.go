@@ -108,6 +108,9 @@ func (b *bench) model(m *modelTime, c model.Config, tensors plan.Tensors, o plan
 		return time.Since(started).Seconds()
 	}
 	m.First = pass() * 1e3
+	for started := time.Now(); time.Since(started) < 5*b.quick; {
+		pass()
+	}
 	var all []float64
 	for started := time.Now(); len(all) < 5 || time.Since(started) < 10*b.quick && len(all) < 200; {
 		all = append(all, pass())
@@ -146,10 +149,13 @@ func (b *bench) parts(l *native.Loaded, p *plan.Plan) map[string]part {
 	out := map[string]part{}
 	for name, dispatches := range groups {
 		q := part{Milliseconds: math.Inf(1)}
+		repeat := 1
 		for range 4 {
-			t, err := b.executor.Measure(context.Background(), l, dispatches, 1)
+			t, err := b.executor.Measure(context.Background(), l, dispatches, repeat)
 			check(err)
-			q.Milliseconds = min(q.Milliseconds, t.Seconds()*1e3)
+			each := t.Seconds() * 1e3 / float64(repeat)
+			q.Milliseconds = min(q.Milliseconds, each)
+			repeat = max(1, min(100, int(b.quick.Seconds()*1e3/each)))
 		}
 		for _, i := range dispatches {
 			if p.Pipelines[p.Dispatches[i].Pipeline].Kernel == "matmul" {

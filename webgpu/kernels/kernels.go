@@ -21,6 +21,8 @@ var (
 	LongConvolution string
 	//go:embed matmul.wgsl
 	Matmul string
+	//go:embed matmul_small.wgsl
+	MatmulSmall string
 	//go:embed normalize.wgsl
 	Normalize string
 	//go:embed pool.wgsl
@@ -33,6 +35,8 @@ var (
 	Sine string
 	//go:embed transpose.wgsl
 	Transpose string
+	//go:embed unified_convolution.wgsl
+	UnifiedConvolution string
 )
 
 // Source returns the WGSL text of a kernel by the name of its file, without
@@ -53,6 +57,8 @@ func Source(name string) string {
 		return LongConvolution
 	case "matmul":
 		return Matmul
+	case "matmul_small":
+		return MatmulSmall
 	case "normalize":
 		return Normalize
 	case "pool":
@@ -65,6 +71,8 @@ func Source(name string) string {
 		return Sine
 	case "transpose":
 		return Transpose
+	case "unified_convolution":
+		return UnifiedConvolution
 	}
 	return ""
 }

@@ -62,9 +62,10 @@ struct Shape {
 
 var<workgroup> held: array<vec2<f32>, HELD>;
 
-// Neighbouring invocations write 8 places apart in the first pass; the
-// exclusive or spreads those over the banks.
-fn place(i: u32) -> u32 { return i ^ ((i >> 4u) & 15u); }
+// Neighbouring invocations write 8 places apart in the first pass and in runs
+// of 8 that are 64 apart in the second; the exclusive ors spread both over the
+// banks.
+fn place(i: u32) -> u32 { return i ^ ((i >> 4u) & 15u) ^ ((i >> 3u) & 8u); }
 
 fn multiply(a: vec2<f32>, b: vec2<f32>) -> vec2<f32> {
   return vec2<f32>(fma(a.x, b.x, -(a.y * b.y)), fma(a.x, b.y, a.y * b.x));
@@ -97,6 +98,69 @@ fn radix8(v: ptr<function, Eight>) {
   (*v)[1] = b02 + b13; (*v)[5] = b02 - b13; (*v)[3] = r02 + r13; (*v)[7] = r02 - r13;
 }
 
+// Radix 4 and 2 over numbers s, s + 8/R, …, number r times w1^r.
+fn last4(v: ptr<function, Eight>, s: u32, w1: vec2<f32>) {
+  let w2 = multiply(w1, w1);
+  let a = (*v)[s];
+  let b = multiply((*v)[s + 2u], w1);
+  let c = multiply((*v)[s + 4u], w2);
+  let d = multiply((*v)[s + 6u], multiply(w1, w2));
+  let even = a + c; let odd = b + d; let apart = a - c; let turned = over_i(b - d);
+  (*v)[s] = even + odd; (*v)[s + 2u] = apart + turned; (*v)[s + 4u] = even - odd; (*v)[s + 6u] = apart - turned;
+}
+
+fn last2(v: ptr<function, Eight>, s: u32, w1: vec2<f32>) {
+  let a = (*v)[s];
+  let b = multiply((*v)[s + 4u], w1);
+  (*v)[s] = a + b; (*v)[s + 4u] = a - b;
+}
+
+// Number q of v to or from place `at + q · step`: in workgroup memory …
+fn hold(v: ptr<function, Eight>, at: u32, step: u32) {
+  held[place(at + 0u * step)] = (*v)[0];
+  held[place(at + 1u * step)] = (*v)[1];
+  held[place(at + 2u * step)] = (*v)[2];
+  held[place(at + 3u * step)] = (*v)[3];
+  held[place(at + 4u * step)] = (*v)[4];
+  held[place(at + 5u * step)] = (*v)[5];
+  held[place(at + 6u * step)] = (*v)[6];
+  held[place(at + 7u * step)] = (*v)[7];
+}
+
+fn fetch(v: ptr<function, Eight>, at: u32, step: u32) {
+  (*v)[0] = held[place(at + 0u * step)];
+  (*v)[1] = held[place(at + 1u * step)];
+  (*v)[2] = held[place(at + 2u * step)];
+  (*v)[3] = held[place(at + 3u * step)];
+  (*v)[4] = held[place(at + 4u * step)];
+  (*v)[5] = held[place(at + 5u * step)];
+  (*v)[6] = held[place(at + 6u * step)];
+  (*v)[7] = held[place(at + 7u * step)];
+}
+
+// … and in scratch.
+fn store(v: ptr<function, Eight>, at: u32, step: u32) {
+  scratch[at + 0u * step] = (*v)[0];
+  scratch[at + 1u * step] = (*v)[1];
+  scratch[at + 2u * step] = (*v)[2];
+  scratch[at + 3u * step] = (*v)[3];
+  scratch[at + 4u * step] = (*v)[4];
+  scratch[at + 5u * step] = (*v)[5];
+  scratch[at + 6u * step] = (*v)[6];
+  scratch[at + 7u * step] = (*v)[7];
+}
+
+fn load(v: ptr<function, Eight>, at: u32, step: u32) {
+  (*v)[0] = scratch[at + 0u * step];
+  (*v)[1] = scratch[at + 1u * step];
+  (*v)[2] = scratch[at + 2u * step];
+  (*v)[3] = scratch[at + 3u * step];
+  (*v)[4] = scratch[at + 4u * step];
+  (*v)[5] = scratch[at + 5u * step];
+  (*v)[6] = scratch[at + 6u * step];
+  (*v)[7] = scratch[at + 7u * step];
+}
+
 // Transforms 2^SIZE_LOG numbers, forwards. Invocation j of the 2^SIZE_LOG / 8
 // that share them holds numbers j + q·2^SIZE_LOG/8 in v[q], before and after.
 // Number i lies at place(origin + i·step).
@@ -105,7 +169,7 @@ fn transform(v: ptr<function, Eight>, origin: u32, step: u32, j: u32) {
   for (var log = 0u; log < SIZE_LOG; log += 3u) {
     if (log > 0u) {
       workgroupBarrier();
-      for (var q = 0u; q < 8u; q++) { (*v)[q] = held[place(origin + (j + q * eighth) * step)]; }
+      fetch(v, origin + j * step, eighth * step);
       workgroupBarrier();
     }
     if (log + 3u <= SIZE_LOG) {
@@ -126,25 +190,16 @@ fn transform(v: ptr<function, Eight>, origin: u32, step: u32, j: u32) {
       radix8(v);
       if (log + 3u < SIZE_LOG) {
         let first = ((j - k) << 3u) + k;
-        for (var q = 0u; q < 8u; q++) { held[place(origin + (first + (q << log)) * step)] = (*v)[q]; }
+        hold(v, origin + first * step, step << log);
       }
     } else if (SIZE_LOG % 3u == 2u) {
-      for (var s = 0u; s < 2u; s++) {
-        let w1 = root(SIZE_LOG, j + s * eighth);
-        let w2 = multiply(w1, w1);
-        let a = (*v)[s];
-        let b = multiply((*v)[s + 2u], w1);
-        let c = multiply((*v)[s + 4u], w2);
-        let d = multiply((*v)[s + 6u], multiply(w1, w2));
-        let even = a + c; let odd = b + d; let apart = a - c; let turned = over_i(b - d);
-        (*v)[s] = even + odd; (*v)[s + 2u] = apart + turned; (*v)[s + 4u] = even - odd; (*v)[s + 6u] = apart - turned;
-      }
+      last4(v, 0u, root(SIZE_LOG, j));
+      last4(v, 1u, root(SIZE_LOG, j + eighth));
     } else {
-      for (var s = 0u; s < 4u; s++) {
-        let a = (*v)[s];
-        let b = multiply((*v)[s + 4u], root(SIZE_LOG, j + s * eighth));
-        (*v)[s] = a + b; (*v)[s + 4u] = a - b;
-      }
+      last2(v, 0u, root(SIZE_LOG, j));
+      last2(v, 1u, root(SIZE_LOG, j + eighth));
+      last2(v, 2u, root(SIZE_LOG, j + 2u * eighth));
+      last2(v, 3u, root(SIZE_LOG, j + 3u * eighth));
     }
   }
 }
@@ -204,46 +259,21 @@ fn filter_place(row: u32, n: u32, places: u32) -> f32 {
   return 0.0;
 }
 
-fn row_start(row: u32) -> u32 {
-  return (shape.first_channel + row / shape.texts) * shape.row + (row % shape.texts) * shape.length;
+// Places 2i and 2i+1 of a filter as one complex number, for i and its 7
+// successors by `step`.
+fn load_filter(v: ptr<function, Eight>, row: u32, i: u32, step: u32, places: u32) {
+  (*v)[0] = vec2<f32>(filter_place(row, 2u * (i + 0u * step), places), filter_place(row, 2u * (i + 0u * step) + 1u, places));
+  (*v)[1] = vec2<f32>(filter_place(row, 2u * (i + 1u * step), places), filter_place(row, 2u * (i + 1u * step) + 1u, places));
+  (*v)[2] = vec2<f32>(filter_place(row, 2u * (i + 2u * step), places), filter_place(row, 2u * (i + 2u * step) + 1u, places));
+  (*v)[3] = vec2<f32>(filter_place(row, 2u * (i + 3u * step), places), filter_place(row, 2u * (i + 3u * step) + 1u, places));
+  (*v)[4] = vec2<f32>(filter_place(row, 2u * (i + 4u * step), places), filter_place(row, 2u * (i + 4u * step) + 1u, places));
+  (*v)[5] = vec2<f32>(filter_place(row, 2u * (i + 5u * step), places), filter_place(row, 2u * (i + 5u * step) + 1u, places));
+  (*v)[6] = vec2<f32>(filter_place(row, 2u * (i + 6u * step), places), filter_place(row, 2u * (i + 6u * step) + 1u, places));
+  (*v)[7] = vec2<f32>(filter_place(row, 2u * (i + 7u * step), places), filter_place(row, 2u * (i + 7u * step) + 1u, places));
 }
 
-@compute @workgroup_size(256)
-fn unified(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) id: u32) {
-  let eighth = 1u << (SIZE_LOG - 3u);
-  let size = 8u * eighth;
-  let j = id % eighth;
-  let slot = id / eighth;
-  let row = group.x * (HELD >> SIZE_LOG) + slot;
-  let live = row < shape.rows;
-  let first = row_start(row);
-  let filter_start = (shape.filter_channel + row / shape.texts) * size;
-  let origin = slot * size;
-  var v: Eight;
-  if (live) {
-    for (var q = 0u; q < 4u; q++) { v[q] = input_pair(first, j + q * eighth); }
-  }
-  for (var direction = 0u; direction < 2u; direction++) {
-    transform(&v, origin, 1u, j);
-    if (direction == 0u) {
-      workgroupBarrier();
-      for (var q = 0u; q < 8u; q++) { held[place(origin + j + q * eighth)] = v[q]; }
-      workgroupBarrier();
-      if (live) {
-        for (var k = j; k <= size / 2u; k += eighth) {
-          let mirror = (size - k) & (size - 1u);
-          filter_pair(place(origin + k), place(origin + mirror), spectrum[filter_start + k],
-                      spectrum[filter_start + mirror], root(SIZE_LOG, k), 1.0 / f32(size));
-        }
-      }
-      workgroupBarrier();
-      for (var q = 0u; q < 8u; q++) { v[q] = held[place(origin + j + q * eighth)]; }
-      workgroupBarrier();
-    }
-  }
-  if (live) {
-    for (var q = 0u; q < 4u; q++) { output_pair(first, j + q * eighth, v[q].yx); }
-  }
+fn row_start(row: u32) -> u32 {
+  return (shape.first_channel + row / shape.texts) * shape.row + (row % shape.texts) * shape.length;
 }
 
 @compute @workgroup_size(256)
@@ -255,25 +285,37 @@ fn unified_filter(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoca
   let row = group.x * (HELD >> SIZE_LOG) + slot;
   var v: Eight;
   if (row < shape.rows) {
-    for (var q = 0u; q < 8u; q++) {
-      let i = j + q * eighth;
-      v[q] = vec2<f32>(filter_place(row, 2u * i, 2u * size), filter_place(row, 2u * i + 1u, 2u * size));
-    }
+    load_filter(&v, row, j, eighth, 2u * size);
   }
   transform(&v, slot * size, 1u, j);
+  workgroupBarrier();
+  hold(&v, slot * size + j, eighth);
+  workgroupBarrier();
   if (row < shape.rows) {
-    for (var q = 0u; q < 8u; q++) { scratch[(shape.filter_channel + row) * size + j + q * eighth] = v[q]; }
+    for (var k = j; k < size; k += eighth) {
+      let a = held[place(slot * size + k)];
+      let b = conjugate(held[place(slot * size + ((size - k) & (size - 1u)))]);
+      let even = (a + b) * 0.5;
+      let odd = over_i(a - b) * 0.5;
+      // The spectrum of the whole sequence; number P, which is real, goes with number 0.
+      let h = select(even + multiply(root(SIZE_LOG + 1u, k), odd), vec2<f32>(even.x + odd.x, even.x - odd.x), k == 0u);
+      scratch[(shape.filter_channel + row) * size + k] = h;
+    }
   }
 }
 
 // In the column phases SIZE_LOG is log2 N1 and OTHER_LOG log2 N2; a workgroup
 // takes 2,048 / N1 neighbouring columns n2. Twiddle k1·n2 of P is folded in.
-fn store_column(v: ptr<function, Eight>, start: u32, n2: u32, j: u32) {
+fn twist(v: ptr<function, Eight>, n2: u32, j: u32) {
   let eighth = 1u << (SIZE_LOG - 3u);
-  for (var q = 0u; q < 8u; q++) {
-    let k1 = j + q * eighth;
-    scratch[start + (k1 << OTHER_LOG) + n2] = multiply((*v)[q], root(SIZE_LOG + OTHER_LOG, k1 * n2));
-  }
+  (*v)[0] = multiply((*v)[0], root(SIZE_LOG + OTHER_LOG, (j + 0u * eighth) * n2));
+  (*v)[1] = multiply((*v)[1], root(SIZE_LOG + OTHER_LOG, (j + 1u * eighth) * n2));
+  (*v)[2] = multiply((*v)[2], root(SIZE_LOG + OTHER_LOG, (j + 2u * eighth) * n2));
+  (*v)[3] = multiply((*v)[3], root(SIZE_LOG + OTHER_LOG, (j + 3u * eighth) * n2));
+  (*v)[4] = multiply((*v)[4], root(SIZE_LOG + OTHER_LOG, (j + 4u * eighth) * n2));
+  (*v)[5] = multiply((*v)[5], root(SIZE_LOG + OTHER_LOG, (j + 5u * eighth) * n2));
+  (*v)[6] = multiply((*v)[6], root(SIZE_LOG + OTHER_LOG, (j + 6u * eighth) * n2));
+  (*v)[7] = multiply((*v)[7], root(SIZE_LOG + OTHER_LOG, (j + 7u * eighth) * n2));
 }
 
 @compute @workgroup_size(256)
@@ -285,9 +327,13 @@ fn columns(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_in
   let n2 = group.x * wide + column;
   let first = row_start(group.y);
   var v: Eight;
-  for (var q = 0u; q < 4u; q++) { v[q] = input_pair(first, ((j + q * eighth) << OTHER_LOG) + n2); }
+  v[0] = input_pair(first, ((j + 0u * eighth) << OTHER_LOG) + n2);
+  v[1] = input_pair(first, ((j + 1u * eighth) << OTHER_LOG) + n2);
+  v[2] = input_pair(first, ((j + 2u * eighth) << OTHER_LOG) + n2);
+  v[3] = input_pair(first, ((j + 3u * eighth) << OTHER_LOG) + n2);
   transform(&v, column, wide, j);
-  store_column(&v, group.y << (SIZE_LOG + OTHER_LOG), n2, j);
+  twist(&v, n2, j);
+  store(&v, (group.y << (SIZE_LOG + OTHER_LOG)) + (j << OTHER_LOG) + n2, eighth << OTHER_LOG);
 }
 
 @compute @workgroup_size(256)
@@ -299,12 +345,10 @@ fn columns_filter(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoca
   let n2 = group.x * wide + column;
   let places = 2u << (SIZE_LOG + OTHER_LOG);
   var v: Eight;
-  for (var q = 0u; q < 8u; q++) {
-    let i = ((j + q * eighth) << OTHER_LOG) + n2;
-    v[q] = vec2<f32>(filter_place(group.y, 2u * i, places), filter_place(group.y, 2u * i + 1u, places));
-  }
+  load_filter(&v, group.y, (j << OTHER_LOG) + n2, eighth << OTHER_LOG, places);
   transform(&v, column, wide, j);
-  store_column(&v, (shape.filter_channel + group.y) << (SIZE_LOG + OTHER_LOG), n2, j);
+  twist(&v, n2, j);
+  store(&v, ((shape.filter_channel + group.y) << (SIZE_LOG + OTHER_LOG)) + (j << OTHER_LOG) + n2, eighth << OTHER_LOG);
 }
 
 @compute @workgroup_size(256)
@@ -317,12 +361,13 @@ fn columns_inverse(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoc
   let first = row_start(group.y);
   let start = group.y << (SIZE_LOG + OTHER_LOG);
   var v: Eight;
-  for (var q = 0u; q < 8u; q++) {
-    let k1 = j + q * eighth;
-    v[q] = multiply(scratch[start + (k1 << OTHER_LOG) + n2], root(SIZE_LOG + OTHER_LOG, k1 * n2));
-  }
+  load(&v, start + (j << OTHER_LOG) + n2, eighth << OTHER_LOG);
+  twist(&v, n2, j);
   transform(&v, column, wide, j);
-  for (var q = 0u; q < 4u; q++) { output_pair(first, ((j + q * eighth) << OTHER_LOG) + n2, v[q].yx); }
+  output_pair(first, ((j + 0u * eighth) << OTHER_LOG) + n2, v[0].yx);
+  output_pair(first, ((j + 1u * eighth) << OTHER_LOG) + n2, v[1].yx);
+  output_pair(first, ((j + 2u * eighth) << OTHER_LOG) + n2, v[2].yx);
+  output_pair(first, ((j + 3u * eighth) << OTHER_LOG) + n2, v[3].yx);
 }
 
 // In the row phases SIZE_LOG is log2 N2 and OTHER_LOG log2 N1. Pair 0 is rows 0
@@ -349,13 +394,13 @@ fn rows(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let scale = 1.0 / f32(1u << (SIZE_LOG + OTHER_LOG));
   var v: Eight;
   if (live) {
-    for (var q = 0u; q < 8u; q++) { v[q] = scratch[own + j + q * eighth]; }
+    load(&v, own + j, eighth);
   }
   for (var direction = 0u; direction < 2u; direction++) {
     transform(&v, origin, 1u, j);
     if (direction == 0u) {
       workgroupBarrier();
-      for (var q = 0u; q < 8u; q++) { held[place(origin + j + q * eighth)] = v[q]; }
+      hold(&v, origin + j, eighth);
       workgroupBarrier();
       if (live) {
         let both = (slot - member) * size;
@@ -380,12 +425,12 @@ fn rows(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
       }
       workgroupBarrier();
-      for (var q = 0u; q < 8u; q++) { v[q] = held[place(origin + j + q * eighth)]; }
+      fetch(&v, origin + j, eighth);
       workgroupBarrier();
     }
   }
   if (live) {
-    for (var q = 0u; q < 8u; q++) { scratch[own + j + q * eighth] = v[q]; }
+    store(&v, own + j, eighth);
   }
 }
 
@@ -399,10 +444,10 @@ fn rows_filter(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocatio
   let own = (((shape.filter_channel + group.y) << OTHER_LOG) + k1) << SIZE_LOG;
   var v: Eight;
   if (live) {
-    for (var q = 0u; q < 8u; q++) { v[q] = scratch[own + j + q * eighth]; }
+    load(&v, own + j, eighth);
   }
   transform(&v, slot * 8u * eighth, 1u, j);
   if (live) {
-    for (var q = 0u; q < 8u; q++) { scratch[own + j + q * eighth] = v[q]; }
+    store(&v, own + j, eighth);
   }
 }

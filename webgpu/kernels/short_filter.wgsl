@@ -12,6 +12,9 @@ struct Shape {
   length: u32,     // L
   channels: u32,   // D
   row: u32,        // elements from channel to channel
+  x1_first: u32,   // first element of each third
+  x2_first: u32,
+  v_first: u32,
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
@@ -33,13 +36,16 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   if (t >= shape.tokens) { return; }
   let c = id.y;
   let i = c * shape.row + t;
+  let a = shape.x1_first + i;
+  let b = shape.x2_first + i;
+  let d = shape.v_first + i;
   let place = t % shape.length;
   var a1 = 0.0; var a2 = 0.0; var b1 = 0.0; var b2 = 0.0; var v1 = 0.0; var v2 = 0.0;
-  if (place >= 1u) { a1 = x1[i - 1u]; b1 = x2[i - 1u]; v1 = v[i - 1u]; }
-  if (place >= 2u) { a2 = x1[i - 2u]; b2 = x2[i - 2u]; v2 = v[i - 2u]; }
-  let s1 = filtered(c, a2, a1, x1[i]);
-  let s2 = filtered(shape.channels + c, b2, b1, x2[i]);
-  let sv = filtered(2u * shape.channels + c, v2, v1, v[i]);
+  if (place >= 1u) { a1 = x1[a - 1u]; b1 = x2[b - 1u]; v1 = v[d - 1u]; }
+  if (place >= 2u) { a2 = x1[a - 2u]; b2 = x2[b - 2u]; v2 = v[d - 2u]; }
+  let s1 = filtered(c, a2, a1, x1[a]);
+  let s2 = filtered(shape.channels + c, b2, b1, x2[b]);
+  let sv = filtered(2u * shape.channels + c, v2, v1, v[d]);
   u[i] = sv * s1;
   gate[i] = s2;
 }

@@ -99,15 +99,23 @@ func run(t *testing.T, p *plan.Plan, err error, tensors plan.Tensors, ids []int3
 
 func TestProduct(t *testing.T) {
 	r := open(t)
-	for _, c := range []struct{ blocks, rows, inner, rowsTotal, innerTotal, columns int }{
-		{1, 1, 1, 1, 1, 1},
-		{1, 3, 5, 3, 5, 7},
-		{1, 65, 17, 65, 17, 129},      // one past a tile each way
-		{1, 128, 64, 128, 64, 2100},   // tall and wide tiles
-		{4, 17, 16, 66, 63, 33},       // ragged blocks
-		{4, 2, 2, 5, 5, 9},            // last blocks empty
-		{2, 192, 40, 384, 80, 4096},   // rows that fill no large tile
-		{1, 1200, 30, 1200, 30, 1700}, // large tiles
+	parts := func(side, parts int) plan.Tile { return plan.Tile{Rows: side, Columns: side, Parts: parts} }
+	tiles := func(rows, columns int) plan.Tile { return plan.Tile{Rows: rows, Columns: columns} }
+	for _, c := range []struct {
+		blocks, rows, inner, rowsTotal, innerTotal, columns int
+		tile                                                plan.Tile // the zero value leaves the choice to the planner
+	}{
+		{1, 1, 1, 1, 1, 1, plan.Tile{}},
+		{1, 3, 5, 3, 5, 7, plan.Tile{}},
+		{1, 65, 17, 65, 17, 129, tiles(8, 8)}, // one past a tile each way
+		{1, 65, 33, 65, 33, 66, parts(16, 1)}, // the same of the small kernel
+		{1, 33, 65, 33, 65, 35, parts(8, 4)},  // and past a round of its parts
+		{4, 17, 16, 66, 63, 33, parts(8, 4)},  // ragged blocks
+		{4, 17, 16, 66, 63, 33, tiles(8, 8)},
+		{4, 2, 2, 5, 5, 9, plan.Tile{}},          // last blocks empty
+		{1, 128, 64, 128, 64, 2100, plan.Tile{}}, // the planner's choices
+		{2, 192, 40, 384, 80, 4096, plan.Tile{}},
+		{1, 1200, 30, 1200, 30, 1700, plan.Tile{}},
 	} {
 		if brief() && c.columns > 200 {
 			continue
@@ -116,7 +124,7 @@ func TestProduct(t *testing.T) {
 			t.Run(fmt.Sprintf("%v half=%v", c, half), func(t *testing.T) {
 				x := filled(1, c.innerTotal, c.columns, 1)
 				weight, bias := noise(2, c.blocks*c.rows*c.inner, 1), noise(3, c.rowsTotal, 1)
-				p, err := plan.Product(c.blocks, c.rows, c.inner, c.rowsTotal, c.innerTotal, c.columns, r.Limits(), plan.Options{Half: half})
+				p, err := plan.Product(c.blocks, c.rows, c.inner, c.rowsTotal, c.innerTotal, c.columns, r.Limits(), plan.Options{Half: half, Tile: c.tile})
 				got := run(t, p, err, source{"weight": weight, "x": x.values, "bias": bias}, nil, nil)
 				limit := sumError
 				if half {

@@ -63,7 +63,7 @@ func (p *planner) channelBlock() int {
 		block = min(block, p.o.BlockBytes/2/rowBytes, p.limits.MaxComputeWorkgroupsPerDimension/p.s.Texts)
 		block = min(block, most/rowBytes)
 	}
-	block = min(block, most/(8*p.size), 2048*p.limits.MaxComputeWorkgroupsPerDimension/(p.size*p.s.Texts))
+	block = min(block, most/(8*p.size), 1024*p.limits.MaxComputeWorkgroupsPerDimension/(p.size*p.s.Texts))
 	switch {
 	case block >= p.d:
 		return p.d
@@ -73,6 +73,16 @@ func (p *planner) channelBlock() int {
 		block = max(4, block/4*4)
 	}
 	return block
+}
+
+// roots is the table of roots of unity for transforms of up to 2P numbers, or
+// P where they are streamed.
+func (p *planner) roots() tensor {
+	n := p.size
+	if n <= unifiedLimit {
+		n *= 2
+	}
+	return p.keyed(Weight, fmt.Sprintf("twiddles %d", n), 8*n, []Piece{{Kind: Twiddles, Rows: n}})
 }
 
 // keepsSpectra says whether all filters' spectra fit the budget.
@@ -211,11 +221,16 @@ func (p *planner) unified(c convolution, first, filter, count int, spectrum tens
 	if gate < 0 {
 		gate = c.u.tensor
 	}
-	p.dispatch(launch{label: c.label, kernel: "long_convolution", entry: "unified",
-		constants: []Constant{{"SIZE_LOG", float64(log)}},
+	threads := max(64, p.size/8)
+	planes := 2 // as many as 16 KiB hold
+	if threads > 128 {
+		planes = 1
+	}
+	p.dispatch(launch{label: c.label, kernel: "unified_convolution", entry: "unified",
+		constants: []Constant{{"SIZE_LOG", float64(log + 1)}, {"THREADS", float64(threads)}, {"PLANES", float64(planes)}},
 		params:    words(rows, p.s.Texts, p.s.Length, c.u.row, first, filter, 0, c.mode()),
 		slots:     []slot{{1, p.twiddles, false}, {2, c.u.tensor, false}, {3, gate, false}, {4, c.y.tensor, true}, {5, spectrum, false}},
-		groups:    [3]int{ceil(rows*p.size, 2048), 1, 1}, work: 10 * float64(rows) * float64(p.size) * float64(log+1)})
+		groups:    [3]int{ceil(ceil(count, 2)*p.s.Texts*p.size, 8*threads), 1, 1}, work: 10 * float64(rows) * float64(p.size) * float64(log+1)})
 }
 
 // streamed does the same through scratch.

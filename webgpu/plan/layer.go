@@ -31,32 +31,43 @@ func (p *planner) matmul(m product) {
 		}
 	}
 	columns := align(m.columns, 4)
-	tall, wide := tile(m.rows, columns, m.blocks)
-	if p.o.Tile[0] > 0 {
-		tall, wide = p.o.Tile[0], p.o.Tile[1]
+	cut := p.o.Tile
+	if cut == (Tile{}) {
+		cut = chooseTile(m.rows, columns, m.blocks)
+	}
+	kernel, constants, unit := "matmul", []Constant{{"ROWS", float64(cut.Rows)}, {"COLUMNS", float64(cut.Columns)}, {"HALF", boolean(m.half)}}, 8
+	if cut.Parts > 0 {
+		kernel, constants, unit = "matmul_small", []Constant{{"SIDE", float64(cut.Rows)}, {"PARTS", float64(cut.Parts)}, {"HALF", boolean(m.half)}}, 4
 	}
 	p.dispatch(launch{
-		label: m.label, kernel: "matmul", entry: "main",
-		constants: []Constant{{"ROWS", float64(tall)}, {"COLUMNS", float64(wide)}, {"HALF", boolean(m.half)}},
+		label: m.label, kernel: kernel, entry: "main", constants: constants,
 		params: words(m.inner, m.innerTotal, m.xBlock, m.rows, m.rowsTotal, columns/4,
 			m.weightFirst/4, m.weightRow/4, m.inner*m.weightRow/4, m.x.first/4, m.x.row/4, m.y.first/4, m.y.row/4),
 		slots:  []slot{{1, m.weight, false}, {2, m.x.tensor, false}, {3, m.bias, false}, {4, m.y.tensor, true}},
-		groups: [3]int{ceil(m.rows, 8*tall), ceil(columns, 8*wide), m.blocks},
+		groups: [3]int{ceil(m.rows, unit*cut.Rows), ceil(columns, unit*cut.Columns), m.blocks},
 		work:   2 * float64(m.rows) * float64(m.inner) * float64(m.blocks) * float64(columns),
 	})
 }
 
-// tile chooses the invocations along a product's tile of 8·tall × 8·wide. The
-// large one is fastest where it fills the GPU and wastes no rows.
-func tile(rows, columns, blocks int) (tall, wide int) {
-	tall, wide = 16, 16
-	if ceil(rows, 128)*ceil(columns, 128)*blocks < 128 {
-		return 8, 8
+// Tile is how a product is cut. With Parts 0 a workgroup of matmul.wgsl has
+// Rows × Columns invocations, 8 or 16 each, of 8 × 8 sums; else one of
+// matmul_small.wgsl has Parts · Rows · Columns, Rows = Columns, of 4 × 4 sums.
+type Tile struct{ Rows, Columns, Parts int }
+
+// chooseTile takes the largest tile of which there are enough to fill a large
+// GPU, and that wastes no rows. Below that the summed axis is shared out too.
+func chooseTile(rows, columns, blocks int) Tile {
+	tiles := func(tall, wide int) int { return ceil(rows, tall) * ceil(columns, wide) * blocks }
+	wasteful := ceil(rows, 128)*128 > align(rows, 64)
+	switch {
+	case tiles(128, 128) >= 384 && !wasteful:
+		return Tile{Rows: 16, Columns: 16}
+	case tiles(64, 128) >= 256:
+		return Tile{Rows: 8, Columns: 16}
+	case tiles(64, 64) >= 192:
+		return Tile{Rows: 16, Columns: 16, Parts: 1}
 	}
-	if waste := ceil(rows, 128) * 128; waste > align(rows, 64) {
-		tall = 8
-	}
-	return tall, wide
+	return Tile{Rows: 8, Columns: 8, Parts: 4}
 }
 
 // turned is the Weight buffer of a tensor (blocks, rows, inner), summed axis
@@ -77,14 +88,23 @@ func (p *planner) mix(h activation, prefix, label string) activation {
 		p.layerNorm(h, p.tokens, prefix+"layernorm", 1e-5, -1, label+"mixer norm")
 	}
 	weight := p.turned(prefix+"in_linear.weight", 3, d, d, p.o.Half)
-	bias := [3]tensor{}
 	var thirds [3]activation
-	for i, name := range []string{"x1", "x2", "v"} {
-		piece := Piece{Kind: Copy, Tensor: prefix + "in_linear.bias", Rows: 1, Inner: d, First: i, Total: 3 * d}
-		bias[i] = p.keyed(Weight, prefix+"in_linear.bias "+name, piece.bytes(), []Piece{piece})
-		thirds[i] = activation{tensor: p.scratch(name, p.row*d), row: p.row}
-		p.matmul(product{label: label + "in_linear", weight: weight, weightFirst: i * d * align(d, 4),
-			blocks: 1, rows: d, inner: d, columns: p.tokens, x: h, y: thirds[i], bias: bias[i], half: p.o.Half})
+	if third := p.row * d; p.tokens <= 4096 && 12*third <= min(p.limits.MaxStorageBufferBindingSize, p.limits.MaxBufferSize) {
+		// One dispatch for all thirds fills the GPU better.
+		all := activation{tensor: p.scratch("x1, x2, v", 3*third), row: p.row}
+		p.matmul(product{label: label + "in_linear", weight: weight, blocks: 3, rows: d, inner: d, columns: p.tokens, x: h, y: all,
+			bias: p.vector(prefix+"in_linear.bias", 1, 3*d, 3*d), half: p.o.Half})
+		for i := range thirds {
+			thirds[i] = activation{tensor: all.tensor, row: p.row, first: i * third}
+		}
+	} else {
+		for i, name := range []string{"x1", "x2", "v"} {
+			piece := Piece{Kind: Copy, Tensor: prefix + "in_linear.bias", Rows: 1, Inner: d, First: i, Total: 3 * d}
+			bias := p.keyed(Weight, prefix+"in_linear.bias "+name, piece.bytes(), []Piece{piece})
+			thirds[i] = activation{tensor: p.scratch(name, third), row: p.row}
+			p.matmul(product{label: label + "in_linear", weight: weight, weightFirst: i * d * align(d, 4),
+				blocks: 1, rows: d, inner: d, columns: p.tokens, x: h, y: thirds[i], bias: bias, half: p.o.Half})
+		}
 	}
 	u := activation{tensor: p.scratch("gated input", p.row*d), row: p.row}
 	gate := activation{tensor: p.scratch("gate", p.row*d), row: p.row}
@@ -118,7 +138,7 @@ func (p *planner) mlp(y activation, columns int, prefix, label string) activatio
 	wo := p.turned(prefix+"mlp.wo.weight", n, ceil(d, n), ceil(inner, n), p.o.Half)
 	woBias := p.vector(prefix+"mlp.wo.bias", 1, d, d)
 
-	most := min(p.limits.MaxStorageBufferBindingSize, p.limits.MaxBufferSize, max(2*p.o.BlockBytes, 4*128*wide))
+	most := min(p.limits.MaxStorageBufferBindingSize, p.limits.MaxBufferSize, max(2*p.o.MLPBytes, 4*128*wide))
 	block := max(128, most/(4*wide)/128*128)
 	block = min(block, align(columns, 64))
 	// Blocks of equal size: a short last one would leave the GPU idle.
@@ -152,7 +172,8 @@ func (p *planner) gelu(g, u tensor, n int, gated bool, label string) {
 // of the filtered thirds x1, x2, v.
 func (p *planner) shortFilter(thirds [3]activation, u, gate activation, name, label string) {
 	d := p.d
-	p.dispatch(launch{label: label, kernel: "short_filter", entry: "main", params: words(p.tokens, p.s.Length, d, u.row),
+	p.dispatch(launch{label: label, kernel: "short_filter", entry: "main",
+		params: words(p.tokens, p.s.Length, d, u.row, thirds[0].first, thirds[1].first, thirds[2].first),
 		slots: []slot{{1, thirds[0].tensor, false}, {2, thirds[1].tensor, false}, {3, thirds[2].tensor, false},
 			{4, p.vector(name+".weight", 3*d, 3, 9*d), false}, {5, p.vector(name+".bias", 1, 3*d, 3*d), false},
 			{6, u.tensor, true}, {7, gate.tensor, true}},

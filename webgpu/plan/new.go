@@ -26,12 +26,25 @@ type Options struct {
 	// eighth more. 0 stands for 384 MiB, enough for an 80M model at 2,048
 	// tokens; negative keeps none.
 	SpectraBytes int
-	// BlockBytes is the aim for the scratch of blockwise work: the MLP's inner
-	// activations and the streamed convolution. 0 stands for 96 MiB.
-	BlockBytes int
-	// Tile forces the products' tile, in invocations along rows and columns, 8
-	// or 16 each; zero chooses for each product. It is for measurements.
-	Tile [2]int
+	// BlockBytes is the aim for the streamed convolution's scratch and MLPBytes
+	// that for the MLP's inner activations, each made blockwise; 0 stands for
+	// 96 MiB.
+	BlockBytes, MLPBytes int
+	// Tile forces how products are cut; the zero value chooses for each product.
+	// It is for measurements.
+	Tile Tile
+}
+
+func (o *Options) defaults() {
+	if o.SpectraBytes == 0 {
+		o.SpectraBytes = 384 << 20
+	}
+	if o.BlockBytes <= 0 {
+		o.BlockBytes = 96 << 20
+	}
+	if o.MLPBytes <= 0 {
+		o.MLPBytes = 96 << 20
+	}
 }
 
 // unifiedLimit is the largest P whose transform stays in workgroup memory.
@@ -63,12 +76,7 @@ func New(c model.Config, s Shape, limits Limits, o Options) (*Plan, error) {
 	if s.Pooling > model.PoolMeanHidden {
 		return nil, fmt.Errorf("plan pooling %d, which is not one of cls, mean, cls_hidden, mean_hidden", s.Pooling)
 	}
-	if o.SpectraBytes == 0 {
-		o.SpectraBytes = 384 << 20
-	}
-	if o.BlockBytes <= 0 {
-		o.BlockBytes = 96 << 20
-	}
+	o.defaults()
 	padded := max(64, 1<<bits.Len(uint(s.Length-1)))
 	if padded > streamedLimit {
 		return nil, fmt.Errorf("plan %d tokens: the GPU's convolution takes at most %d", s.Length, streamedLimit)
@@ -100,12 +108,12 @@ type planner struct {
 type activation struct {
 	tensor tensor
 	row    int // elements from row to row
-	first  int // first column
+	first  int // first element
 }
 
 func (p *planner) model() (*Plan, error) {
 	c, d := p.c, p.d
-	p.twiddles = p.keyed(Weight, fmt.Sprintf("twiddles %d", p.size), 8*p.size, []Piece{{Kind: Twiddles, Rows: p.size}})
+	p.twiddles = p.roots()
 	widest := max(d, 2*c.IntermediateSize, 2*c.HyenaFilterOrder)
 	p.zeros = p.keyed(Weight, fmt.Sprintf("zeros %d", widest), 4*widest, []Piece{{Kind: Zeros, Rows: widest}})
 

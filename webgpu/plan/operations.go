@@ -16,9 +16,7 @@ func Columns(n int) int { return align(n, 64) }
 
 func operation(d int, limits Limits, o Options) *planner {
 	p := &planner{builder: newBuilder(limits), o: o, d: d}
-	if p.o.BlockBytes <= 0 {
-		p.o.BlockBytes = 96 << 20
-	}
+	p.o.defaults()
 	return p
 }
 
@@ -98,7 +96,7 @@ func LongConvolution(texts, length, d, taps int, reverse, gated, added bool, lim
 	p.size = max(64, 1<<bits.Len(uint(length-1)))
 	p.taps = min(p.size, taps)
 	p.c = model.Config{LongConvLMax: taps, Bidirectional: reverse}
-	p.twiddles = p.keyed(Weight, "twiddles", 8*p.size, []Piece{{Kind: Twiddles, Rows: p.size}})
+	p.twiddles = p.roots()
 	row := Columns(p.tokens)
 	u := p.operand("u", d, p.tokens)
 	c := convolution{filter: "f", label: "convolution", u: u, gate: -1, added: added, y: activation{row: row}}

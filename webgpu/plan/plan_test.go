@@ -196,7 +196,7 @@ func updates(p Pipeline, slot int, label string) bool {
 	switch p.Kernel {
 	case "layer_norm", "sine", "normalize":
 		return true
-	case "long_convolution":
+	case "long_convolution", "unified_convolution":
 		if slot == 6 {
 			return p.Entry == "rows" || p.Entry == "rows_filter" || p.Entry == "columns_inverse"
 		}
