@@ -45,7 +45,9 @@ export function gelu_gate(dst: usize, gate: usize, value: usize, n: i32): void {
 
 /**
  * gelu(x) = max(x, 0) - a·Φ(-a) with a = |x| and the normal distribution's
- * tail Φ(-a) = exp(-a²/2) · M(a).
+ * tail Φ(-a) = exp(-a²/2) · M(a). Beyond a = 13.19 the exponential would leave
+ * the range of a float32. pmin and pmax are one instruction of the processor,
+ * min and max eight; a NaN stays one through the tail.
  *
  * M is a polynomial of degree 8 in s = 1 / (1 + 0.3a), fitted (weighted least
  * squares with Lawson's reweighting, in float64) to erfcx(a/√2)/2 for
@@ -56,7 +58,7 @@ export function gelu_gate(dst: usize, gate: usize, value: usize, n: i32): void {
 // @ts-ignore: decorator
 @inline
 function gelu(x: v128): v128 {
-  const a = f32x4.min(f32x4.abs(x), f32x4.splat(14));
+  const a = f32x4.pmin(f32x4.abs(x), f32x4.splat(13.19));
   const s = f32x4.div(f32x4.splat(1), f32x4.add(f32x4.splat(1), f32x4.mul(f32x4.splat(0.3), a)));
   let m = f32x4.add(f32x4.mul(f32x4.splat(0.0383782796561718), s), f32x4.splat(-0.16916607320308685));
   m = f32x4.add(f32x4.mul(m, s), f32x4.splat(0.2286600023508072));
@@ -68,11 +70,13 @@ function gelu(x: v128): v128 {
   m = f32x4.add(f32x4.mul(m, s), f32x4.splat(7.168848242145032e-06));
 
   // e^y = 2^n · e^r; ln 2 in two parts keeps r exact to a float32's last bits.
-  const y = f32x4.max(f32x4.mul(f32x4.mul(a, a), f32x4.splat(-0.5)), f32x4.splat(-87));
-  const n = f32x4.nearest(f32x4.mul(y, f32x4.splat(1.44269504)));
+  // Added to 3·2^22, n is rounded and stands in the sum's low bits.
+  const y = f32x4.mul(f32x4.mul(a, a), f32x4.splat(-0.5));
+  const shifted = f32x4.add(f32x4.mul(y, f32x4.splat(1.44269504)), f32x4.splat(12582912));
+  const n = f32x4.sub(shifted, f32x4.splat(12582912));
   const r = f32x4.sub(f32x4.sub(y, f32x4.mul(n, f32x4.splat(0.693145752))), f32x4.mul(n, f32x4.splat(1.42860677e-6)));
-  const tail = f32x4.mul(a, f32x4.mul(m, exponential(r, i32x4.trunc_sat_f32x4_s(n))));
-  return f32x4.sub(f32x4.max(x, f32x4.splat(0)), tail);
+  const tail = f32x4.mul(a, f32x4.mul(m, exponential(r, shifted)));
+  return f32x4.sub(f32x4.pmax(f32x4.splat(0), x), tail);
 }
 
 /**

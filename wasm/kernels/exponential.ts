@@ -1,5 +1,6 @@
 /**
- * e^r · 2^n for |r| ≤ ln(2)/2 and -126 ≤ n ≤ 127 (float32 and int32 lanes).
+ * e^r · 2^n for |r| ≤ ln(2)/2 and -126 ≤ n ≤ 127; r are float32 lanes, n the
+ * low 9 bits of 32-bit lanes.
  * The polynomial of degree 6 has a relative error below 2e-9 (weighted least
  * squares with Lawson's reweighting), far less than its float32 rounding.
  */

@@ -46,12 +46,14 @@ export function sine(x: usize, frequency: usize, rows: i32, n: i32): void {
 function sineOfProduct(f: v128, x: v128): v128 {
   const p0 = f64x2.mul(f64x2.promote_low_f32x4(f), f64x2.promote_low_f32x4(x));
   const p1 = f64x2.mul(f64x2.promote_low_f32x4(v128.shuffle<i64>(f, f, 1, 1)), f64x2.promote_low_f32x4(v128.shuffle<i64>(x, x, 1, 1)));
-  const n0 = f64x2.nearest(f64x2.mul(p0, f64x2.splat(0.3183098861837907)));
-  const n1 = f64x2.nearest(f64x2.mul(p1, f64x2.splat(0.3183098861837907)));
+  // Added to 3·2^51, n is rounded and stands in the sum's low bits.
+  const shifted0 = f64x2.add(f64x2.mul(p0, f64x2.splat(0.3183098861837907)), f64x2.splat(6755399441055744));
+  const shifted1 = f64x2.add(f64x2.mul(p1, f64x2.splat(0.3183098861837907)), f64x2.splat(6755399441055744));
+  const n0 = f64x2.sub(shifted0, f64x2.splat(6755399441055744)), n1 = f64x2.sub(shifted1, f64x2.splat(6755399441055744));
   const r0 = f64x2.sub(p0, f64x2.mul(n0, f64x2.splat(3.141592653589793)));
   const r1 = f64x2.sub(p1, f64x2.mul(n1, f64x2.splat(3.141592653589793)));
   const r = v128.shuffle<i64>(f32x4.demote_f64x2_zero(r0), f32x4.demote_f64x2_zero(r1), 0, 2);
-  const n = v128.shuffle<i64>(i32x4.trunc_sat_f64x2_s_zero(n0), i32x4.trunc_sat_f64x2_s_zero(n1), 0, 2);
+  const n = v128.shuffle<i32>(shifted0, shifted1, 0, 2, 4, 6);
 
   // sin(r)/r is a polynomial of degree 4 in r² for |r| ≤ π/2, off by less than
   // 4e-9; an odd multiple of π turns the sign.
@@ -70,12 +72,14 @@ export function decay(k: usize, t: usize, rows: i32, deltas: usize): void {
     for (let c: usize = 0; c < ROW; c += 16) {
       const d = f32x4.abs(v128.load(deltas + c));
       const y0 = exponent(time, f64x2.promote_low_f32x4(d)), y1 = exponent(time, f64x2.promote_low_f32x4(v128.shuffle<i64>(d, d, 1, 1)));
-      const n0 = f64x2.nearest(f64x2.mul(y0, f64x2.splat(1.4426950408889634)));
-      const n1 = f64x2.nearest(f64x2.mul(y1, f64x2.splat(1.4426950408889634)));
+      // Added to 3·2^51, n is rounded and stands in the sum's low bits.
+      const shifted0 = f64x2.add(f64x2.mul(y0, f64x2.splat(1.4426950408889634)), f64x2.splat(6755399441055744));
+      const shifted1 = f64x2.add(f64x2.mul(y1, f64x2.splat(1.4426950408889634)), f64x2.splat(6755399441055744));
+      const n0 = f64x2.sub(shifted0, f64x2.splat(6755399441055744)), n1 = f64x2.sub(shifted1, f64x2.splat(6755399441055744));
       const r0 = f64x2.sub(y0, f64x2.mul(n0, f64x2.splat(0.6931471805599453)));
       const r1 = f64x2.sub(y1, f64x2.mul(n1, f64x2.splat(0.6931471805599453)));
       const r = v128.shuffle<i64>(f32x4.demote_f64x2_zero(r0), f32x4.demote_f64x2_zero(r1), 0, 2);
-      const n = v128.shuffle<i64>(i32x4.trunc_sat_f64x2_s_zero(n0), i32x4.trunc_sat_f64x2_s_zero(n1), 0, 2);
+      const n = v128.shuffle<i32>(shifted0, shifted1, 0, 2, 4, 6);
       v128.store(k + c, f32x4.mul(v128.load(k + c), exponential(r, n)));
     }
     k += ROW;
@@ -87,5 +91,5 @@ export function decay(k: usize, t: usize, rows: i32, deltas: usize): void {
 // @ts-ignore: decorator
 @inline
 function exponent(time: v128, d: v128): v128 {
-  return f64x2.min(f64x2.max(f64x2.mul(time, d), f64x2.splat(-87)), f64x2.splat(87));
+  return f64x2.pmin(f64x2.pmax(f64x2.mul(time, d), f64x2.splat(-87)), f64x2.splat(87));
 }

@@ -213,10 +213,11 @@ export function quantize_rows(q: usize, scales: usize, sums: usize, a: usize, ld
 const SMALLEST: f32 = 1e-36;
 
 function quantize_row(q: usize, scale: usize, sum: usize, a: usize, k: i32): void {
-  let tops = f32x4.splat(0);
+  // The bits of magnitudes are ordered as the magnitudes are, NaN above all.
+  let tops = i32x4.splat(0);
   let p = 0;
-  for (; p + 4 <= k; p += 4) tops = f32x4.max(tops, f32x4.abs(v128.load(a + (<usize>p << 2))));
-  let top: f32 = max(max(f32x4.extract_lane(tops, 0), f32x4.extract_lane(tops, 1)), max(f32x4.extract_lane(tops, 2), f32x4.extract_lane(tops, 3)));
+  for (; p + 4 <= k; p += 4) tops = i32x4.max_s(tops, v128.and(v128.load(a + (<usize>p << 2)), i32x4.splat(0x7fffffff)));
+  let top = reinterpret<f32>(max(max(i32x4.extract_lane(tops, 0), i32x4.extract_lane(tops, 1)), max(i32x4.extract_lane(tops, 2), i32x4.extract_lane(tops, 3))));
   for (; p < k; p++) top = max(top, abs(load<f32>(a + (<usize>p << 2))));
   if (!(top >= SMALLEST)) {
     store<f32>(scale, 0);
@@ -229,7 +230,8 @@ function quantize_row(q: usize, scale: usize, sum: usize, a: usize, k: i32): voi
   const inverses = f32x4.splat(inverse);
   let totals = i32x4.splat(0);
   for (p = 0; p + 4 <= k; p += 4) {
-    const r = i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(a + (<usize>p << 2)), inverses)));
+    // Added to 3·2^22, a value is rounded to even and stands in the low bits.
+    const r = i32x4.sub(f32x4.add(f32x4.mul(v128.load(a + (<usize>p << 2)), inverses), f32x4.splat(12582912)), i32x4.splat(0x4b400000));
     totals = i32x4.add(totals, r);
     v128.store64_lane(q + (<usize>p << 1), i16x8.narrow_i32x4_s(r, r), 0);
   }
