@@ -23,8 +23,8 @@ type Pass struct {
 	Normalize bool          // to unit length
 }
 
-// NextPass hands out the next texts of one length, at most `most` of them. It
-// reports false when all vectors are there. The same texts are handed out until
+// NextPass hands out the next texts of one length: one, and more as long as they
+// have at most `most` positions. It reports false when all vectors are there. The same texts are handed out until
 // [Job.FinishPass] has taken their vectors or [Job.Step] has made them itself,
 // which may be mixed from pass to pass.
 //
@@ -43,7 +43,7 @@ func (j *Job) NextPass(most int) (Pass, bool, error) {
 	p := Pass{Length: length, Pooling: j.options.Pooling, Normalize: j.options.Normalize == Yes}
 	for _, i := range j.order[j.first:] {
 		s := j.sequences[i]
-		if s.Length != length || p.Texts > 0 && p.Texts >= most {
+		if s.Length != length || p.Texts > 0 && (p.Texts+1)*length > most {
 			break
 		}
 		p.Texts++

@@ -3,7 +3,7 @@
 // Command wasm is m2embed as a WebAssembly reactor: core behind a small set of
 // exported functions that any host can call. This file is the protocol; twins
 // of it are wasm/js/src/abi.ts and host/engine/abi.go. [Version] changes with
-// every change that a host could notice.
+// every change that a host written before could notice.
 //
 // # Start
 //
@@ -23,18 +23,18 @@
 // checks that. The host reads its view of memory anew after every call, since
 // memory may have grown.
 //
-// Calls that answer with bytes (model_info, tokenize, run_finish, embed) leave
-// them in the result: result_address and result_length, valid until the next
-// of these calls.
+// Calls that answer with bytes (model_info, tokenize, run_finish, embed,
+// run_pass, plan_create, plan_weight) leave them in the result: result_address
+// and result_length, valid until the next of these calls.
 //
 // # Errors
 //
 // A call returns a negative [Code] when it fails, alloc and model_reserve 0.
 // error_code then gives the code again, error_address and error_length a
-// message in UTF-8, valid until the next failing call. A failed call changes nothing, and the instance stays
-// usable. When a call traps, or the module ends itself, the instance is lost
-// with all its models: the host drops it. That happens only when memory runs
-// out beyond what memory_limit could foresee.
+// message in UTF-8, valid until the next failing call. A failed call changes
+// nothing, and the instance stays usable. When a call traps, or the module ends
+// itself, the instance is lost with all its models: the host drops it. That
+// happens only when memory runs out beyond what memory_limit could foresee.
 //
 // # A model
 //
@@ -61,6 +61,33 @@
 //
 // embed does the same in one call. A run is cancelled by run_free.
 //
+// # On a GPU
+//
+// The module cannot talk to a GPU, so it tells the host what to do there:
+//
+//	run  = run_start(model, inputs, options)
+//	       until run_pass(run, most positions) returns 0:
+//	plan =     plan_create(run, limits, half): the plan of that pass
+//	           plan_weight(plan, buffer) for each buffer of weights
+//	           plan_free(plan)
+//	           the host runs the plan on the pass's ids
+//	           run_vectors(run, vectors of the pass)
+//	       run_finish(run): the results
+//
+// run_pass returns the number of texts in the next pass, all of one length, and
+// leaves the pass in the result: one text, and more as long as they have at most
+// that many positions. Called again, it hands out the same texts, or fewer. One plan serves all passes that agree in B, L,
+// pooling and normalize, and one upload of a buffer all plans that have a buffer
+// of its key. Where the GPU fails, run_step goes on with the same run on the
+// CPU. That reorders the weights, and from then on there are no plans for the
+// model.
+//
+// plan_create leaves the plan as JSON in the result; the type Plan of
+// webgpu/executor.ts describes it. Kernels are given by their name, that of a
+// file in webgpu/kernels. plan_weight leaves a buffer's bytes in the result,
+// never longer than the buffer, valid until the next call of the module. half
+// is 1 for matrices in 16-bit floats, else 0.
+//
 // All numbers in the following records are little-endian.
 //
 // Inputs: uint32 B, then for each text uint32 kind (0: UTF-8, 1: int32 token
@@ -77,6 +104,14 @@
 // before it was cut), uint32 length (positions run, pads included), uint32 truncated (0, 1); then B·D
 // float32.
 //
+// Limits, [LimitsSize] bytes: uint32 maxStorageBufferBindingSize, uint32
+// maxBufferSize, uint32 maxComputeWorkgroupsPerDimension of the GPU, larger ones
+// as 2³² - 1.
+//
+// Pass: uint32 B, uint32 L, uint32 pooling (0 to 3, as in the options), uint32
+// normalize (0, 1), uint32 positions of the whole run, pads included; B·L uint32
+// ids; B·L uint32 mask, 1 for a token and 0 for a pad. Vectors: B·D float32.
+//
 // Tokens (the result of tokenize): uint32 L, L int32 ids, 2L uint32 offsets
 // (start and end byte in the text), then for each token uint32 length and its
 // bytes.
@@ -91,19 +126,23 @@ const Version = 1
 // OptionsSize is the size of the options record in bytes.
 const OptionsSize = 20
 
+// LimitsSize is the size of the limits record in bytes.
+const LimitsSize = 12
+
 // Code is the kind of an error.
 type Code int32
 
 // The codes. Hosts give them the names in the comments.
 const (
 	OK           Code = 0
-	BadArgument  Code = -1 // bad_argument: a wrong length, address, option or token id
-	BadConfig    Code = -2 // bad_config
-	BadTokenizer Code = -3 // bad_tokenizer
-	BadWeights   Code = -4 // bad_weights: not a checkpoint, cut, or not this model's
-	TooLong      Code = -5 // too_long: more tokens than the limit, and truncation 2
-	OutOfMemory  Code = -6 // out_of_memory: memory_limit would be passed
-	BadHandle    Code = -7 // bad_handle: no such model or run (any more)
-	NotReady     Code = -8 // not_ready: the call comes too early or too late
-	Internal     Code = -9 // internal: a fault in m2embed itself
+	BadArgument  Code = -1  // bad_argument: a wrong length, address, option or token id
+	BadConfig    Code = -2  // bad_config
+	BadTokenizer Code = -3  // bad_tokenizer
+	BadWeights   Code = -4  // bad_weights: not a checkpoint, cut, or not this model's
+	TooLong      Code = -5  // too_long: more tokens than the limit, and truncation 2
+	OutOfMemory  Code = -6  // out_of_memory: memory_limit would be passed
+	BadHandle    Code = -7  // bad_handle: no such model or run (any more)
+	NotReady     Code = -8  // not_ready: the call comes too early or too late
+	Internal     Code = -9  // internal: a fault in m2embed itself
+	TooLarge     Code = -10 // too_large: a pass that the GPU's limits do not hold; fewer texts may fit
 )

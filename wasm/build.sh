@@ -16,12 +16,14 @@ out=$wasm/build
 bin=$wasm/js/node_modules/.bin
 export GOTOOLCHAIN=${GOTOOLCHAIN:-auto}
 
-# dependencies installs the pinned npm packages once.
+# dependencies installs the pinned npm packages once, and gathers the sources
+# that the package takes from elsewhere.
 dependencies() {
 	if ! cmp -s "$wasm/js/package-lock.json" "$wasm/js/node_modules/.installed-lock"; then
 		(cd "$wasm/js" && npm ci --no-audit --no-fund --loglevel=error)
 		cp "$wasm/js/package-lock.json" "$wasm/js/node_modules/.installed-lock"
 	fi
+	node "$wasm/js/gather.mjs"
 }
 
 # kernels compiles the SIMD kernels.
@@ -55,10 +57,12 @@ js() {
 	cp "$wasm/module/m2embed.wasm" "$wasm/js/dist/m2embed.wasm"
 }
 
-# browsers installs Debian's browsers where they are missing and can be had.
+# browsers installs Debian's browsers, and the library by which Node finds a GPU
+# driver, where they are missing and can be had.
 browsers() {
-	for name in chromium firefox-esr; do
+	for name in chromium firefox-esr libvulkan1; do
 		command -v "$name" >/dev/null && continue
+		[ "$name" = libvulkan1 ] && ls /usr/lib/*/libvulkan.so.1 >/dev/null 2>&1 && continue
 		command -v apt-get >/dev/null && [ "$(id -u)" = 0 ] || continue
 		apt-get install -y --no-install-recommends "$name" >/dev/null 2>&1 ||
 			{ apt-get update && apt-get install -y --no-install-recommends "$name"; } >/dev/null 2>&1 ||

@@ -133,6 +133,11 @@ func modelFree(handle int32) int32 {
 				delete(runs.live, n)
 			}
 		}
+		for n, p := range plans.live {
+			if p.owner == m {
+				delete(plans.live, n)
+			}
+		}
 		m.free()
 		delete(models.live, handle)
 		return nil

@@ -18,14 +18,15 @@ import (
 // loading is a model on its way from model_create to model_open, and then its
 // embedder.
 type loading struct {
-	config     []byte
-	vocabulary []byte
-	weights    []byte // reserved memory, until open
-	at         uint32 // its address
-	size       int    // of the weights
-	received   int
-	header     bool // a safetensors header was found good
-	embedder   *core.Embedder
+	config    []byte
+	tokenizer *tokenizer.Tokenizer
+	weights   []byte // reserved memory, until open
+	at        uint32 // its address
+	size      int    // of the weights
+	received  int
+	header    bool // a safetensors header was found good
+	embedder  *core.Embedder
+	file      *checkpoint.File // the weights as they were received; nil once a run has reordered them
 }
 
 func create(config, vocabulary []byte) (*loading, error) {
@@ -38,11 +39,12 @@ func create(config, vocabulary []byte) (*loading, error) {
 	if _, err := model.ParseConfig(config); err != nil {
 		return nil, withCode(BadConfig, err)
 	}
-	if _, err := tokenizer.Parse(vocabulary); err != nil {
+	t, err := tokenizer.Parse(vocabulary)
+	if err != nil {
 		return nil, withCode(BadTokenizer, err)
 	}
-	// Copies: the host's memory goes back to it.
-	return &loading{config: append([]byte(nil), config...), vocabulary: append([]byte(nil), vocabulary...)}, nil
+	// A copy: the host's memory goes back to it.
+	return &loading{config: append([]byte(nil), config...), tokenizer: t}, nil
 }
 
 var errOpen = fail(NotReady, "the model is open already")
@@ -129,21 +131,24 @@ func (m *loading) open(filterBudget int32) error {
 	if filterBudget == 0 {
 		filterBudget = defaultFilterBudget
 	}
-	e, err := core.Open(m.config, m.vocabulary, file, core.OpenOptions{
-		Overwrite: true, Threads: 1, FilterBudget: int(filterBudget), Kernels: kernels,
+	// Matrices are reordered at their first use, so until a run steps the file
+	// is as it was.
+	e, err := core.Open(m.config, nil, file, core.OpenOptions{
+		Tokenizer: m.tokenizer, Overwrite: true, Threads: 1, FilterBudget: int(filterBudget), Kernels: kernels,
 	})
 	if err != nil {
 		return withCode(BadWeights, err)
 	}
-	m.embedder = e
+	m.embedder, m.file = e, file
 	m.drop()
-	m.config, m.vocabulary = nil, nil
+	m.config, m.tokenizer = nil, nil
 	tuneCollector(m.size)
 	return nil
 }
 
 func (m *loading) free() {
 	m.drop()
+	m.file = nil
 	if m.embedder != nil {
 		m.embedder.Close()
 	}

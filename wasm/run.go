@@ -16,7 +16,9 @@ import (
 type run struct {
 	job      *core.Job
 	model    int32
+	owner    *loading
 	d        int
+	handed   core.Pass // what run_pass handed out last
 	finished bool
 }
 
@@ -46,7 +48,7 @@ func (m *loading) start(handle int32, inputs, options []byte) (*run, error) {
 		job.Close()
 		return nil, err
 	}
-	return &run{job: job, model: handle, d: e.Dimension()}, nil
+	return &run{job: job, model: handle, owner: m, d: e.Dimension()}, nil
 }
 
 // runBytes is about what a pass over L tokens takes: two (L, D) arrays of
@@ -62,6 +64,7 @@ func (r *run) step() (int32, error) {
 	if r.finished {
 		return 1, nil
 	}
+	r.owner.file, r.handed = nil, core.Pass{}
 	done, err := r.job.Step()
 	if err != nil {
 		return 0, withCode(BadWeights, err)

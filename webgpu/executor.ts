@@ -3,26 +3,17 @@
  * Node through the package "webgpu". The executor allocates, uploads, compiles
  * and dispatches what a plan lists; it knows nothing of the model.
  *
- * Plans come from the Go planner (webgpu/plan). A module that embeds it hands
- * the executor three things:
+ * Plans come from the Go planner (webgpu/plan), through m2embed.wasm
+ * (wasm/abi.go, "On a GPU") or a Go program. Whoever has it hands the executor
+ * three things:
  *
- *   1. the plan of a shape: plan.New(config, shape, limits, options) with the
- *      limits of `Executor.limits`, serialised by Plan.JSON(kernels.Source);
- *   2. the content of a weight buffer: plan.Pack(nil, plan.Buffers[i], tensors),
- *      asked for once for each key, one buffer at a time, so that one staging
- *      area in linear memory serves all;
+ *   1. the plan of a shape, made for `Executor.limits`;
+ *   2. the content of a weight buffer, asked for once for each key, one buffer at
+ *      a time, so that one staging area serves all: the `pack` argument of
+ *      `Executor.load`;
  *   3. token ids, uint32 (B, L), and for mean pooling the mask.
  *
- * In terms of exports of a WebAssembly module:
- *
- *   webgpu_plan(handle, texts, length, pooling, flags, limits…) → address, size
- *       of the JSON, and keeps the plan under a number;
- *   webgpu_weight(handle, plan, buffer) → address, size of the packed bytes,
- *       valid until the next call;
- *   webgpu_release(handle, plan).
- *
- * Several models share a device and what is compiled through
- * `Executor.sibling`. The embedder passes the second as the `pack` argument of `Executor.load`.
+ * Several models share a device and what is compiled through `Executor.sibling`.
  * Results are float32, (B, D), or (B, L, D) for hidden states.
  */
 
@@ -59,7 +50,8 @@ export interface Plan {
   mask: number;
   output: number;
   kernels: string[];
-  sources: string[];
+  /** WGSL text of the kernels, unless the executor has it. */
+  sources?: string[];
   pipelines: { kernel: string; entry: string; constants: Record<string, number> }[];
   buffers: { kind: 'scratch' | 'input' | 'weight' | 'shared' | 'uniform'; size: number; key?: string }[];
   params: number[];
@@ -67,7 +59,10 @@ export interface Plan {
   dispatches: PlanDispatch[];
 }
 
-/** Gives the packed bytes of the plan's buffer with that index. They are read before the next call. */
+/**
+ * Gives the packed bytes of the plan's buffer with that index, at most as many
+ * as the buffer has. They are read at once, before anything else runs.
+ */
 export type Pack = (buffer: number) => Uint8Array | Promise<Uint8Array>;
 
 /** The device limits that the planner heeds. */
@@ -82,6 +77,13 @@ export interface RunOptions {
   signal?: AbortSignal;
   /** Called after each submission with the fraction of the work that is done. */
   onProgress?: (fraction: number) => void;
+}
+
+export interface OpenOptions {
+  /** WGSL text of a kernel by its name, for plans without sources. */
+  source?: (kernel: string) => string | undefined;
+  /** Refuses adapters that compute on the CPU. */
+  hardware?: boolean;
 }
 
 interface Step {
@@ -101,10 +103,19 @@ export class LoadedPlan {
     readonly steps: Step[],
     readonly readBack: GPUBuffer,
   ) {}
+
+  /** Bytes of the plan's own buffers on the device, weights and shared ones left out. */
+  get bytes(): number {
+    return this.plan.buffers.reduce((sum, b, i) => sum + (b.key === undefined ? this.buffers[i]!.size : 0), this.readBack.size);
+  }
 }
+
+/** What the device says of a command that it refused. */
+type Complaint = { readonly message: string };
 
 /** What all models on a device share: compiled pipelines, and the order of work. */
 interface DeviceState {
+  source: (kernel: string) => string | undefined;
   pipelines: Map<string, Promise<GPUComputePipeline>>;
   modules: Map<string, GPUShaderModule>;
   queue: Promise<unknown>;
@@ -133,7 +144,7 @@ export class Executor {
    * Opens the best adapter, with its own limits for buffer sizes.
    * @throws GPUError 'unsupported' where there is none.
    */
-  static async open(gpu: GPU | undefined): Promise<Executor> {
+  static async open(gpu: GPU | undefined, options: OpenOptions = {}): Promise<Executor> {
     if (!gpu) {
       throw new GPUError('unsupported', 'this runtime has no WebGPU');
     }
@@ -146,6 +157,9 @@ export class Executor {
     if (!adapter) {
       throw new GPUError('unsupported', 'WebGPU has no adapter here');
     }
+    if (options.hardware && isSoftware(adapter)) {
+      throw new GPUError('unsupported', `the only adapter computes in software: ${nameOf(adapter.info)}`);
+    }
     try {
       const device = await adapter.requestDevice({
         requiredLimits: {
@@ -153,7 +167,7 @@ export class Executor {
           maxBufferSize: adapter.limits.maxBufferSize,
         },
       });
-      return new Executor(device, adapter.info, { pipelines: new Map(), modules: new Map(), queue: Promise.resolve() });
+      return new Executor(device, adapter.info, { source: options.source ?? (() => undefined), pipelines: new Map(), modules: new Map(), queue: Promise.resolve() });
     } catch (cause) {
       throw new GPUError('unsupported', `request a GPU device: ${message(cause)}`, { cause });
     }
@@ -162,6 +176,16 @@ export class Executor {
   /** An executor for another model on the same device, with the same compiled pipelines. */
   sibling(): Executor {
     return new Executor(this.device, this.adapterInfo, this.shared);
+  }
+
+  /** The adapter's name, for people. */
+  get adapterName(): string {
+    return nameOf(this.adapterInfo);
+  }
+
+  /** Why the device is of no more use, or undefined. */
+  get failure(): GPUError | undefined {
+    return this.lost;
   }
 
   /** What the planner needs to know of the device. */
@@ -252,10 +276,19 @@ export class Executor {
       value = await Promise.race([work(), gone]);
     } catch (error) {
       failure = error;
+      // The loss of a device ends its promises in any order.
+      if (!(error instanceof GPUError) && error instanceof Error) await Promise.race([this.device.lost, new Promise((resolve) => setTimeout(resolve, 50))]);
     }
     if (this.lost) throw this.lost;
-    const memory = await this.device.popErrorScope();
-    const invalid = await this.device.popErrorScope();
+    let memory: Complaint | null = null;
+    let invalid: Complaint | null = null;
+    try {
+      memory = await this.device.popErrorScope();
+      invalid = await this.device.popErrorScope();
+    } catch (cause) {
+      failure ??= new GPUError('device-lost', `GPU device: ${message(cause)}`, { cause });
+    }
+    if (this.lost) throw this.lost;
     if (memory) throw new GPUError('out-of-memory', `GPU memory: ${memory.message}`);
     if (invalid) throw new GPUError('invalid', `GPU refused a command: ${invalid.message}`);
     if (failure !== undefined) throw failure;
@@ -278,7 +311,8 @@ export class Executor {
         }
         if (b.kind === 'weight') {
           signal?.throwIfAborted();
-          await this.upload(buffer, await pack(i));
+          const bytes = pack(i);
+          await this.upload(buffer, bytes instanceof Promise ? await bytes : bytes);
         }
       }
       if (b.kind === 'uniform') {
@@ -287,7 +321,7 @@ export class Executor {
       }
       buffers.push(buffer);
     }
-    const sources = new Map(plan.kernels.map((name, i) => [name, plan.sources[i] ?? '']));
+    const sources = new Map(plan.kernels.map((name, i) => [name, plan.sources?.[i] ?? this.shared.source(name) ?? '']));
     const pipelines = await Promise.all(plan.pipelines.map((p) => this.pipeline(p, sources.get(p.kernel) ?? '')));
     signal?.throwIfAborted();
     const step = (d: PlanDispatch): Step => {
@@ -351,7 +385,7 @@ export class Executor {
     }
     for (const s of loaded.setup) {
       if (this.filled.has(s.key)) continue;
-      await this.submit(s.steps, { ...options, onProgress: undefined });
+      await this.submit(s.steps, options.signal ? { signal: options.signal } : {});
       this.filled.add(s.key);
     }
     await this.submit(loaded.steps, options);
@@ -372,7 +406,7 @@ export class Executor {
   private async submit(steps: Step[], options: RunOptions): Promise<void> {
     const total = steps.reduce((sum, s) => sum + s.work, 0);
     let done = 0;
-    let before: Promise<undefined> | undefined;
+    let before: Promise<unknown> | undefined;
     for (let at = 0; at < steps.length;) {
       options.signal?.throwIfAborted();
       const started = performance.now();
@@ -400,6 +434,17 @@ export class Executor {
     await before;
     options.signal?.throwIfAborted();
   }
+}
+
+/** Whether an adapter computes on the CPU. Not all runtimes say so themselves. */
+function isSoftware(adapter: GPUAdapter): boolean {
+  const { info } = adapter;
+  const said = (info as { isFallbackAdapter?: boolean }).isFallbackAdapter ?? (adapter as { isFallbackAdapter?: boolean }).isFallbackAdapter;
+  return said === true || /swiftshader|llvmpipe|lavapipe|softpipe|basic render/i.test([info.vendor, info.architecture, info.device, info.description].join(' '));
+}
+
+function nameOf({ vendor, architecture, device, description }: GPUAdapterInfo): string {
+  return description || [vendor, architecture, device].filter(Boolean).join(' ') || 'unnamed adapter';
 }
 
 function message(error: unknown): string {

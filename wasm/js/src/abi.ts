@@ -20,6 +20,7 @@ const CODES: readonly ErrorCode[] = [
   'bad_handle',
   'not_ready',
   'internal',
+  'gpu_out_of_memory',
 ];
 
 interface Exports {
@@ -47,6 +48,34 @@ interface Exports {
   run_progress(run: number): number;
   run_finish(run: number): number;
   run_free(run: number): number;
+  run_pass(run: number, most: number): number;
+  run_vectors(run: number, at: number, length: number): number;
+  plan_create(run: number, limits: number, half: number): number;
+  plan_weight(plan: number, buffer: number): number;
+  plan_free(plan: number): number;
+}
+
+/** A GPU's limits, by WebGPU's names. */
+export interface Limits {
+  maxStorageBufferBindingSize: number;
+  maxBufferSize: number;
+  maxComputeWorkgroupsPerDimension: number;
+}
+
+/** Texts of one length that a GPU runs together; see wasm/abi.go. */
+export interface Pass {
+  /** B */
+  texts: number;
+  /** L, pads included */
+  length: number;
+  pooling: number;
+  normalize: boolean;
+  /** Positions of the whole run. */
+  total: number;
+  /** (B, L) token ids. */
+  ids: Uint32Array;
+  /** (B, L) 1 for a token, 0 for a pad. */
+  mask: Uint32Array;
 }
 
 /** What `model_info` tells; see ModelInfo. */
@@ -174,6 +203,40 @@ export class Instance {
 
   freeRun(run: number): void {
     this.call((e) => e.run_free(run));
+  }
+
+  /** The next texts of a run for the GPU: at most so many positions, but at least one text. */
+  pass(run: number, most: number): Pass | undefined {
+    if (this.call((e) => e.run_pass(run, most)) === 0) return undefined;
+    // A copy: linear memory moves on.
+    const words = new Uint32Array(this.result().slice().buffer);
+    const [texts = 0, length = 0, pooling = 0, normalize, total = 0] = words;
+    const n = texts * length;
+    return { texts, length, pooling, normalize: normalize === 1, total, ids: words.slice(5, 5 + n), mask: words.slice(5 + n, 5 + 2 * n) };
+  }
+
+  /** Takes the vectors (B, D) of the pass; values beyond them are left out. */
+  vectors(run: number, values: Float32Array, texts: number, d: number): void {
+    const bytes = new Uint8Array(values.buffer, values.byteOffset, Math.min(values.byteLength, 4 * texts * d));
+    this.withBytes(bytes, (at) => this.call((e) => e.run_vectors(run, at, bytes.length)));
+  }
+
+  /** Plans the pass that was handed out last; the plan is webgpu/executor.ts' Plan. */
+  plan(run: number, limits: Limits, half: boolean): { handle: number; plan: unknown } {
+    const { maxStorageBufferBindingSize: binding, maxBufferSize: buffer, maxComputeWorkgroupsPerDimension: groups } = limits;
+    const record = Uint32Array.of(...[binding, buffer, groups].map((n) => Math.min(n, 0xffff_ffff)));
+    const handle = this.withBytes(new Uint8Array(record.buffer), (at) => this.call((e) => e.plan_create(run, at, half ? 1 : 0)));
+    return { handle, plan: JSON.parse(decode(this.result())) };
+  }
+
+  /** The bytes of a plan's weight buffer, good until the next call. */
+  weight(plan: number, buffer: number): Uint8Array {
+    this.call((e) => e.plan_weight(plan, buffer));
+    return this.result();
+  }
+
+  freePlan(plan: number): void {
+    this.call((e) => e.plan_free(plan));
   }
 
   private withBytes<T>(bytes: Uint8Array, use: (at: number) => T): T {

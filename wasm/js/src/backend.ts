@@ -1,33 +1,29 @@
-/**
- * Other back ends than the module's own. One that runs models on the GPU is
- * registered once and then chosen by the option `backend`.
- */
+/** Chooses where a model runs, by the option `backend`. */
 
-import { M2EmbedError, type Backend, type Embedder, type LoadOptions, type ModelFiles } from './types.js';
+import { isGpuFailure, type Accelerator, type Placement } from './embedder.js';
+import { M2EmbedError, type LoadOptions } from './types.js';
 
-/** Loads a model onto a back end; rejects where it cannot run. */
-export type BackendLoader = (files: ModelFiles, options: LoadOptions) => Promise<Embedder>;
+const BACKENDS = ['auto', 'wasm', 'webgpu'];
+const PRECISIONS = ['f32', 'f16'];
 
-let gpu: BackendLoader | undefined;
-
-/** Makes `backend: 'webgpu'` and `'auto'` use a loader; undefined takes it away. */
-export function registerBackend(_name: 'webgpu', loader: BackendLoader | undefined): void {
-  gpu = loader;
+/** Opens what the options ask for, while the files are on their way. */
+export async function place(o: LoadOptions): Promise<Placement> {
+  const backend = o.backend ?? 'wasm';
+  if (!BACKENDS.includes(backend)) throw new M2EmbedError('bad_argument', `backend ${JSON.stringify(backend)}: want auto, wasm or webgpu`);
+  if (!PRECISIONS.includes(o.precision ?? 'f32')) throw new M2EmbedError('bad_argument', `precision ${JSON.stringify(o.precision)}: want f32 or f16`);
+  if (backend === 'wasm') return {};
+  const mayFallBack = backend === 'auto';
+  try {
+    return { gpu: await open(o), mayFallBack };
+  } catch (error) {
+    if (mayFallBack && isGpuFailure(error)) return { fallback: (error as Error).message };
+    throw error;
+  }
 }
 
-/**
- * The model on the wanted back end, or undefined for the wasm one. `auto` falls
- * back to wasm where the GPU cannot be used; `info.backend` tells what became
- * of it.
- */
-export async function loadElsewhere(backend: Backend, files: ModelFiles, options: LoadOptions): Promise<Embedder | undefined> {
-  if (!['auto', 'wasm', 'webgpu'].includes(backend)) throw new M2EmbedError('bad_argument', `backend ${JSON.stringify(backend)}: want auto, wasm or webgpu`);
-  if (backend === 'webgpu' && !gpu) throw new M2EmbedError('bad_argument', 'backend webgpu: none is registered (registerBackend)');
-  if (backend === 'wasm' || !gpu) return undefined;
-  try {
-    return await gpu(files, options);
-  } catch (error) {
-    if (backend === 'webgpu' || options.signal?.aborted) throw error;
-    return undefined;
-  }
+async function open(o: LoadOptions): Promise<Accelerator> {
+  const gpu = o.gpu ?? (globalThis.navigator as { gpu?: unknown } | undefined)?.gpu;
+  if (!gpu) throw new M2EmbedError('gpu_unsupported', 'this runtime has no WebGPU');
+  const { Gpu } = await import('./gpu.js');
+  return Gpu.open(o);
 }

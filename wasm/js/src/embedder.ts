@@ -1,4 +1,4 @@
-/** The wasm back end behind the Embedder interface: one model in one instance. */
+/** A loaded model behind the Embedder interface: one model in one instance, and on a GPU where there is one. */
 
 import type { Instance } from './abi.js';
 import { M2EmbedError, type EmbedOptions, type Embedder, type Embedding, type Input, type ModelInfo, type Padding, type Tokenization } from './types.js';
@@ -6,23 +6,64 @@ import { M2EmbedError, type EmbedOptions, type Embedder, type Embedding, type In
 /** How long to compute before others get a turn, in ms. */
 const TURN = 12;
 
-export class WasmEmbedder implements Embedder {
-  readonly info: ModelInfo;
+/** What runs the passes of a run in the module's place. */
+export interface Accelerator {
+  /** Its name, for people. */
+  readonly adapter: string;
+  /** Bytes that it holds for the model. */
+  readonly memory: number;
+  /** Runs all passes that are left; d is the size of a vector, and onProgress hears the share of the run. */
+  embed(instance: Instance, run: number, d: number, signal: AbortSignal, onProgress: (done: number) => void, onUpload?: (bytes: number) => void): Promise<void>;
+  close(): void;
+}
+
+/** Where a model runs. */
+export interface Placement {
+  gpu?: Accelerator;
+  /** Go on in the module when the GPU fails. */
+  mayFallBack?: boolean;
+  /** Why the GPU that was asked for is not used. */
+  fallback?: string;
+}
+
+export class ModelEmbedder implements Embedder {
+  info: ModelInfo;
   private readonly instance: Instance;
   private readonly model: number;
+  private gpu: Accelerator | undefined;
+  private readonly mayFallBack: boolean;
   private disposed = false;
+  /** Ends the GPU's work on the run that it has. */
+  private endRun: ((reason: unknown) => void) | undefined;
   /** Runs go one after the other: a second one at a time would only need more memory. */
   private queue: Promise<unknown> = Promise.resolve();
 
-  constructor(instance: Instance, model: number) {
+  constructor(instance: Instance, model: number, { gpu, mayFallBack = false, fallback }: Placement = {}) {
     this.instance = instance;
     this.model = model;
+    this.gpu = gpu;
+    this.mayFallBack = mayFallBack;
     const raw = instance.info(model);
-    this.info = { ...raw, padding: readPadding(raw.padding), backend: 'wasm' };
+    this.info = {
+      ...raw,
+      padding: readPadding(raw.padding),
+      backend: gpu ? 'webgpu' : 'wasm',
+      ...(gpu && { adapter: gpu.adapter }),
+      ...(fallback !== undefined && { fallback }),
+    };
   }
 
   get memory(): number {
     return this.instance.memory;
+  }
+
+  get gpuMemory(): number {
+    return this.gpu?.memory ?? 0;
+  }
+
+  /** Uploads the weights and makes a first vector, so that what the GPU cannot do shows now. */
+  async warm(signal: AbortSignal | undefined, onUpload: (bytes: number) => void): Promise<void> {
+    await this.run([''], { ...(signal && { signal }) }, onUpload);
   }
 
   embed(text: string | Int32Array, options?: EmbedOptions): Promise<Float32Array>;
@@ -62,26 +103,31 @@ export class WasmEmbedder implements Embedder {
   async dispose(): Promise<void> {
     if (this.disposed) return;
     this.disposed = true;
+    this.endRun?.(gone());
     await this.queue.catch(() => {});
+    this.gpu?.close();
+    this.gpu = undefined;
     if (!this.instance.isLost) this.instance.freeModel(this.model);
   }
 
   private check(): void {
-    if (this.disposed) throw new M2EmbedError('bad_handle', 'the model was disposed');
+    if (this.disposed) throw gone();
   }
 
-  private async run(texts: readonly Input[], options: EmbedOptions): Promise<Embedding[]> {
+  private async run(texts: readonly Input[], options: EmbedOptions, onUpload?: (bytes: number) => void): Promise<Embedding[]> {
     const { signal, onProgress } = options;
     const run = this.instance.start(this.model, texts, options);
+    const report = (done: number): void => onProgress?.({ done, total: 1 });
     try {
+      if (this.gpu) await this.runOnGpu(this.gpu, run, signal, report, onUpload);
       let turn = now();
       for (let done = false; !done; ) {
         done = this.instance.step(run);
-        onProgress?.({ done: this.instance.progress(run), total: 1 });
+        report(this.instance.progress(run));
         if (!done && now() - turn >= TURN) {
           await yieldTurn();
           signal?.throwIfAborted();
-          if (this.disposed) throw new M2EmbedError('bad_handle', 'the model was disposed');
+          this.check();
           turn = now();
         }
       }
@@ -90,6 +136,35 @@ export class WasmEmbedder implements Embedder {
       if (!this.instance.isLost) this.instance.freeRun(run);
     }
   }
+
+  /** Runs what is left on the GPU. Where that fails and may, the steps of the module take over. */
+  private async runOnGpu(gpu: Accelerator, run: number, signal: AbortSignal | undefined, report: (done: number) => void, onUpload?: (bytes: number) => void): Promise<void> {
+    const stop = new AbortController();
+    const follow = (): void => stop.abort(signal?.reason);
+    signal?.addEventListener('abort', follow, { once: true });
+    this.endRun = (reason) => stop.abort(reason);
+    try {
+      await gpu.embed(this.instance, run, this.info.hiddenSize, stop.signal, report, onUpload);
+    } catch (error) {
+      if (stop.signal.aborted || this.instance.isLost || !this.mayFallBack || !isGpuFailure(error)) throw error;
+      const { adapter: _, ...info } = this.info;
+      this.info = { ...info, backend: 'wasm', fallback: (error as Error).message };
+      this.gpu = undefined;
+      gpu.close();
+    } finally {
+      this.endRun = undefined;
+      signal?.removeEventListener('abort', follow);
+    }
+  }
+}
+
+function gone(): M2EmbedError {
+  return new M2EmbedError('bad_handle', 'the model was disposed');
+}
+
+/** Whether an error is the GPU's, so that the module could do the same work. */
+export function isGpuFailure(error: unknown): boolean {
+  return error instanceof M2EmbedError && error.code.startsWith('gpu_');
 }
 
 /** Cosine similarity of two texts or vectors. */

@@ -12,7 +12,6 @@ import { compile, load } from './load.js';
 import type { Embedder, LoadOptions, ModelFiles } from './types.js';
 
 export * from './types.js';
-export { registerBackend, type BackendLoader } from './backend.js';
 export { cosine } from './embedder.js';
 export { pipeline } from './pipeline.js';
 

@@ -1,10 +1,10 @@
 /** Loads a model: module, config, tokenizer, and the weights streamed straight into linear memory. */
 
 import { Instance } from './abi.js';
-import { loadElsewhere } from './backend.js';
+import { place } from './backend.js';
 import { openStore, type Store, type Writer } from './cache.js';
 import { safetensorsSize } from './header.js';
-import { WasmEmbedder } from './embedder.js';
+import { ModelEmbedder, type Placement } from './embedder.js';
 import { Sha256, sha256 } from './sha256.js';
 import { address, describe, join, open, readAll, type Opened } from './source.js';
 import { M2EmbedError, type Embedder, type LoadOptions, type LoadProgress, type ModelFiles, type Source } from './types.js';
@@ -29,24 +29,38 @@ export async function compile(source: Source | WebAssembly.Module, o: LoadOption
   }
 }
 
-/** Loads a model into a fresh instance, or onto another back end where that is asked for. */
+/** Loads a model into a fresh instance, and onto a GPU where that is asked for. */
 export async function load(source: string | URL | ModelFiles, module: WebAssembly.Module | Promise<WebAssembly.Module>, o: LoadOptions): Promise<Embedder> {
   Promise.resolve(module).catch(() => {}); // waited for below
-  const files = filesOf(source);
   o.signal?.throwIfAborted();
-  const elsewhere = await loadElsewhere(o.backend ?? 'wasm', files, o);
-  if (elsewhere) return elsewhere;
+  const placing = place(o);
+  try {
+    const loaded = loadFiles(filesOf(source), module, o, placing);
+    // A GPU that is missing ends the load before anything large was fetched.
+    const [{ instance, model }, placement] = await Promise.all([loaded, placing]);
+    const embedder = new ModelEmbedder(instance, model, placement);
+    if (placement.gpu) {
+      let uploaded = 0;
+      await embedder.warm(o.signal, (bytes) => o.onProgress?.({ stage: 'gpu', loaded: (uploaded += bytes), total: 0, cached: false }));
+    }
+    o.onProgress?.({ stage: 'ready', loaded: 1, total: 1, cached: false });
+    return embedder;
+  } catch (error) {
+    placing.then(({ gpu }) => gpu?.close(), () => {});
+    throw error;
+  }
+}
+
+async function loadFiles(files: ModelFiles, module: WebAssembly.Module | Promise<WebAssembly.Module>, o: LoadOptions, placing: Promise<Placement>): Promise<{ instance: Instance; model: number }> {
   const report = (stage: LoadProgress['stage']) => (loaded: number, total: number): void => o.onProgress?.({ stage, loaded, total, cached: false });
-  const [compiled, config, tokenizer] = await Promise.all([module, readAll(files.config, o, report('config')), readAll(files.tokenizer, o, report('tokenizer'))]);
+  const [compiled, config, tokenizer] = await Promise.all([module, readAll(files.config, o, report('config')), readAll(files.tokenizer, o, report('tokenizer')), placing]);
   const instance = await Instance.create(compiled, o.memoryLimit);
   verify('config', config, o.sha256?.config);
   verify('tokenizer', tokenizer, o.sha256?.tokenizer);
   const model = instance.createModel(config, tokenizer);
   await loadWeights(instance, model, files.weights, o);
   instance.open(model, o.filterBudget ?? 0);
-  const embedder = new WasmEmbedder(instance, model);
-  o.onProgress?.({ stage: 'ready', loaded: 1, total: 1, cached: false });
-  return embedder;
+  return { instance, model };
 }
 
 function verify(what: string, bytes: Uint8Array, want: string | undefined): void {

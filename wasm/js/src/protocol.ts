@@ -3,7 +3,7 @@
 import type { EmbedOptions, EmbedProgress, Embedding, ErrorCode, Input, LoadOptions, LoadProgress, ModelFiles, ModelInfo, Tokenization } from './types.js';
 
 /** Options without what cannot cross a thread border. */
-export type LoadMessageOptions = Omit<LoadOptions, 'onProgress' | 'signal' | 'fetch'>;
+export type LoadMessageOptions = Omit<LoadOptions, 'onProgress' | 'signal' | 'fetch' | 'gpu'>;
 export type EmbedMessageOptions = Omit<EmbedOptions, 'onProgress' | 'signal'>;
 
 export type Call =
@@ -13,14 +13,15 @@ export type Call =
   /** Aborts the call with this id. */
   | { id: number; call: 'abort' };
 
-export interface Loaded {
+/** How a worker's model stands after a call. */
+export interface Standing {
   info: ModelInfo;
   memory: number;
+  gpuMemory: number;
 }
 
-export interface Embedded {
+export interface Embedded extends Standing {
   embeddings: Embedding[];
-  memory: number;
 }
 
 export interface Failure {
@@ -31,5 +32,5 @@ export interface Failure {
 
 export type Reply =
   | { id: number; progress: LoadProgress | EmbedProgress }
-  | { id: number; result: Loaded | Embedded | Tokenization }
-  | { id: number; failure: Failure };
+  | { id: number; result: Standing | Embedded | Tokenization }
+  | { id: number; failure: Failure; standing?: Standing };

@@ -6,8 +6,25 @@
  * Letters in shapes: B texts, L tokens, D hidden size.
  */
 
-/** Where the forward pass runs. `auto` takes a registered GPU back end where it can run, else wasm. */
+/**
+ * Where the forward pass runs.
+ *
+ * - `wasm`: in the module, with the same bits everywhere.
+ * - `webgpu`: on the GPU. Where it cannot be used, or is lost later, calls fail
+ *   with one of the `gpu_` codes.
+ * - `auto`: on the GPU where there is one in hardware, else in the module. When
+ *   the GPU fails later, the model goes on in the module for good, with the text
+ *   in work; `info.backend` and `info.fallback` tell.
+ *
+ * Tokens, truncation, padding and pooling are decided in the module in all
+ * cases. Vectors of the GPU differ from the module's by rounding.
+ */
 export type Backend = 'auto' | 'wasm' | 'webgpu';
+
+/** What `navigator.gpu` is, or what `create([])` of the npm package `webgpu` returns. */
+export interface GPUObject {
+  requestAdapter(options?: object): Promise<unknown>;
+}
 
 /**
  * How far a text is padded before it is run. Pads are part of the model: they
@@ -49,7 +66,7 @@ export interface Integrity {
 /** How far a load has come. */
 export interface LoadProgress {
   /** What is being fetched or made ready now. */
-  stage: 'module' | 'config' | 'tokenizer' | 'weights' | 'ready';
+  stage: 'module' | 'config' | 'tokenizer' | 'weights' | 'gpu' | 'ready';
   /** Bytes of this stage so far. */
   loaded: number;
   /** Bytes of this stage in all; 0 while unknown. */
@@ -78,6 +95,13 @@ export interface LoadOptions {
   retries?: number;
   /** Default `wasm`. */
   backend?: Backend;
+  /** The GPU to use; default `navigator.gpu`. Node has none of its own. */
+  gpu?: GPUObject;
+  /**
+   * How the GPU holds matrices: `f32` (default), or `f16`, which halves their
+   * memory; sums are 32-bit in both. The module keeps what the weights file has.
+   */
+  precision?: 'f32' | 'f16';
   /** Limit of linear memory in bytes (default and most: 4 GiB). */
   memoryLimit?: number;
   /**
@@ -149,6 +173,10 @@ export interface ModelInfo {
   weightBytes: number;
   /** The back end in use. */
   backend: 'wasm' | 'webgpu';
+  /** The GPU in use. */
+  adapter?: string;
+  /** Why `auto` runs in the module. */
+  fallback?: string;
   /** The kernel set of the wasm back end, "wasm-simd" or "go". */
   kernels: string;
   /** Version of the module. */
@@ -157,9 +185,12 @@ export interface ModelInfo {
 
 /** A loaded model. */
 export interface Embedder {
+  /** What is loaded and where it runs; another object after a fall-back. */
   readonly info: ModelInfo;
   /** Bytes of linear memory that the model's instance holds now. */
   readonly memory: number;
+  /** Bytes that the model holds on the GPU now: weights, filters, buffers of its plans. */
+  readonly gpuMemory: number;
 
   /** The vector (D) of a text. */
   embed(text: string | Int32Array, options?: EmbedOptions): Promise<Float32Array>;
@@ -189,6 +220,14 @@ export type ErrorCode =
   | 'bad_handle'
   | 'not_ready'
   | 'instance_lost'
+  /** No WebGPU, no adapter, or (auto) none in hardware. */
+  | 'gpu_unsupported'
+  /** The device went away: load the model again. */
+  | 'gpu_lost'
+  /** An allocation failed, or the device's limits do not hold a text of that length. */
+  | 'gpu_out_of_memory'
+  /** The device refused a shader or a command. */
+  | 'gpu_failed'
   | 'network'
   | 'integrity'
   | 'internal';

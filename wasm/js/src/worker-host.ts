@@ -1,7 +1,7 @@
 /** What runs inside a worker: one model, driven by messages (see protocol.ts). */
 
 import { M2Embed } from './index.js';
-import type { Call, Embedded, Failure, Reply } from './protocol.js';
+import type { Call, Embedded, Failure, Reply, Standing } from './protocol.js';
 import { M2EmbedError, type Embedder } from './types.js';
 
 interface Port {
@@ -21,7 +21,7 @@ port.listen((call) => {
   const abort = new AbortController();
   aborts.set(call.id, abort);
   handle(call, abort.signal)
-    .catch((error: unknown) => port.post({ id: call.id, failure: failure(error) }))
+    .catch((error: unknown) => port.post({ id: call.id, failure: failure(error), ...(model && { standing: standing(model) }) }))
     .finally(() => aborts.delete(call.id));
 });
 
@@ -29,7 +29,7 @@ async function handle(call: Exclude<Call, { call: 'abort' }>, signal: AbortSigna
   const { id } = call;
   if (call.call === 'load') {
     model = await M2Embed.load(call.source, { ...call.options, signal, onProgress: (progress) => port.post({ id, progress }) });
-    port.post({ id, result: { info: model.info, memory: model.memory } });
+    port.post({ id, result: standing(model) });
     return;
   }
   if (!model) throw new M2EmbedError('not_ready', 'the worker has no model');
@@ -42,11 +42,15 @@ async function handle(call: Exclude<Call, { call: 'abort' }>, signal: AbortSigna
     signal,
     ...(call.progress && { onProgress: (progress) => port.post({ id, progress }) }),
   });
-  const result: Embedded = { embeddings, memory: model.memory };
+  const result: Embedded = { embeddings, ...standing(model) };
   port.post(
     { id, result },
     embeddings.map((e) => e.vector.buffer as ArrayBuffer),
   );
+}
+
+function standing({ info, memory, gpuMemory }: Embedder): Standing {
+  return { info, memory, gpuMemory };
 }
 
 function failure(error: unknown): Failure {

@@ -6,19 +6,21 @@
  * const model = await M2EmbedWorker.load('/models/m2-bert-small/', { workers: 2 });
  * ```
  *
- * Each worker holds the weights once; several share out the texts of a call.
+ * Each worker holds the weights once; several share out the texts of a call. A
+ * GPU is driven by one worker alone: the others are not started.
  */
 
 import { similarity } from './embedder.js';
 import { filesOf } from './load.js';
-import type { Call, Embedded, Loaded, Reply } from './protocol.js';
+import type { Call, Embedded, Reply, Standing } from './protocol.js';
 import { hasFileSystem, resolveAddress } from './source.js';
 import { M2EmbedError, type EmbedOptions, type EmbedProgress, type Embedder, type Embedding, type Input, type LoadOptions, type LoadProgress, type ModelFiles, type ModelInfo, type Source, type Tokenization } from './types.js';
 
 export * from './types.js';
 export { cosine } from './embedder.js';
 
-export interface WorkerLoadOptions extends Omit<LoadOptions, 'fetch'> {
+/** Without what cannot be sent to a worker. `navigator.gpu` is there in a page's workers; Node's have none. */
+export interface WorkerLoadOptions extends Omit<LoadOptions, 'fetch' | 'gpu'> {
   /** How many workers share out the texts of a call (default 1). */
   workers?: number;
   /** Makes a worker from the address of its script; for bundlers that want to see the call. */
@@ -33,14 +35,21 @@ export const M2EmbedWorker = {
     const files = filesOf(source);
     const sent: ModelFiles = { config: await sendable(files.config), tokenizer: await sendable(files.tokenizer), weights: await sendable(files.weights) };
     const module = rest.module === undefined || rest.module instanceof WebAssembly.Module ? rest.module : await sendable(rest.module);
-    const lines = await Promise.all(Array.from({ length: workers }, () => Line.open(createWorker)));
+    const first = await Line.open(createWorker);
+    const lines = [first];
     try {
-      const loaded = await Promise.all(
-        lines.map((line, i) =>
-          line.call<Loaded>({ call: 'load', source: sent, options: { ...rest, ...(module !== undefined && { module }) } }, signal, i === 0 ? (p) => onProgress?.(p as LoadProgress) : undefined),
-        ),
-      );
-      return new WorkerEmbedder(lines, loaded);
+      const start = (line: Line, told?: (p: LoadProgress) => void): Promise<Standing> =>
+        line.call<Standing>({ call: 'load', source: sent, options: { ...rest, ...(module !== undefined && { module }) } }, signal, told as never);
+      const others = async (): Promise<Standing[]> => {
+        const more = await Promise.all(Array.from({ length: workers - 1 }, () => Line.open(createWorker)));
+        lines.push(...more);
+        return Promise.all(more.map((line) => start(line)));
+      };
+      // Only where the first has no GPU is there work for the others.
+      const wasm = (rest.backend ?? 'wasm') === 'wasm';
+      const [mine, early] = await Promise.all([start(first, onProgress), wasm ? others() : []]);
+      const late = !wasm && mine.info.backend === 'wasm' ? await others() : [];
+      return new WorkerEmbedder(lines, [mine, ...early, ...late]);
     } catch (error) {
       lines.forEach((line) => line.end());
       throw error;
@@ -59,19 +68,26 @@ async function sendable(source: Source): Promise<Source> {
 }
 
 class WorkerEmbedder implements Embedder {
-  readonly info: ModelInfo;
-  private readonly memories: number[];
+  private readonly standings: Standing[];
   private disposed = false;
   private readonly lines: Line[];
 
-  constructor(lines: Line[], loaded: Loaded[]) {
+  constructor(lines: Line[], loaded: Standing[]) {
     this.lines = lines;
-    this.info = loaded[0]!.info;
-    this.memories = loaded.map((l) => l.memory);
+    this.standings = loaded;
+    lines.forEach((line, i) => (line.onStanding = (standing) => (this.standings[i] = standing)));
+  }
+
+  get info(): ModelInfo {
+    return this.standings[0]!.info;
   }
 
   get memory(): number {
-    return this.memories.reduce((sum, n) => sum + n, 0);
+    return this.standings.reduce((sum, { memory }) => sum + memory, 0);
+  }
+
+  get gpuMemory(): number {
+    return this.standings.reduce((sum, { gpuMemory }) => sum + gpuMemory, 0);
   }
 
   embed(text: string | Int32Array, options?: EmbedOptions): Promise<Float32Array>;
@@ -106,7 +122,8 @@ class WorkerEmbedder implements Embedder {
         });
         const reply = await line.call<Embedded>({ call: 'embed', texts: job.texts, options: rest, progress: told !== undefined }, stop.signal, told as never);
         reply.embeddings.forEach((e, k) => (found[job.first + k] = e));
-        this.memories[i] = reply.memory;
+        const { info, memory, gpuMemory } = reply;
+        this.standings[i] = { info, memory, gpuMemory };
       }
     };
     try {
@@ -163,6 +180,8 @@ class Line {
   private readonly post: (call: Call) => void;
   readonly end: () => void;
   private dead: M2EmbedError | undefined;
+  /** Hears how the worker's model stands after a call that failed. */
+  onStanding: ((standing: Standing) => void) | undefined;
   private ready!: () => void;
   private readonly started = new Promise<void>((resolve) => (this.ready = resolve));
 
@@ -236,6 +255,7 @@ class Line {
 
   private receive(reply: Reply): void {
     if (reply.id === 0) return this.ready();
+    if ('failure' in reply && reply.standing) this.onStanding?.(reply.standing);
     const waiting = this.waiting.get(reply.id);
     if (!waiting) return; // aborted meanwhile
     if ('progress' in reply) waiting.progress?.(reply.progress);

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { openAsBlob } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { M2Embed, M2EmbedError, registerBackend } from '../dist/index.js';
+import { M2Embed, M2EmbedError } from '../dist/index.js';
 import { M2Embed as Edge } from '../dist/edge.js';
 import { serve } from './serve.mjs';
 
@@ -167,20 +167,4 @@ test('edge entry', async () => {
   const model = await Edge.load(module, files, { memoryLimit: 100e6 });
   assert.deepEqual(await model.embed('reference'), reference);
   await fails(Edge.load(module, files, { memoryLimit: 4e6 }), 'out_of_memory', /memory limit|limit/);
-});
-
-test('other back ends', async (t) => {
-  await fails(load(files, { backend: 'webgpu' }), 'bad_argument', /none is registered/);
-  await fails(load(files, { backend: 'cuda' }), 'bad_argument', /auto, wasm or webgpu/);
-  await same(files, { backend: 'auto' });
-  t.after(() => registerBackend('webgpu', undefined));
-  registerBackend('webgpu', async () => {
-    throw new Error('no adapter');
-  });
-  await same(files, { backend: 'auto' });
-  await assert.rejects(load(files, { backend: 'webgpu' }), /no adapter/);
-  const other = { info: { backend: 'webgpu' } };
-  registerBackend('webgpu', async (given) => (assert.equal(given.config, config), other));
-  assert.equal(await load(files, { backend: 'auto' }), other);
-  await same(files);
 });

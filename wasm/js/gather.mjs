@@ -1,0 +1,17 @@
+// Puts beside the package's sources what lies elsewhere in the repository: the
+// executor of GPU plans, and the WGSL kernels as strings without their comments.
+// Writes src/webgpu/.
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+const from = fileURLToPath(new URL('../../webgpu/', import.meta.url));
+const to = fileURLToPath(new URL('src/webgpu/', import.meta.url));
+mkdirSync(to, { recursive: true });
+copyFileSync(`${from}executor.ts`, `${to}executor.ts`);
+const names = readdirSync(`${from}kernels`).filter((name) => name.endsWith('.wgsl')).sort();
+const kernels = names.map((name) => {
+  const lines = readFileSync(`${from}kernels/${name}`, 'utf8').split('\n');
+  const text = lines.map((line) => line.replace(/\/\/.*$/, '').trim()).filter(Boolean).join('\n');
+  return `  ${name.replace(/\.wgsl$/, '')}: ${JSON.stringify(text)},`;
+});
+writeFileSync(`${to}kernels.ts`, `/** WGSL text of every GPU operation, by its name in a plan: webgpu/kernels without comments. */\nexport const kernels: Record<string, string> = {\n${kernels.join('\n')}\n};\n`);
