@@ -1,19 +1,18 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vite';
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 
-/** The model that the page comes with: the trained one, or the test model while there is none. */
+/** The model that the page comes with. */
 function model() {
-  const trained = existsSync(here('../testdata/m2-bert-small/model.safetensors'));
-  const folder = here(trained ? '../testdata/m2-bert-small' : '../testdata/tiny');
+  const name = 'm2-bert-small';
+  const folder = here(`../testdata/${name}`);
   const files = ['config.json', 'tokenizer.json', 'model.safetensors'].map((name) => ({ name, bytes: readFileSync(`${folder}/${name}`) }));
   const hash = createHash('sha256');
   for (const { bytes } of files) hash.update(bytes);
-  const name = trained ? 'm2-bert-small' : 'tiny';
-  return { name, untrained: !trained, folder: `models/${name}-${hash.digest('hex').slice(0, 8)}`, files };
+  return { name, folder: `models/${name}-${hash.digest('hex').slice(0, 8)}`, files };
 }
 
 const builtIn = model();
@@ -64,7 +63,6 @@ export default defineConfig({
   define: {
     __MODEL__: JSON.stringify({
       name: builtIn.name,
-      untrained: builtIn.untrained,
       folder: builtIn.folder,
       bytes: builtIn.files.reduce((sum, { bytes }) => sum + bytes.length, 0),
     }),

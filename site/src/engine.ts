@@ -9,7 +9,6 @@ import { M2EmbedWorker, type Embedder, type LoadProgress, type ModelFiles } from
 export interface ModelChoice {
   id: string;
   name: string;
-  untrained: boolean;
   /** Bytes of all files, 0 if unknown. */
   bytes: number;
   files(): Promise<string | ModelFiles>;
@@ -23,8 +22,7 @@ export type State =
 /** The model that comes with the page. */
 export const builtIn: ModelChoice = {
   id: __MODEL__.folder.replace(/^models\//, ''),
-  name: __MODEL__.untrained ? 'Untrained test model' : __MODEL__.name,
-  untrained: __MODEL__.untrained,
+  name: __MODEL__.name,
   bytes: __MODEL__.bytes,
   files: async () => new URL(`./${__MODEL__.folder}/`, document.baseURI).href,
 };

@@ -1,5 +1,5 @@
 /** The model that the page comes with; see vite.config.mjs. */
-declare const __MODEL__: { name: string; untrained: boolean; folder: string; bytes: number };
+declare const __MODEL__: { name: string; folder: string; bytes: number };
 
 declare module '*?raw' {
   const text: string;

@@ -42,7 +42,7 @@ export function startDrawer(): void {
     const now = engine.state;
     if (now.phase === 'ready') {
       const { info, memory } = now.model;
-      state.replaceChildren(h('strong', null, engine.choice.name), engine.choice.untrained ? ' is ready, but it has not been trained: its similarities mean nothing.' : ' is ready.');
+      state.replaceChildren(h('strong', null, engine.choice.name), ' is ready.');
       fill(facts, [
         ['Vector', `${count(info.hiddenSize)} numbers`],
         ['Longest text', `${count(info.maxLength)} tokens`],
@@ -242,7 +242,7 @@ export function startDrawer(): void {
         void report(error);
       }
       kept = false;
-      choice = { id, name: candidate.name, untrained: false, bytes: weights.size, files: async () => ({ config: new TextEncoder().encode(text), tokenizer, weights }) };
+      choice = { id, name: candidate.name, bytes: weights.size, files: async () => ({ config: new TextEncoder().encode(text), tokenizer, weights }) };
     }
     line.textContent = `${candidate.name}: reading the weights.`;
     progress.removeAttribute('value');

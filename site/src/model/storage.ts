@@ -93,7 +93,6 @@ export function choiceOf(meta: StoredModel): ModelChoice {
   return {
     id: meta.id,
     name: meta.name,
-    untrained: false,
     bytes: meta.bytes,
     files: async () => {
       const folder = await (await root()).getDirectoryHandle(meta.id);
