@@ -87,7 +87,8 @@ func main() {
 	torch := flag.String("torch", "", "python that has PyTorch; runs torch_reference.py too")
 	replaced := flag.String("kernels", "", "folder with .wgsl files that replace the built-in ones")
 	only := flag.String("only", "", "regular expression of the parts to run: kernels, tiles, and model names")
-	block := flag.Int("block", 0, "aim for blockwise scratch, MiB")
+	block := flag.Int("block", 0, "aim for the convolution's scratch, MiB")
+	mlp := flag.Int("mlp", 0, "aim for the MLP's scratch, MiB")
 	lengths := flag.Int("max", 32768, "longest text")
 	budget := flag.Duration("budget", 100*time.Millisecond, "time of one batch of a measurement")
 	from := flag.String("from", "", "write the table of this earlier run's JSON, and do nothing else")
@@ -101,7 +102,7 @@ func main() {
 	device, err := native.OpenDevice()
 	check(err)
 	defer device.Close()
-	b := &bench{device: device, limits: device.Limits(), quick: *budget, options: plan.Options{BlockBytes: *block << 20}}
+	b := &bench{device: device, limits: device.Limits(), quick: *budget, options: plan.Options{BlockBytes: *block << 20, MLPBytes: *mlp << 20}}
 	b.executor = native.NewExecutor(device)
 	if *replaced != "" {
 		b.executor.Source = func(kernel string) string {

@@ -200,8 +200,9 @@ func (d *Device) Close() {
 	d.handle, d.adapter, d.instance = 0, 0, 0
 }
 
-// wait processes events until a request is answered. It polls quickly at
-// first: most answers take microseconds.
+// wait processes events until a request is answered. It polls without rest at
+// first: most answers take microseconds, and a sleep can take a millisecond
+// however short it is asked to be.
 func (d *Device) wait(ctx context.Context, request uintptr) (answer, error) {
 	started := time.Now()
 	for {
@@ -219,8 +220,10 @@ func (d *Device) wait(ctx context.Context, request uintptr) (answer, error) {
 		case ctx.Err() != nil:
 			return answer{}, ctx.Err()
 		}
-		if time.Since(started) > 200*time.Microsecond {
+		if time.Since(started) > 5*time.Millisecond {
 			time.Sleep(20 * time.Microsecond)
+		} else {
+			runtime.Gosched()
 		}
 	}
 }

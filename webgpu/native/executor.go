@@ -19,10 +19,34 @@ type Executor struct {
 	keyed  map[string]held // weights and shared buffers
 	filled map[string]bool // setups that have run
 	work   float64         // of one submission; adapts to some 50 ms
+	fence  fence
 
 	// Source gives a kernel's WGSL text; benchmarks may replace it before the
 	// first Load.
 	Source func(kernel string) string
+}
+
+// fence is what submissions are waited for with: copies of mark to a staging
+// buffer that is mapped, two in turn. It is kept between runs, as memory that
+// the host can map takes some systems long to allocate.
+type fence struct {
+	mark    uintptr
+	staging [2]uintptr
+}
+
+// open makes the fence's buffers unless they are there.
+func (f *fence) open(d *Device) {
+	if f.mark == 0 {
+		f.mark = d.buffer(4, usageCopySrc)
+		f.staging = [2]uintptr{d.buffer(4, usageMapRead|usageCopyDst), d.buffer(4, usageMapRead|usageCopyDst)}
+	}
+}
+
+func (f *fence) close(d *Device) {
+	d.destroy(f.mark)
+	d.destroy(f.staging[0])
+	d.destroy(f.staging[1])
+	*f = fence{}
 }
 
 type held struct {
@@ -196,6 +220,7 @@ func (e *Executor) Close() {
 		e.device.destroy(h.buffer)
 	}
 	e.keyed, e.filled = map[string]held{}, map[string]bool{}
+	e.fence.close(e.device)
 }
 
 // Run replays a plan: ids (B, L) and, where the plan has a mask, mask (B, L).
@@ -248,13 +273,16 @@ func (e *Executor) writeWords(buffer uintptr, n int, at func(int) uint32) {
 
 // submit queues steps in chunks of bounded work. While one chunk computes the
 // next is recorded; the wait between them is where a run can be stopped.
-func (e *Executor) submit(ctx context.Context, steps []step) error {
+func (e *Executor) submit(ctx context.Context, steps []step) (err error) {
 	d := e.device
-	staging := [2]uintptr{d.buffer(4, usageMapRead|usageCopyDst), d.buffer(4, usageMapRead|usageCopyDst)}
-	mark := d.buffer(4, usageCopySrc)
-	defer func() { d.destroy(staging[0]); d.destroy(staging[1]); d.destroy(mark) }()
+	e.fence.open(d)
+	defer func() {
+		if err != nil { // a staging buffer may be mapped still, or never be
+			e.fence.close(d)
+		}
+	}()
 	pending := uintptr(0) // request of the chunk before
-	wait := func() error {
+	wait := func(staging uintptr) error {
 		if pending == 0 {
 			return nil
 		}
@@ -265,9 +293,13 @@ func (e *Executor) submit(ctx context.Context, steps []step) error {
 				err = failure
 			}
 		}
+		if err == nil {
+			api.BufferUnmap(staging)
+		}
 		return err
 	}
-	for at, turn := 0, 0; at < len(steps); turn++ {
+	turn := 0
+	for at := 0; at < len(steps); turn++ {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -283,14 +315,11 @@ func (e *Executor) submit(ctx context.Context, steps []step) error {
 		api.ComputePassEncoderEnd(pass)
 		api.ComputePassEncoderRelease(pass)
 		// The queue is in order, so a copy that has run is a fence.
-		own := staging[turn&1]
-		api.CommandEncoderCopyBufferToBuffer(encoder, mark, 0, own, 0, 4)
+		own := e.fence.staging[turn&1]
+		api.CommandEncoderCopyBufferToBuffer(encoder, e.fence.mark, 0, own, 0, 4)
 		d.submit(encoder)
-		if err := wait(); err != nil {
+		if err := wait(e.fence.staging[1-turn&1]); err != nil {
 			return err
-		}
-		if turn > 0 {
-			api.BufferUnmap(staging[1-turn&1])
 		}
 		pending = ticket()
 		api.BufferMapAsync(own, 1, 0, 4, callbackInfo{mode: 2, callback: callbacks().mapped, userdata1: pending})
@@ -303,7 +332,7 @@ func (e *Executor) submit(ctx context.Context, steps []step) error {
 			e.work = max(1e7, e.work/2)
 		}
 	}
-	return wait()
+	return wait(e.fence.staging[1-turn&1])
 }
 
 func record(pass uintptr, s step) {

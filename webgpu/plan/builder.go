@@ -161,7 +161,8 @@ func (b *builder) finish(ids, mask, output tensor) (*Plan, error) {
 		case !v.used:
 			continue
 		}
-		if v.buffer.Kind == Scratch {
+		// The output's buffer is its own: it is read back as a whole.
+		if v.buffer.Kind == Scratch && tensor(i) != output {
 			order = append(order, i)
 			continue
 		}

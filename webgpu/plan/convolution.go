@@ -222,12 +222,8 @@ func (p *planner) unified(c convolution, first, filter, count int, spectrum tens
 		gate = c.u.tensor
 	}
 	threads := max(64, p.size/8)
-	planes := 2 // as many as 16 KiB hold
-	if threads > 128 {
-		planes = 1
-	}
 	p.dispatch(launch{label: c.label, kernel: "unified_convolution", entry: "unified",
-		constants: []Constant{{"SIZE_LOG", float64(log + 1)}, {"THREADS", float64(threads)}, {"PLANES", float64(planes)}},
+		constants: []Constant{{"SIZE_LOG", float64(log + 1)}, {"THREADS", float64(threads)}},
 		params:    words(rows, p.s.Texts, p.s.Length, c.u.row, first, filter, 0, c.mode()),
 		slots:     []slot{{1, p.twiddles, false}, {2, c.u.tensor, false}, {3, gate, false}, {4, c.y.tensor, true}, {5, spectrum, false}},
 		groups:    [3]int{ceil(ceil(count, 2)*p.s.Texts*p.size, 8*threads), 1, 1}, work: 10 * float64(rows) * float64(p.size) * float64(log+1)})

@@ -28,7 +28,7 @@ type Options struct {
 	SpectraBytes int
 	// BlockBytes is the aim for the streamed convolution's scratch and MLPBytes
 	// that for the MLP's inner activations, each made blockwise; 0 stands for
-	// 96 MiB.
+	// 32 and 96 MiB.
 	BlockBytes, MLPBytes int
 	// Tile forces how products are cut; the zero value chooses for each product.
 	// It is for measurements.
@@ -40,7 +40,7 @@ func (o *Options) defaults() {
 		o.SpectraBytes = 384 << 20
 	}
 	if o.BlockBytes <= 0 {
-		o.BlockBytes = 96 << 20
+		o.BlockBytes = 32 << 20
 	}
 	if o.MLPBytes <= 0 {
 		o.MLPBytes = 96 << 20
