@@ -61,7 +61,7 @@ type modelTime struct {
 
 // part is what one kind of dispatch takes in a pass, timed by itself.
 type part struct {
-	Milliseconds float64 `json:"milliseconds"`    // submission and fence included
+	Milliseconds float64 `json:"milliseconds"`    // in batches
 	Work         float64 `json:"gflop,omitempty"` // of matrix products
 }
 

@@ -23,7 +23,7 @@ func (r *report) table() string {
 		if m.Length != 32768 || m.Half {
 			continue
 		}
-		fmt.Fprintf(&s, "\nWhere the time of %s goes; each kind of dispatch timed by itself, submission and fence (some 0.6 ms) included:\n\n| part | ms | rate |\n|---|---:|---:|\n", m.Name)
+		fmt.Fprintf(&s, "\nWhere the time of %s goes; each kind of dispatch timed by itself in batches:\n\n| part | ms | rate |\n|---|---:|---:|\n", m.Name)
 		names := slices.Collect(maps.Keys(m.Parts))
 		slices.SortFunc(names, func(x, y string) int { return cmp.Compare(m.Parts[y].Milliseconds, m.Parts[x].Milliseconds) })
 		for _, name := range names {
@@ -35,7 +35,7 @@ func (r *report) table() string {
 		}
 	}
 	if len(r.Torch) > 0 {
-		s.WriteString("\n## PyTorch on the same GPU, same session, float32 without TF32\n\n| what | ms | rate |\n|---|---:|---:|\n")
+		s.WriteString("\n## PyTorch, float32 without TF32\n\n| what | ms | rate |\n|---|---:|---:|\n")
 		for _, t := range r.Torch {
 			rate := ""
 			if t.Rate > 0 {
