@@ -96,6 +96,8 @@ func (b *bench) run(out, only string) error {
 				return fmt.Errorf("read %s/bench.json: %w", out, err)
 			}
 		}
+	}
+	if only != "" && b.result.Machine.Cores > 0 {
 		b.result.Notes = append(b.result.Notes, fmt.Sprintf("The part %q was run again by itself.", only))
 	} else {
 		b.result.Machine, b.result.Quick = machine(), b.quick
