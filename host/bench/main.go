@@ -14,8 +14,10 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -91,10 +93,8 @@ func (b *bench) run(out, only string) error {
 	}
 	b.start, b.out = time.Now(), out
 	if only != "" {
-		if data, err := os.ReadFile(filepath.Join(out, "bench.json")); err == nil {
-			if err := json.Unmarshal(data, &b.result); err != nil {
-				return fmt.Errorf("read %s/bench.json: %w", out, err)
-			}
+		if err := b.read(out); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
 		}
 	}
 	if only != "" && b.result.Machine.Cores > 0 {
@@ -128,15 +128,23 @@ func (b *bench) run(out, only string) error {
 
 // render writes the reports again from earlier results.
 func (b *bench) render(out string) error {
-	data, err := os.ReadFile(filepath.Join(out, "bench.json"))
+	if err := b.read(out); err != nil {
+		return err
+	}
+	b.out = out
+	return b.write()
+}
+
+// read takes the results of an earlier run.
+func (b *bench) read(folder string) error {
+	data, err := os.ReadFile(filepath.Join(folder, "bench.json"))
 	if err != nil {
 		return err
 	}
 	if err := json.Unmarshal(data, &b.result); err != nil {
-		return fmt.Errorf("read %s/bench.json: %w", out, err)
+		return fmt.Errorf("read %s/bench.json: %w", folder, err)
 	}
-	b.out = out
-	return b.write()
+	return nil
 }
 
 // save writes what there is so far: a long run that is ended keeps its results.

@@ -142,8 +142,8 @@ func (b *bench) models() error {
 		{"m2embed 80M f32", b.path("f32"), 2, longest, model.PoolMean},
 		{"m2embed 80M int8", b.path("int8"), 1, longest, model.PoolMean},
 		{"m2embed 80M int8", b.path("int8"), 2, 8192, model.PoolMean},
-		{"m2embed small f32", smallModel, 1, longest, model.PoolMeanHidden},
-		{"m2embed small f32", smallModel, 2, longest, model.PoolMeanHidden},
+		{"m2embed small int8", smallModel, 1, longest, model.PoolMeanHidden},
+		{"m2embed small int8", smallModel, 2, longest, model.PoolMeanHidden},
 	} {
 		loaded, done, err := load(m.folder, m.threads, 0)
 		if err != nil {

@@ -53,7 +53,7 @@ func (r result) plot() string {
 	p(`<text x="%d" y="%d" text-anchor="middle">tokens in the text</text>`, (left+width-right)/2, height-12)
 	p(`<text x="16" y="%[1]d" text-anchor="middle" transform="rotate(-90 16 %[1]d)">tokens per second of processor time</text>`, (top+height-bottom)/2)
 	colours := map[string]string{
-		"m2embed 80M f32": "#0b5fff", "m2embed 80M int8": "#00897b", "m2embed small f32": "#6a1b9a",
+		"m2embed 80M f32": "#0b5fff", "m2embed 80M int8": "#00897b", "m2embed small int8": "#6a1b9a",
 		"onnxruntime BERT-base f32": "#e65100", "onnxruntime BERT-base int8": "#ad1457",
 	}
 	at := top + 10
