@@ -24,9 +24,9 @@ type Pass struct {
 }
 
 // NextPass hands out the next texts of one length: one, and more as long as they
-// have at most `most` positions. It reports false when all vectors are there. The same texts are handed out until
-// [Job.FinishPass] has taken their vectors or [Job.Step] has made them itself,
-// which may be mixed from pass to pass.
+// have at most `most` positions. It reports false when all vectors are there.
+// The same texts are handed out until [Job.FinishPass] has taken their vectors
+// or [Job.Step] has made them itself, which may be mixed from pass to pass.
 //
 // # Errors
 //

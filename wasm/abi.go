@@ -76,9 +76,9 @@
 //
 // run_pass returns the number of texts in the next pass, all of one length, and
 // leaves the pass in the result: one text, and more as long as they have at most
-// that many positions. Called again, it hands out the same texts, or fewer. One plan serves all passes that agree in B, L,
-// pooling and normalize, and one upload of a buffer all plans that have a buffer
-// of its key. Where the GPU fails, run_step goes on with the same run on the
+// that many positions. Called again, it hands out the same texts, or fewer. One
+// plan serves all passes that agree in B, L, pooling and normalize, and one
+// upload of a buffer all plans that have a buffer of its key. Where the GPU fails, run_step goes on with the same run on the
 // CPU. That reorders the weights, and from then on there are no plans for the
 // model.
 //
