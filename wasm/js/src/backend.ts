@@ -1,7 +1,7 @@
 /** Chooses where a model runs, by the option `backend`. */
 
 import { isGpuFailure, type Accelerator, type Placement } from './embedder.js';
-import { M2EmbedError, type LoadOptions } from './types.js';
+import { M2EmbedError, type GPUObject, type LoadOptions } from './types.js';
 
 const BACKENDS = ['auto', 'wasm', 'webgpu'];
 const PRECISIONS = ['f32', 'f16'];
@@ -22,8 +22,8 @@ export async function place(o: LoadOptions): Promise<Placement> {
 }
 
 async function open(o: LoadOptions): Promise<Accelerator> {
-  const gpu = o.gpu ?? (globalThis.navigator as { gpu?: unknown } | undefined)?.gpu;
+  const gpu = o.gpu ?? (globalThis.navigator as { gpu?: GPUObject } | undefined)?.gpu;
   if (!gpu) throw new M2EmbedError('gpu_unsupported', 'this runtime has no WebGPU');
   const { Gpu } = await import('./gpu.js');
-  return Gpu.open(o);
+  return Gpu.open(gpu, o);
 }

@@ -29,17 +29,16 @@ export class Gpu implements Accelerator {
 
   /** Holds on to the GPU object: Dawn in Node crashes once it is collected. */
   private constructor(
-    readonly object: GPUObject | undefined,
+    readonly object: GPUObject,
     private readonly executor: Executor,
     private readonly half: boolean,
   ) {}
 
   /** Opens a device of its own. Backend `auto` wants real hardware. */
-  static async open(o: LoadOptions): Promise<Gpu> {
+  static async open(object: GPUObject, o: LoadOptions): Promise<Gpu> {
     const half = o.precision === 'f16';
-    const object = o.gpu ?? (globalThis.navigator as { gpu?: GPUObject } | undefined)?.gpu;
     try {
-      const executor = await Executor.open(object as GPU | undefined, { source: (name) => kernels[name], hardware: o.backend === 'auto' });
+      const executor = await Executor.open(object as GPU, { source: (name) => kernels[name], hardware: o.backend === 'auto' });
       return new Gpu(object, executor, half);
     } catch (error) {
       throw typed(error);
