@@ -24,7 +24,7 @@ func TestConvertedEmbeddings(t *testing.T) {
 		{"pytorch_model.legacy.bin", "f32", 1 - 1e-8, "the same"},
 		{"model.dedup.safetensors", "f16", 1 - 1e-5, "11 bits a weight"},
 		{"pytorch_model.bin", "bf16", 0.9995, "8 bits a weight"},
-		{"pytorch_model.bin", "int8", 0.995, "8 bits a weight, one scale a row, in 2 layers of random weights"},
+		{"pytorch_model.bin", "int8", 0.9995, "12 bits a weight, 8 in the tables and half of in_linear, one scale a row"},
 	} {
 		t.Run(c.in+" "+c.dtype, func(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "m")

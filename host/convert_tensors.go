@@ -7,31 +7,25 @@ import (
 	"io"
 	"math"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"m2embed/core/checkpoint"
+	"m2embed/core/model"
 )
 
 // pieceSize is how much of a tensor is in memory at a time.
 const pieceSize = 1 << 18
 
-// matrices are the tensors that take nearly all of a checkpoint. Only they
-// are narrowed: positions, frequencies, decays, norms and biases need their
+// matrices are the tensors that take nearly all of a checkpoint. Only they, or
+// for int8 those of model.IntegerType, are narrowed: positions, frequencies, decays, norms and biases need their
 // precision and weigh little.
 var matrices = regexp.MustCompile(`(in_linear|out_linear|gated_layers|mlp\.wo|pooler\.dense|word_embeddings|position_embeddings)\.weight$`)
 
 // filterMatrices make the taps of the long convolutions. An error there
 // reaches every token, and a forward pass multiplies in float32 with them in
-// any case, so 8 bits would cost precision and save no memory.
+// any case, so integers would cost precision and save no memory.
 var filterMatrices = regexp.MustCompile(`\.implicit_filter(_rev)?\.6\.weight$`)
-
-// narrows reports whether a tensor takes the target type of a conversion.
-func narrows(info checkpoint.Info, target checkpoint.DType) bool {
-	if len(info.Shape) < 2 {
-		return false
-	}
-	return matrices.MatchString(info.Name) || target != checkpoint.I8 && filterMatrices.MatchString(info.Name)
-}
 
 // belongsToEncoder reports whether inference reads a tensor. Heads, transform
 // tables of the CUDA library and the counted positions are left out.
@@ -49,6 +43,7 @@ type tensorConverter struct {
 	source   *checkpoint.File
 	target   checkpoint.DType // F32, F16, BF16 or I8, of the matrices
 	progress func(done, total int64)
+	layers   int // of the model
 
 	done, total int64 // bytes of the source
 	buffer      []byte
@@ -63,6 +58,7 @@ func (c *tensorConverter) outputs() ([]checkpoint.Output, map[string]string, err
 	metadata := map[string]string{"format": "pt"}
 	kept := map[string]string{} // name by the name that the source keeps
 	var outputs []checkpoint.Output
+	c.layers = layersIn(c.source)
 	for _, name := range c.source.Names() {
 		if !belongsToEncoder(name) {
 			continue
@@ -77,8 +73,8 @@ func (c *tensorConverter) outputs() ([]checkpoint.Output, map[string]string, err
 			continue
 		}
 		kept[root] = name
-		if info.DType == checkpoint.I8 {
-			return nil, nil, fmt.Errorf("tensor %q is int8 already; convert from the original checkpoint", name)
+		if info.DType == checkpoint.I8 || info.DType == checkpoint.I16 {
+			return nil, nil, fmt.Errorf("tensor %q is of integers already; convert from the original checkpoint", name)
 		}
 		c.total += info.Bytes
 		outputs = append(outputs, c.output(prefix, info)...)
@@ -89,9 +85,37 @@ func (c *tensorConverter) outputs() ([]checkpoint.Output, map[string]string, err
 	return outputs, metadata, nil
 }
 
-// output returns how one tensor is written; an int8 matrix brings its scales.
+// narrowed is the type that a tensor is written in, and for integers the one
+// that stands for the largest magnitude of a row.
+func (c *tensorConverter) narrowed(info checkpoint.Info) (dtype checkpoint.DType, limit int) {
+	switch {
+	case len(info.Shape) < 2:
+	case c.target == checkpoint.I8:
+		return model.IntegerType(info.Name, c.layers)
+	case matrices.MatchString(info.Name), filterMatrices.MatchString(info.Name):
+		return c.target, 0
+	}
+	return checkpoint.F32, 0
+}
+
+// layersIn counts the layers of a checkpoint.
+func layersIn(file *checkpoint.File) int {
+	layers := 0
+	for _, name := range file.Names() {
+		rest, _ := strings.CutPrefix(name, "encoder.layer.")
+		number, _, _ := strings.Cut(rest, ".")
+		if i, err := strconv.Atoi(number); err == nil {
+			layers = max(layers, i+1)
+		}
+	}
+	return layers
+}
+
+// output returns how one tensor is written; a matrix of integers brings its
+// scales.
 func (c *tensorConverter) output(prefix string, info checkpoint.Info) []checkpoint.Output {
-	o := checkpoint.Output{Name: prefix + info.Name, DType: checkpoint.F32, Shape: info.Shape}
+	dtype, limit := c.narrowed(info)
+	o := checkpoint.Output{Name: prefix + info.Name, DType: dtype, Shape: info.Shape}
 	switch {
 	case !isFloat(info.DType): // a counter, say: as it is
 		o.DType = info.DType
@@ -99,15 +123,12 @@ func (c *tensorConverter) output(prefix string, info checkpoint.Info) []checkpoi
 			return c.stream(info, 1, true, func(piece []byte) error { _, err := w.Write(piece); return err })
 		}
 		return []checkpoint.Output{o}
-	case c.target == checkpoint.I8 && narrows(info, c.target):
+	case limit > 0:
 		rows := info.Shape[:len(info.Shape)-1]
 		scales := checkpoint.Output{Name: o.Name + "_scale", DType: checkpoint.F32, Shape: rows}
-		scales.Write = func(w io.Writer) error { return c.writeScales(w, info) }
-		o.DType = checkpoint.I8
-		o.Write = func(w io.Writer) error { return c.writeInt8(w, info) }
+		scales.Write = func(w io.Writer) error { return c.writeScales(w, info, limit) }
+		o.Write = func(w io.Writer) error { return c.writeIntegers(w, info, limit) }
 		return []checkpoint.Output{o, scales}
-	case narrows(info, c.target):
-		o.DType = c.target
 	}
 	o.Write = func(w io.Writer) error { return c.writeFloat(w, info, o.DType) }
 	return []checkpoint.Output{o}
@@ -224,14 +245,14 @@ func (c *tensorConverter) rows(info checkpoint.Info, count bool, yield func(row 
 	}
 }
 
-// rowScale is what an int8 number of a row stands for: the largest magnitude
-// becomes 127. A row of zeros has scale 1.
-func rowScale(row []float32) float32 {
+// rowScale is what an integer of a row stands for: the largest magnitude becomes
+// the limit. A row of zeros has scale 1.
+func rowScale(row []float32, limit int) float32 {
 	largest := float32(0)
 	for _, v := range row {
 		largest = max(largest, float32(math.Abs(float64(v))))
 	}
-	if scale := largest / 127; scale > 0 {
+	if scale := largest / float32(limit); scale > 0 {
 		return scale
 	}
 	return 1
@@ -239,7 +260,7 @@ func rowScale(row []float32) float32 {
 
 // writeScales writes one F32 scale a row. A matrix without columns has rows
 // all the same.
-func (c *tensorConverter) writeScales(w io.Writer, info checkpoint.Info) error {
+func (c *tensorConverter) writeScales(w io.Writer, info checkpoint.Info, limit int) error {
 	if info.Bytes == 0 {
 		n := 1
 		for _, s := range info.Shape[:len(info.Shape)-1] {
@@ -253,17 +274,22 @@ func (c *tensorConverter) writeScales(w io.Writer, info checkpoint.Info) error {
 		return nil
 	}
 	return c.rows(info, false, func(row []float32) {
-		c.encoded = binary.LittleEndian.AppendUint32(c.encoded, math.Float32bits(rowScale(row)))
+		c.encoded = binary.LittleEndian.AppendUint32(c.encoded, math.Float32bits(rowScale(row, limit)))
 	})(w)
 }
 
-// writeInt8 writes x / scale, rounded to the nearest integer, ties to even.
-func (c *tensorConverter) writeInt8(w io.Writer, info checkpoint.Info) error {
+// writeIntegers writes x / scale, rounded to the nearest integer, ties to even,
+// in as many bytes as the limit needs.
+func (c *tensorConverter) writeIntegers(w io.Writer, info checkpoint.Info, limit int) error {
 	return c.rows(info, true, func(row []float32) {
-		scale := float64(rowScale(row))
+		scale, most := float64(rowScale(row, limit)), float64(limit)
 		for _, v := range row {
-			q := math.RoundToEven(float64(v) / scale)
-			c.encoded = append(c.encoded, byte(int8(max(-127, min(127, q)))))
+			q := int(max(-most, min(most, math.RoundToEven(float64(v)/scale))))
+			if limit <= math.MaxInt8 {
+				c.encoded = append(c.encoded, byte(q))
+			} else {
+				c.encoded = binary.LittleEndian.AppendUint16(c.encoded, uint16(q))
+			}
 		}
 	})(w)
 }

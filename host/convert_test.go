@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -145,24 +146,23 @@ func TestConvertTypes(t *testing.T) {
 			t.Fatal(err)
 		}
 		f := openFile(t, out)
-		narrowed := 0
+		narrowed := map[checkpoint.DType]int{}
 		for _, name := range f.Names() {
 			info, _ := f.Info(name)
 			if strings.HasSuffix(name, "_scale") {
 				continue
 			}
-			if !narrows(info, want) {
-				if info.DType != checkpoint.F32 {
-					t.Errorf("%s: %s became %s", dtype, name, info.DType)
-				}
-				continue
-			}
-			narrowed++
-			if info.DType != want {
+			c := tensorConverter{target: want, layers: 2}
+			target, limit := c.narrowed(info)
+			if info.DType != target {
 				t.Errorf("%s: %s became %s", dtype, name, info.DType)
 			}
-			if want == checkpoint.I8 {
-				checkInt8(t, f, reference, name)
+			if target == checkpoint.F32 {
+				continue
+			}
+			narrowed[target]++
+			if limit > 0 {
+				checkIntegers(t, f, reference, name, limit)
 				continue
 			}
 			got, source := floats(t, f, name), floats(t, reference, name)
@@ -174,19 +174,19 @@ func TestConvertTypes(t *testing.T) {
 		}
 		// 2 layers with in_linear, out_linear, gated_layers, wo and 4 filter
 		// networks, which int8 leaves out; 2 tables, 1 pooler.
-		expected := 2*8 + 3
+		expected := map[checkpoint.DType]int{want: 2*8 + 3}
 		if want == checkpoint.I8 {
-			expected = 2*4 + 3
+			expected = map[checkpoint.DType]int{checkpoint.I8: 1 + 3, checkpoint.I16: 2*4 - 1}
 		}
-		if narrowed != expected {
-			t.Errorf("%s: %d tensors were narrowed, want %d", dtype, narrowed, expected)
+		if !maps.Equal(narrowed, expected) {
+			t.Errorf("%s: %v tensors were narrowed, want %v", dtype, narrowed, expected)
 		}
 	}
 }
 
-// checkInt8 checks that each number is within half a step of the source, and
-// that the largest of each row is 127.
-func checkInt8(t *testing.T, f, reference *checkpoint.File, name string) {
+// checkIntegers checks that each number is within half a step of the source, and
+// that the largest of each row is the limit.
+func checkIntegers(t *testing.T, f, reference *checkpoint.File, name string, limit int) {
 	t.Helper()
 	q, err := f.Tensor(name)
 	if err != nil {
@@ -206,12 +206,15 @@ func checkInt8(t *testing.T, f, reference *checkpoint.File, name string) {
 		largest := 0
 		for c := range columns {
 			x := int(int8(q.Data[r*columns+c]))
+			if q.DType == checkpoint.I16 {
+				x = int(int16(binary.LittleEndian.Uint16(q.Data[2*(r*columns+c):])))
+			}
 			largest = max(largest, x, -x)
 			if d := math.Abs(float64(x)*float64(s) - float64(source[r*columns+c])); d > float64(s)*0.5001 {
 				t.Fatalf("%s row %d: %d * %v is not %v", name, r, x, s, source[r*columns+c])
 			}
 		}
-		if largest != 127 {
+		if largest != limit {
 			t.Fatalf("%s row %d: largest magnitude %d", name, r, largest)
 		}
 	}
@@ -361,7 +364,7 @@ func TestConvertErrors(t *testing.T) {
 		{"infinity", "it holds -Inf", damaged(float32(math.Inf(-1))), "{}", ConvertOptions{DType: "f16"}},
 		{"too large for f16", `embeddings.word_embeddings.weight": 70000 does not fit f16`, damaged(70000), "{}", ConvertOptions{DType: "f16"}},
 		{"too large for bf16", "does not fit bf16", damaged(math.MaxFloat32), "{}", ConvertOptions{DType: "bf16"}},
-		{"int8 again", "int8 already", int8File, "{}", ConvertOptions{}},
+		{"int8 again", "integers already", int8File, "{}", ConvertOptions{}},
 		{"unknown type", `dtype "f8"`, good, "{}", ConvertOptions{DType: "f8"}},
 		{"unknown padding", `padding "far"`, good, "{}", ConvertOptions{Padding: "far"}},
 		{"broken configuration", "config.json", good, "{", ConvertOptions{}},

@@ -196,33 +196,39 @@ func TestAVX512GemmF32(t *testing.T) {
 	}
 }
 
-func TestAVX512GemmI8(t *testing.T) {
+func TestAVX512IntegerGemm(t *testing.T) {
 	e := emulated(t)
 	r := rand.New(rand.NewPCG(23, 1))
-	for rows := 1; rows <= 12; rows++ {
-		for _, k := range []int{1, 3, 4, 5, 16, 23, 66} {
-			a, w := random(r, rows*k, 3), randomInt8(r, 32*k)
-			columnScales, bias := random(r, 32, 0.1), random(r, 32, 1)
-			// The packed forms are plain Go and run here as they are.
-			stride := quantizedStrideVNNI(k)
-			q, scales, sums := make([]byte, rows*stride), make([]float32, rows), make([]int32, rows)
-			quantizeRowsVNNI(q, scales, sums, a, k, rows, k)
-			panel := make([]byte, panelI8BytesVNNI(32, k))
-			packI8VNNI(panel, w, 32, k)
-			ldc := 32 + rows%3
-			g := newGuard((rows-1)*ldc + 32)
-			e.call(fmt.Sprintf("gemmI8Rows%dVNNI", rows), first(g.body), ldc, &q[0], stride, stride/4, &panel[0],
-				first(scales), first(columnScales), first(bias), &sums[0])
-			g.check(t)
-			for i := range rows {
-				row, scale, _ := quantizeReference(a[i*k : i*k+k])
-				for j := range 32 {
-					var sum int32
-					for p, v := range row {
-						sum += v * int32(w[j*k+p])
-					}
-					if want := float32(float32(sum)*(scale*columnScales[j])) + bias[j]; g.body[i*ldc+j] != want {
-						t.Fatalf("%d rows, %d inputs, [%d %d]: %v, want %v", rows, k, i, j, g.body[i*ldc+j], want)
+	for _, width := range widths {
+		integers := width.of(&avx512)
+		for rows := 1; rows <= 12; rows++ {
+			for _, k := range []int{1, 3, 4, 5, 16, 23, 66} {
+				a, w := random(r, rows*k, 3), width.random(r, 32*k)
+				columnScales, bias := random(r, 32, 0.1), random(r, 32, 1)
+				// The packed forms are plain Go and run here as they are.
+				stride := integers.Stride(k)
+				q, scales, sums := make([]byte, rows*stride), make([]float32, rows), make([]int32, rows)
+				integers.Quantize(q, scales, sums, a, k, rows, k)
+				panel := make([]byte, integers.PanelBytes(32, k))
+				integers.Pack(panel, w, 32, k)
+				ldc := 32 + rows%3
+				g := newGuard((rows-1)*ldc + 32)
+				arguments := []any{first(g.body), ldc, &q[0], stride, stride / 4, &panel[0], first(scales), first(columnScales), first(bias)}
+				if width.size == 1 {
+					arguments = append(arguments, &sums[0])
+				}
+				e.call(fmt.Sprintf("gemmI%dRows%dVNNI", 8*width.size, rows), arguments...)
+				g.check(t)
+				for i := range rows {
+					row, scale, _ := quantizeReference(a[i*k:i*k+k], width.limit(k))
+					for j := range 32 {
+						var sum int32
+						for p, v := range row {
+							sum += v * width.at(w, j*k+p)
+						}
+						if want := float32(float32(sum)*(scale*columnScales[j])) + bias[j]; g.body[i*ldc+j] != want {
+							t.Fatalf("%s: %d rows, %d inputs, [%d %d]: %v, want %v", width.name, rows, k, i, j, g.body[i*ldc+j], want)
+						}
 					}
 				}
 			}

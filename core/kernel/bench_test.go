@@ -36,21 +36,23 @@ func BenchmarkMatrixF32(b *testing.B) {
 	})
 }
 
-func BenchmarkMatrixI8(b *testing.B) {
+func BenchmarkIntegerMatrix(b *testing.B) {
 	benchmarkSets(b, func(b *testing.B, set *Set) {
 		r := rand.New(rand.NewPCG(1, 1))
-		for _, s := range productShapes {
-			b.Run(fmt.Sprintf("%dx%dx%d", s[0], s[1], s[2]), func(b *testing.B) {
-				m := NewQuantizedMatrix(set, randomInt8(r, s[1]*s[2]), random(r, s[1], 1), s[1], s[2], random(r, s[1], 1))
-				a, c := random(r, s[0]*s[2], 1), make([]float32, s[0]*s[1])
-				var q Quantized
-				q.Reset(set, s[0], s[2])
-				q.Store(0, a, s[2], s[0])
-				for b.Loop() {
-					m.Multiply(c, s[1], Input{Quantized: &q}, s[0], 0, s[1])
-				}
-				rate(b, 2*float64(s[0]*s[1]*s[2]), "Gop/s")
-			})
+		for _, w := range widths {
+			for _, s := range productShapes {
+				b.Run(fmt.Sprintf("%s/%dx%dx%d", w.name, s[0], s[1], s[2]), func(b *testing.B) {
+					m := w.make(set, w.random(r, s[1]*s[2]), random(r, s[1], 1), s[1], s[2], random(r, s[1], 1))
+					a, c := random(r, s[0]*s[2], 1), make([]float32, s[0]*s[1])
+					var q Quantized
+					q.Reset(m, s[0])
+					q.Store(0, a, s[2], s[0])
+					for b.Loop() {
+						m.Multiply(c, s[1], Input{Quantized: &q}, s[0], 0, s[1])
+					}
+					rate(b, 2*float64(s[0]*s[1]*s[2]), "Gop/s")
+				})
+			}
 		}
 	})
 }
@@ -79,7 +81,8 @@ func BenchmarkVector(b *testing.B) {
 		{"MultiplyAdd", func(set *Set) { set.MultiplyAdd(dst, x, y, z) }},
 		{"Sine", func(set *Set) { copy(dst, x); set.Sine(dst, frequency) }},
 		{"Decay", func(set *Set) { copy(dst, x); set.Decay(dst, times, y) }},
-		{"QuantizeRows", func(set *Set) { set.QuantizeRows(q, scales, sums, x, d, rows, d) }},
+		{"QuantizeI8", func(set *Set) { set.I8.Quantize(q, scales, sums, x, d, rows, d) }},
+		{"QuantizeI16", func(set *Set) { set.I16.Quantize(q, scales, sums, x, d, rows, d) }},
 		{"Radix4Forward", func(set *Set) { copy(dst, x); set.Radix4Forward(dst, 256, 6, tw) }},
 		{"Radix4Inverse", func(set *Set) { copy(dst, x); set.Radix4Inverse(dst, 256, 6, tw) }},
 		{"Radix4ForwardLast", func(set *Set) { copy(dst, x); set.Radix4Forward(dst, 4, 384, tw) }},
@@ -104,7 +107,7 @@ func BenchmarkVector(b *testing.B) {
 func BenchmarkPack(b *testing.B) {
 	const outputs, inputs = 2304, 768
 	r := rand.New(rand.NewPCG(1, 1))
-	w, w8, scales := random(r, outputs*inputs, 1), randomInt8(r, outputs*inputs), random(r, outputs, 1)
+	w, scales := random(r, outputs*inputs, 1), random(r, outputs, 1)
 	benchmarkSets(b, func(b *testing.B, set *Set) {
 		b.Run("f32", func(b *testing.B) {
 			for b.Loop() {
@@ -112,11 +115,14 @@ func BenchmarkPack(b *testing.B) {
 			}
 			rate(b, 4*outputs*inputs, "GB/s")
 		})
-		b.Run("int8", func(b *testing.B) {
-			for b.Loop() {
-				NewQuantizedMatrix(set, w8, scales, outputs, inputs, nil).prepare()
-			}
-			rate(b, outputs*inputs, "GB/s")
-		})
+		for _, width := range widths {
+			w := width.random(r, outputs*inputs)
+			b.Run(width.name, func(b *testing.B) {
+				for b.Loop() {
+					width.make(set, w, scales, outputs, inputs, nil).prepare()
+				}
+				rate(b, float64(len(w)), "GB/s")
+			})
+		}
 	})
 }

@@ -368,6 +368,14 @@ func (e *emulator) execute(op string, o []string) {
 			}
 			return uint32(sum)
 		})
+	case "VPDPWSSD":
+		e.lanes(o, func(_ int, in []uint32) uint32 {
+			sum := int32(in[2])
+			for i := range 2 {
+				sum += int32(int16(in[0]>>(16*i))) * int32(int16(in[1]>>(16*i)))
+			}
+			return uint32(sum)
+		})
 	case "VCMPPS":
 		if e.immediate(o[0]) != 0x12 {
 			panic("VCMPPS " + o[0])

@@ -284,90 +284,180 @@ func quantizeRow8AVX2(q *byte, x *float32, n int, inverse float32) int32
 //go:noescape
 func gemmI8Rows1AVX2(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32)
 
+// gemmI16Rows1AVX2 computes 1 rows and 16 columns; a step is two inputs.
+//
+//go:noescape
+func gemmI16Rows1AVX2(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32)
+
 // gemmI8Rows2AVX2 computes 2 rows and 16 columns; a step is two inputs.
 //
 //go:noescape
 func gemmI8Rows2AVX2(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32)
+
+// gemmI16Rows2AVX2 computes 2 rows and 16 columns; a step is two inputs.
+//
+//go:noescape
+func gemmI16Rows2AVX2(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32)
 
 // gemmI8Rows3AVX2 computes 3 rows and 16 columns; a step is two inputs.
 //
 //go:noescape
 func gemmI8Rows3AVX2(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32)
 
+// gemmI16Rows3AVX2 computes 3 rows and 16 columns; a step is two inputs.
+//
+//go:noescape
+func gemmI16Rows3AVX2(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32)
+
 // gemmI8Rows4AVX2 computes 4 rows and 16 columns; a step is two inputs.
 //
 //go:noescape
 func gemmI8Rows4AVX2(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32)
+
+// gemmI16Rows4AVX2 computes 4 rows and 16 columns; a step is two inputs.
+//
+//go:noescape
+func gemmI16Rows4AVX2(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32)
 
 // gemmI8Rows5AVX2 computes 5 rows and 16 columns; a step is two inputs.
 //
 //go:noescape
 func gemmI8Rows5AVX2(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32)
 
+// gemmI16Rows5AVX2 computes 5 rows and 16 columns; a step is two inputs.
+//
+//go:noescape
+func gemmI16Rows5AVX2(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32)
+
 // gemmI8Rows6AVX2 computes 6 rows and 16 columns; a step is two inputs.
 //
 //go:noescape
 func gemmI8Rows6AVX2(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32)
+
+// gemmI16Rows6AVX2 computes 6 rows and 16 columns; a step is two inputs.
+//
+//go:noescape
+func gemmI16Rows6AVX2(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32)
 
 // gemmI8Rows1VNNI computes 1 rows and 32 columns; a step is four inputs.
 //
 //go:noescape
 func gemmI8Rows1VNNI(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32, rowSums *int32)
 
+// gemmI16Rows1VNNI computes 1 rows and 32 columns; a step is two inputs.
+//
+//go:noescape
+func gemmI16Rows1VNNI(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32)
+
 // gemmI8Rows2VNNI computes 2 rows and 32 columns; a step is four inputs.
 //
 //go:noescape
 func gemmI8Rows2VNNI(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32, rowSums *int32)
+
+// gemmI16Rows2VNNI computes 2 rows and 32 columns; a step is two inputs.
+//
+//go:noescape
+func gemmI16Rows2VNNI(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32)
 
 // gemmI8Rows3VNNI computes 3 rows and 32 columns; a step is four inputs.
 //
 //go:noescape
 func gemmI8Rows3VNNI(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32, rowSums *int32)
 
+// gemmI16Rows3VNNI computes 3 rows and 32 columns; a step is two inputs.
+//
+//go:noescape
+func gemmI16Rows3VNNI(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32)
+
 // gemmI8Rows4VNNI computes 4 rows and 32 columns; a step is four inputs.
 //
 //go:noescape
 func gemmI8Rows4VNNI(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32, rowSums *int32)
+
+// gemmI16Rows4VNNI computes 4 rows and 32 columns; a step is two inputs.
+//
+//go:noescape
+func gemmI16Rows4VNNI(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32)
 
 // gemmI8Rows5VNNI computes 5 rows and 32 columns; a step is four inputs.
 //
 //go:noescape
 func gemmI8Rows5VNNI(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32, rowSums *int32)
 
+// gemmI16Rows5VNNI computes 5 rows and 32 columns; a step is two inputs.
+//
+//go:noescape
+func gemmI16Rows5VNNI(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32)
+
 // gemmI8Rows6VNNI computes 6 rows and 32 columns; a step is four inputs.
 //
 //go:noescape
 func gemmI8Rows6VNNI(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32, rowSums *int32)
+
+// gemmI16Rows6VNNI computes 6 rows and 32 columns; a step is two inputs.
+//
+//go:noescape
+func gemmI16Rows6VNNI(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32)
 
 // gemmI8Rows7VNNI computes 7 rows and 32 columns; a step is four inputs.
 //
 //go:noescape
 func gemmI8Rows7VNNI(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32, rowSums *int32)
 
+// gemmI16Rows7VNNI computes 7 rows and 32 columns; a step is two inputs.
+//
+//go:noescape
+func gemmI16Rows7VNNI(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32)
+
 // gemmI8Rows8VNNI computes 8 rows and 32 columns; a step is four inputs.
 //
 //go:noescape
 func gemmI8Rows8VNNI(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32, rowSums *int32)
+
+// gemmI16Rows8VNNI computes 8 rows and 32 columns; a step is two inputs.
+//
+//go:noescape
+func gemmI16Rows8VNNI(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32)
 
 // gemmI8Rows9VNNI computes 9 rows and 32 columns; a step is four inputs.
 //
 //go:noescape
 func gemmI8Rows9VNNI(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32, rowSums *int32)
 
+// gemmI16Rows9VNNI computes 9 rows and 32 columns; a step is two inputs.
+//
+//go:noescape
+func gemmI16Rows9VNNI(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32)
+
 // gemmI8Rows10VNNI computes 10 rows and 32 columns; a step is four inputs.
 //
 //go:noescape
 func gemmI8Rows10VNNI(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32, rowSums *int32)
+
+// gemmI16Rows10VNNI computes 10 rows and 32 columns; a step is two inputs.
+//
+//go:noescape
+func gemmI16Rows10VNNI(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32)
 
 // gemmI8Rows11VNNI computes 11 rows and 32 columns; a step is four inputs.
 //
 //go:noescape
 func gemmI8Rows11VNNI(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32, rowSums *int32)
 
+// gemmI16Rows11VNNI computes 11 rows and 32 columns; a step is two inputs.
+//
+//go:noescape
+func gemmI16Rows11VNNI(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32)
+
 // gemmI8Rows12VNNI computes 12 rows and 32 columns; a step is four inputs.
 //
 //go:noescape
 func gemmI8Rows12VNNI(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32, rowSums *int32)
+
+// gemmI16Rows12VNNI computes 12 rows and 32 columns; a step is two inputs.
+//
+//go:noescape
+func gemmI16Rows12VNNI(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32)
 
 // transpose8AVX2 writes n columns (a multiple of 8) of eight rows of src as rows of eight values of dst.
 //

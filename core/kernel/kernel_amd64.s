@@ -6620,6 +6620,94 @@ loop1_done:
 	VZEROUPPER
 	RET
 
+// func gemmI16Rows1AVX2(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32)
+// Requires: AVX, AVX2
+TEXT ·gemmI16Rows1AVX2(SB), NOSPLIT, $0-72
+	MOVQ    q+16(FP), AX
+	MOVQ    stride+24(FP), CX
+	MOVQ    steps+32(FP), CX
+	MOVQ    panel+40(FP), DX
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	CMPQ    CX, $+4
+	JL      loop4_done
+	PCALIGN $0x20
+
+loop4:
+	VMOVDQU      (DX), Y2
+	VMOVDQU      32(DX), Y3
+	VPBROADCASTD (AX), Y4
+	VPMADDWD     Y2, Y4, Y2
+	VPADDD       Y2, Y0, Y0
+	VPMADDWD     Y3, Y4, Y4
+	VPADDD       Y4, Y1, Y1
+	VMOVDQU      64(DX), Y2
+	VMOVDQU      96(DX), Y3
+	VPBROADCASTD 4(AX), Y4
+	VPMADDWD     Y2, Y4, Y2
+	VPADDD       Y2, Y0, Y0
+	VPMADDWD     Y3, Y4, Y4
+	VPADDD       Y4, Y1, Y1
+	VMOVDQU      128(DX), Y2
+	VMOVDQU      160(DX), Y3
+	VPBROADCASTD 8(AX), Y4
+	VPMADDWD     Y2, Y4, Y2
+	VPADDD       Y2, Y0, Y0
+	VPMADDWD     Y3, Y4, Y4
+	VPADDD       Y4, Y1, Y1
+	VMOVDQU      192(DX), Y2
+	VMOVDQU      224(DX), Y3
+	VPBROADCASTD 12(AX), Y4
+	VPMADDWD     Y2, Y4, Y2
+	VPADDD       Y2, Y0, Y0
+	VPMADDWD     Y3, Y4, Y4
+	VPADDD       Y4, Y1, Y1
+	ADDQ         $+16, AX
+	ADDQ         $+256, DX
+	SUBQ         $+4, CX
+	CMPQ         CX, $+4
+	JGE          loop4
+
+loop4_done:
+	CMPQ    CX, $+1
+	JL      loop1_done
+	PCALIGN $0x20
+
+loop1:
+	VMOVDQU      (DX), Y2
+	VMOVDQU      32(DX), Y3
+	VPBROADCASTD (AX), Y4
+	VPMADDWD     Y2, Y4, Y2
+	VPADDD       Y2, Y0, Y0
+	VPMADDWD     Y3, Y4, Y4
+	VPADDD       Y4, Y1, Y1
+	ADDQ         $+4, AX
+	ADDQ         $+64, DX
+	SUBQ         $+1, CX
+	CMPQ         CX, $+1
+	JGE          loop1
+
+loop1_done:
+	MOVQ         c+0(FP), AX
+	MOVQ         ldc+8(FP), CX
+	MOVQ         rowScales+48(FP), DX
+	MOVQ         columnScales+56(FP), BX
+	MOVQ         bias+64(FP), SI
+	SHLQ         $0x02, CX
+	VBROADCASTSS (DX), Y2
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (BX), Y2, Y3
+	VMULPS       Y3, Y0, Y0
+	VADDPS       (SI), Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(BX), Y2, Y0
+	VMULPS       Y0, Y1, Y1
+	VADDPS       32(SI), Y1, Y1
+	VMOVUPS      Y1, 32(AX)
+	VZEROUPPER
+	RET
+
 // func gemmI8Rows2AVX2(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32)
 // Requires: AVX, AVX2
 TEXT ·gemmI8Rows2AVX2(SB), NOSPLIT, $0-72
@@ -6710,6 +6798,133 @@ loop1:
 	VPADDD       Y6, Y3, Y3
 	ADDQ         $+4, AX
 	ADDQ         $+32, BX
+	SUBQ         $+1, DX
+	CMPQ         DX, $+1
+	JGE          loop1
+
+loop1_done:
+	MOVQ         c+0(FP), AX
+	MOVQ         ldc+8(FP), CX
+	MOVQ         rowScales+48(FP), DX
+	MOVQ         columnScales+56(FP), BX
+	MOVQ         bias+64(FP), SI
+	SHLQ         $0x02, CX
+	VBROADCASTSS (DX), Y4
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (BX), Y4, Y5
+	VMULPS       Y5, Y0, Y0
+	VADDPS       (SI), Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(BX), Y4, Y0
+	VMULPS       Y0, Y1, Y1
+	VADDPS       32(SI), Y1, Y1
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(DX), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       (BX), Y0, Y1
+	VMULPS       Y1, Y2, Y2
+	VADDPS       (SI), Y2, Y2
+	VMOVUPS      Y2, (AX)
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       32(BX), Y0, Y0
+	VMULPS       Y0, Y3, Y3
+	VADDPS       32(SI), Y3, Y3
+	VMOVUPS      Y3, 32(AX)
+	VZEROUPPER
+	RET
+
+// func gemmI16Rows2AVX2(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32)
+// Requires: AVX, AVX2
+TEXT ·gemmI16Rows2AVX2(SB), NOSPLIT, $0-72
+	MOVQ    q+16(FP), AX
+	MOVQ    stride+24(FP), CX
+	MOVQ    steps+32(FP), DX
+	MOVQ    panel+40(FP), BX
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
+	CMPQ    DX, $+4
+	JL      loop4_done
+	PCALIGN $0x20
+
+loop4:
+	VMOVDQU      (BX), Y4
+	VMOVDQU      32(BX), Y5
+	VPBROADCASTD (AX), Y6
+	VPMADDWD     Y4, Y6, Y7
+	VPADDD       Y7, Y0, Y0
+	VPMADDWD     Y5, Y6, Y6
+	VPADDD       Y6, Y1, Y1
+	VPBROADCASTD (AX)(CX*1), Y6
+	VPMADDWD     Y4, Y6, Y4
+	VPADDD       Y4, Y2, Y2
+	VPMADDWD     Y5, Y6, Y6
+	VPADDD       Y6, Y3, Y3
+	VMOVDQU      64(BX), Y4
+	VMOVDQU      96(BX), Y5
+	VPBROADCASTD 4(AX), Y6
+	VPMADDWD     Y4, Y6, Y7
+	VPADDD       Y7, Y0, Y0
+	VPMADDWD     Y5, Y6, Y6
+	VPADDD       Y6, Y1, Y1
+	VPBROADCASTD 4(AX)(CX*1), Y6
+	VPMADDWD     Y4, Y6, Y4
+	VPADDD       Y4, Y2, Y2
+	VPMADDWD     Y5, Y6, Y6
+	VPADDD       Y6, Y3, Y3
+	VMOVDQU      128(BX), Y4
+	VMOVDQU      160(BX), Y5
+	VPBROADCASTD 8(AX), Y6
+	VPMADDWD     Y4, Y6, Y7
+	VPADDD       Y7, Y0, Y0
+	VPMADDWD     Y5, Y6, Y6
+	VPADDD       Y6, Y1, Y1
+	VPBROADCASTD 8(AX)(CX*1), Y6
+	VPMADDWD     Y4, Y6, Y4
+	VPADDD       Y4, Y2, Y2
+	VPMADDWD     Y5, Y6, Y6
+	VPADDD       Y6, Y3, Y3
+	VMOVDQU      192(BX), Y4
+	VMOVDQU      224(BX), Y5
+	VPBROADCASTD 12(AX), Y6
+	VPMADDWD     Y4, Y6, Y7
+	VPADDD       Y7, Y0, Y0
+	VPMADDWD     Y5, Y6, Y6
+	VPADDD       Y6, Y1, Y1
+	VPBROADCASTD 12(AX)(CX*1), Y6
+	VPMADDWD     Y4, Y6, Y4
+	VPADDD       Y4, Y2, Y2
+	VPMADDWD     Y5, Y6, Y6
+	VPADDD       Y6, Y3, Y3
+	ADDQ         $+16, AX
+	ADDQ         $+256, BX
+	SUBQ         $+4, DX
+	CMPQ         DX, $+4
+	JGE          loop4
+
+loop4_done:
+	CMPQ    DX, $+1
+	JL      loop1_done
+	PCALIGN $0x20
+
+loop1:
+	VMOVDQU      (BX), Y4
+	VMOVDQU      32(BX), Y5
+	VPBROADCASTD (AX), Y6
+	VPMADDWD     Y4, Y6, Y7
+	VPADDD       Y7, Y0, Y0
+	VPMADDWD     Y5, Y6, Y6
+	VPADDD       Y6, Y1, Y1
+	VPBROADCASTD (AX)(CX*1), Y6
+	VPMADDWD     Y4, Y6, Y4
+	VPADDD       Y4, Y2, Y2
+	VPMADDWD     Y5, Y6, Y6
+	VPADDD       Y6, Y3, Y3
+	ADDQ         $+4, AX
+	ADDQ         $+64, BX
 	SUBQ         $+1, DX
 	CMPQ         DX, $+1
 	JGE          loop1
@@ -6864,6 +7079,172 @@ loop1:
 	VPADDD       Y8, Y5, Y5
 	ADDQ         $+4, AX
 	ADDQ         $+32, BX
+	SUBQ         $+1, DX
+	CMPQ         DX, $+1
+	JGE          loop1
+
+loop1_done:
+	MOVQ         c+0(FP), AX
+	MOVQ         ldc+8(FP), CX
+	MOVQ         rowScales+48(FP), DX
+	MOVQ         columnScales+56(FP), BX
+	MOVQ         bias+64(FP), SI
+	SHLQ         $0x02, CX
+	VBROADCASTSS (DX), Y6
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (BX), Y6, Y7
+	VMULPS       Y7, Y0, Y0
+	VADDPS       (SI), Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(BX), Y6, Y0
+	VMULPS       Y0, Y1, Y1
+	VADDPS       32(SI), Y1, Y1
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(DX), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       (BX), Y0, Y1
+	VMULPS       Y1, Y2, Y2
+	VADDPS       (SI), Y2, Y2
+	VMOVUPS      Y2, (AX)
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       32(BX), Y0, Y0
+	VMULPS       Y0, Y3, Y3
+	VADDPS       32(SI), Y3, Y3
+	VMOVUPS      Y3, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(DX), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       (BX), Y0, Y1
+	VMULPS       Y1, Y4, Y4
+	VADDPS       (SI), Y4, Y4
+	VMOVUPS      Y4, (AX)
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       32(BX), Y0, Y0
+	VMULPS       Y0, Y5, Y5
+	VADDPS       32(SI), Y5, Y5
+	VMOVUPS      Y5, 32(AX)
+	VZEROUPPER
+	RET
+
+// func gemmI16Rows3AVX2(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32)
+// Requires: AVX, AVX2
+TEXT ·gemmI16Rows3AVX2(SB), NOSPLIT, $0-72
+	MOVQ    q+16(FP), AX
+	MOVQ    stride+24(FP), CX
+	MOVQ    steps+32(FP), DX
+	MOVQ    panel+40(FP), BX
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y5, Y5, Y5
+	CMPQ    DX, $+4
+	JL      loop4_done
+	PCALIGN $0x20
+
+loop4:
+	VMOVDQU      (BX), Y6
+	VMOVDQU      32(BX), Y7
+	VPBROADCASTD (AX), Y8
+	VPMADDWD     Y6, Y8, Y9
+	VPADDD       Y9, Y0, Y0
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPBROADCASTD (AX)(CX*1), Y8
+	VPMADDWD     Y6, Y8, Y9
+	VPADDD       Y9, Y2, Y2
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPBROADCASTD (AX)(CX*2), Y8
+	VPMADDWD     Y6, Y8, Y6
+	VPADDD       Y6, Y4, Y4
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y5, Y5
+	VMOVDQU      64(BX), Y6
+	VMOVDQU      96(BX), Y7
+	VPBROADCASTD 4(AX), Y8
+	VPMADDWD     Y6, Y8, Y9
+	VPADDD       Y9, Y0, Y0
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPBROADCASTD 4(AX)(CX*1), Y8
+	VPMADDWD     Y6, Y8, Y9
+	VPADDD       Y9, Y2, Y2
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPBROADCASTD 4(AX)(CX*2), Y8
+	VPMADDWD     Y6, Y8, Y6
+	VPADDD       Y6, Y4, Y4
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y5, Y5
+	VMOVDQU      128(BX), Y6
+	VMOVDQU      160(BX), Y7
+	VPBROADCASTD 8(AX), Y8
+	VPMADDWD     Y6, Y8, Y9
+	VPADDD       Y9, Y0, Y0
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPBROADCASTD 8(AX)(CX*1), Y8
+	VPMADDWD     Y6, Y8, Y9
+	VPADDD       Y9, Y2, Y2
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPBROADCASTD 8(AX)(CX*2), Y8
+	VPMADDWD     Y6, Y8, Y6
+	VPADDD       Y6, Y4, Y4
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y5, Y5
+	VMOVDQU      192(BX), Y6
+	VMOVDQU      224(BX), Y7
+	VPBROADCASTD 12(AX), Y8
+	VPMADDWD     Y6, Y8, Y9
+	VPADDD       Y9, Y0, Y0
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPBROADCASTD 12(AX)(CX*1), Y8
+	VPMADDWD     Y6, Y8, Y9
+	VPADDD       Y9, Y2, Y2
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPBROADCASTD 12(AX)(CX*2), Y8
+	VPMADDWD     Y6, Y8, Y6
+	VPADDD       Y6, Y4, Y4
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y5, Y5
+	ADDQ         $+16, AX
+	ADDQ         $+256, BX
+	SUBQ         $+4, DX
+	CMPQ         DX, $+4
+	JGE          loop4
+
+loop4_done:
+	CMPQ    DX, $+1
+	JL      loop1_done
+	PCALIGN $0x20
+
+loop1:
+	VMOVDQU      (BX), Y6
+	VMOVDQU      32(BX), Y7
+	VPBROADCASTD (AX), Y8
+	VPMADDWD     Y6, Y8, Y9
+	VPADDD       Y9, Y0, Y0
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPBROADCASTD (AX)(CX*1), Y8
+	VPMADDWD     Y6, Y8, Y9
+	VPADDD       Y9, Y2, Y2
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPBROADCASTD (AX)(CX*2), Y8
+	VPMADDWD     Y6, Y8, Y6
+	VPADDD       Y6, Y4, Y4
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y5, Y5
+	ADDQ         $+4, AX
+	ADDQ         $+64, BX
 	SUBQ         $+1, DX
 	CMPQ         DX, $+1
 	JGE          loop1
@@ -7122,6 +7503,215 @@ loop1_done:
 	VZEROUPPER
 	RET
 
+// func gemmI16Rows4AVX2(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32)
+// Requires: AVX, AVX2
+TEXT ·gemmI16Rows4AVX2(SB), NOSPLIT, $0-72
+	MOVQ    q+16(FP), AX
+	MOVQ    stride+24(FP), CX
+	MOVQ    steps+32(FP), DX
+	MOVQ    panel+40(FP), BX
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y5, Y5, Y5
+	VPXOR   Y6, Y6, Y6
+	VPXOR   Y7, Y7, Y7
+	LEAQ    (AX)(CX*2), SI
+	ADDQ    CX, SI
+	CMPQ    DX, $+4
+	JL      loop4_done
+	PCALIGN $0x20
+
+loop4:
+	VMOVDQU      (BX), Y8
+	VMOVDQU      32(BX), Y9
+	VPBROADCASTD (AX), Y10
+	VPMADDWD     Y8, Y10, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD (AX)(CX*1), Y10
+	VPMADDWD     Y8, Y10, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD (AX)(CX*2), Y10
+	VPMADDWD     Y8, Y10, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD (SI), Y10
+	VPMADDWD     Y8, Y10, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y7, Y7
+	VMOVDQU      64(BX), Y8
+	VMOVDQU      96(BX), Y9
+	VPBROADCASTD 4(AX), Y10
+	VPMADDWD     Y8, Y10, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 4(AX)(CX*1), Y10
+	VPMADDWD     Y8, Y10, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 4(AX)(CX*2), Y10
+	VPMADDWD     Y8, Y10, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 4(SI), Y10
+	VPMADDWD     Y8, Y10, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y7, Y7
+	VMOVDQU      128(BX), Y8
+	VMOVDQU      160(BX), Y9
+	VPBROADCASTD 8(AX), Y10
+	VPMADDWD     Y8, Y10, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 8(AX)(CX*1), Y10
+	VPMADDWD     Y8, Y10, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 8(AX)(CX*2), Y10
+	VPMADDWD     Y8, Y10, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 8(SI), Y10
+	VPMADDWD     Y8, Y10, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y7, Y7
+	VMOVDQU      192(BX), Y8
+	VMOVDQU      224(BX), Y9
+	VPBROADCASTD 12(AX), Y10
+	VPMADDWD     Y8, Y10, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 12(AX)(CX*1), Y10
+	VPMADDWD     Y8, Y10, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 12(AX)(CX*2), Y10
+	VPMADDWD     Y8, Y10, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 12(SI), Y10
+	VPMADDWD     Y8, Y10, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y7, Y7
+	ADDQ         $+16, AX
+	ADDQ         $+16, SI
+	ADDQ         $+256, BX
+	SUBQ         $+4, DX
+	CMPQ         DX, $+4
+	JGE          loop4
+
+loop4_done:
+	CMPQ    DX, $+1
+	JL      loop1_done
+	PCALIGN $0x20
+
+loop1:
+	VMOVDQU      (BX), Y8
+	VMOVDQU      32(BX), Y9
+	VPBROADCASTD (AX), Y10
+	VPMADDWD     Y8, Y10, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD (AX)(CX*1), Y10
+	VPMADDWD     Y8, Y10, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD (AX)(CX*2), Y10
+	VPMADDWD     Y8, Y10, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD (SI), Y10
+	VPMADDWD     Y8, Y10, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y7, Y7
+	ADDQ         $+4, AX
+	ADDQ         $+4, SI
+	ADDQ         $+64, BX
+	SUBQ         $+1, DX
+	CMPQ         DX, $+1
+	JGE          loop1
+
+loop1_done:
+	MOVQ         c+0(FP), AX
+	MOVQ         ldc+8(FP), CX
+	MOVQ         rowScales+48(FP), DX
+	MOVQ         columnScales+56(FP), BX
+	MOVQ         bias+64(FP), SI
+	SHLQ         $0x02, CX
+	VBROADCASTSS (DX), Y8
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (BX), Y8, Y9
+	VMULPS       Y9, Y0, Y0
+	VADDPS       (SI), Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(BX), Y8, Y0
+	VMULPS       Y0, Y1, Y1
+	VADDPS       32(SI), Y1, Y1
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(DX), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       (BX), Y0, Y1
+	VMULPS       Y1, Y2, Y2
+	VADDPS       (SI), Y2, Y2
+	VMOVUPS      Y2, (AX)
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       32(BX), Y0, Y0
+	VMULPS       Y0, Y3, Y3
+	VADDPS       32(SI), Y3, Y3
+	VMOVUPS      Y3, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(DX), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       (BX), Y0, Y1
+	VMULPS       Y1, Y4, Y4
+	VADDPS       (SI), Y4, Y4
+	VMOVUPS      Y4, (AX)
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       32(BX), Y0, Y0
+	VMULPS       Y0, Y5, Y5
+	VADDPS       32(SI), Y5, Y5
+	VMOVUPS      Y5, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(DX), Y0
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       (BX), Y0, Y1
+	VMULPS       Y1, Y6, Y6
+	VADDPS       (SI), Y6, Y6
+	VMOVUPS      Y6, (AX)
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       32(BX), Y0, Y0
+	VMULPS       Y0, Y7, Y7
+	VADDPS       32(SI), Y7, Y7
+	VMOVUPS      Y7, 32(AX)
+	VZEROUPPER
+	RET
+
 // func gemmI8Rows5AVX2(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32)
 // Requires: AVX, AVX2
 TEXT ·gemmI8Rows5AVX2(SB), NOSPLIT, $0-72
@@ -7297,6 +7887,254 @@ loop1:
 	ADDQ         $+4, AX
 	ADDQ         $+4, SI
 	ADDQ         $+32, BX
+	SUBQ         $+1, DX
+	CMPQ         DX, $+1
+	JGE          loop1
+
+loop1_done:
+	MOVQ         c+0(FP), AX
+	MOVQ         ldc+8(FP), CX
+	MOVQ         rowScales+48(FP), DX
+	MOVQ         columnScales+56(FP), BX
+	MOVQ         bias+64(FP), SI
+	SHLQ         $0x02, CX
+	VBROADCASTSS (DX), Y10
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (BX), Y10, Y11
+	VMULPS       Y11, Y0, Y0
+	VADDPS       (SI), Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(BX), Y10, Y0
+	VMULPS       Y0, Y1, Y1
+	VADDPS       32(SI), Y1, Y1
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(DX), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       (BX), Y0, Y1
+	VMULPS       Y1, Y2, Y2
+	VADDPS       (SI), Y2, Y2
+	VMOVUPS      Y2, (AX)
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       32(BX), Y0, Y0
+	VMULPS       Y0, Y3, Y3
+	VADDPS       32(SI), Y3, Y3
+	VMOVUPS      Y3, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(DX), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       (BX), Y0, Y1
+	VMULPS       Y1, Y4, Y4
+	VADDPS       (SI), Y4, Y4
+	VMOVUPS      Y4, (AX)
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       32(BX), Y0, Y0
+	VMULPS       Y0, Y5, Y5
+	VADDPS       32(SI), Y5, Y5
+	VMOVUPS      Y5, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(DX), Y0
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       (BX), Y0, Y1
+	VMULPS       Y1, Y6, Y6
+	VADDPS       (SI), Y6, Y6
+	VMOVUPS      Y6, (AX)
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       32(BX), Y0, Y0
+	VMULPS       Y0, Y7, Y7
+	VADDPS       32(SI), Y7, Y7
+	VMOVUPS      Y7, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(DX), Y0
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       (BX), Y0, Y1
+	VMULPS       Y1, Y8, Y8
+	VADDPS       (SI), Y8, Y8
+	VMOVUPS      Y8, (AX)
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       32(BX), Y0, Y0
+	VMULPS       Y0, Y9, Y9
+	VADDPS       32(SI), Y9, Y9
+	VMOVUPS      Y9, 32(AX)
+	VZEROUPPER
+	RET
+
+// func gemmI16Rows5AVX2(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32)
+// Requires: AVX, AVX2
+TEXT ·gemmI16Rows5AVX2(SB), NOSPLIT, $0-72
+	MOVQ    q+16(FP), AX
+	MOVQ    stride+24(FP), CX
+	MOVQ    steps+32(FP), DX
+	MOVQ    panel+40(FP), BX
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y5, Y5, Y5
+	VPXOR   Y6, Y6, Y6
+	VPXOR   Y7, Y7, Y7
+	VPXOR   Y8, Y8, Y8
+	VPXOR   Y9, Y9, Y9
+	LEAQ    (AX)(CX*2), SI
+	ADDQ    CX, SI
+	CMPQ    DX, $+4
+	JL      loop4_done
+	PCALIGN $0x20
+
+loop4:
+	VMOVDQU      (BX), Y10
+	VMOVDQU      32(BX), Y11
+	VPBROADCASTD (AX), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y0, Y0
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y1, Y1
+	VPBROADCASTD (AX)(CX*1), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y2, Y2
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y3, Y3
+	VPBROADCASTD (AX)(CX*2), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y4, Y4
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y5, Y5
+	VPBROADCASTD (SI), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y6, Y6
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y7, Y7
+	VPBROADCASTD (SI)(CX*1), Y12
+	VPMADDWD     Y10, Y12, Y10
+	VPADDD       Y10, Y8, Y8
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y9, Y9
+	VMOVDQU      64(BX), Y10
+	VMOVDQU      96(BX), Y11
+	VPBROADCASTD 4(AX), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y0, Y0
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y1, Y1
+	VPBROADCASTD 4(AX)(CX*1), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y2, Y2
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y3, Y3
+	VPBROADCASTD 4(AX)(CX*2), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y4, Y4
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y5, Y5
+	VPBROADCASTD 4(SI), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y6, Y6
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y7, Y7
+	VPBROADCASTD 4(SI)(CX*1), Y12
+	VPMADDWD     Y10, Y12, Y10
+	VPADDD       Y10, Y8, Y8
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y9, Y9
+	VMOVDQU      128(BX), Y10
+	VMOVDQU      160(BX), Y11
+	VPBROADCASTD 8(AX), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y0, Y0
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y1, Y1
+	VPBROADCASTD 8(AX)(CX*1), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y2, Y2
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y3, Y3
+	VPBROADCASTD 8(AX)(CX*2), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y4, Y4
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y5, Y5
+	VPBROADCASTD 8(SI), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y6, Y6
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y7, Y7
+	VPBROADCASTD 8(SI)(CX*1), Y12
+	VPMADDWD     Y10, Y12, Y10
+	VPADDD       Y10, Y8, Y8
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y9, Y9
+	VMOVDQU      192(BX), Y10
+	VMOVDQU      224(BX), Y11
+	VPBROADCASTD 12(AX), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y0, Y0
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y1, Y1
+	VPBROADCASTD 12(AX)(CX*1), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y2, Y2
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y3, Y3
+	VPBROADCASTD 12(AX)(CX*2), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y4, Y4
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y5, Y5
+	VPBROADCASTD 12(SI), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y6, Y6
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y7, Y7
+	VPBROADCASTD 12(SI)(CX*1), Y12
+	VPMADDWD     Y10, Y12, Y10
+	VPADDD       Y10, Y8, Y8
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y9, Y9
+	ADDQ         $+16, AX
+	ADDQ         $+16, SI
+	ADDQ         $+256, BX
+	SUBQ         $+4, DX
+	CMPQ         DX, $+4
+	JGE          loop4
+
+loop4_done:
+	CMPQ    DX, $+1
+	JL      loop1_done
+	PCALIGN $0x20
+
+loop1:
+	VMOVDQU      (BX), Y10
+	VMOVDQU      32(BX), Y11
+	VPBROADCASTD (AX), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y0, Y0
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y1, Y1
+	VPBROADCASTD (AX)(CX*1), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y2, Y2
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y3, Y3
+	VPBROADCASTD (AX)(CX*2), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y4, Y4
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y5, Y5
+	VPBROADCASTD (SI), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y6, Y6
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y7, Y7
+	VPBROADCASTD (SI)(CX*1), Y12
+	VPMADDWD     Y10, Y12, Y10
+	VPADDD       Y10, Y8, Y8
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y9, Y9
+	ADDQ         $+4, AX
+	ADDQ         $+4, SI
+	ADDQ         $+64, BX
 	SUBQ         $+1, DX
 	CMPQ         DX, $+1
 	JGE          loop1
@@ -7657,19 +8495,306 @@ loop1_done:
 	VZEROUPPER
 	RET
 
+// func gemmI16Rows6AVX2(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32)
+// Requires: AVX, AVX2
+TEXT ·gemmI16Rows6AVX2(SB), NOSPLIT, $0-72
+	MOVQ    q+16(FP), AX
+	MOVQ    stride+24(FP), CX
+	MOVQ    steps+32(FP), DX
+	MOVQ    panel+40(FP), BX
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y5, Y5, Y5
+	VPXOR   Y6, Y6, Y6
+	VPXOR   Y7, Y7, Y7
+	VPXOR   Y8, Y8, Y8
+	VPXOR   Y9, Y9, Y9
+	VPXOR   Y10, Y10, Y10
+	VPXOR   Y11, Y11, Y11
+	LEAQ    (AX)(CX*2), SI
+	ADDQ    CX, SI
+	CMPQ    DX, $+4
+	JL      loop4_done
+	PCALIGN $0x20
+
+loop4:
+	VMOVDQU      (BX), Y12
+	VMOVDQU      32(BX), Y13
+	VPBROADCASTD (AX), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y0, Y0
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y1, Y1
+	VPBROADCASTD (AX)(CX*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y2, Y2
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y3, Y3
+	VPBROADCASTD (AX)(CX*2), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y4, Y4
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y5, Y5
+	VPBROADCASTD (SI), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y6, Y6
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y7, Y7
+	VPBROADCASTD (SI)(CX*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y8, Y8
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y9, Y9
+	VPBROADCASTD (SI)(CX*2), Y14
+	VPMADDWD     Y12, Y14, Y12
+	VPADDD       Y12, Y10, Y10
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y11, Y11
+	VMOVDQU      64(BX), Y12
+	VMOVDQU      96(BX), Y13
+	VPBROADCASTD 4(AX), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y0, Y0
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y1, Y1
+	VPBROADCASTD 4(AX)(CX*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y2, Y2
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y3, Y3
+	VPBROADCASTD 4(AX)(CX*2), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y4, Y4
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y5, Y5
+	VPBROADCASTD 4(SI), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y6, Y6
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y7, Y7
+	VPBROADCASTD 4(SI)(CX*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y8, Y8
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y9, Y9
+	VPBROADCASTD 4(SI)(CX*2), Y14
+	VPMADDWD     Y12, Y14, Y12
+	VPADDD       Y12, Y10, Y10
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y11, Y11
+	VMOVDQU      128(BX), Y12
+	VMOVDQU      160(BX), Y13
+	VPBROADCASTD 8(AX), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y0, Y0
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y1, Y1
+	VPBROADCASTD 8(AX)(CX*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y2, Y2
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y3, Y3
+	VPBROADCASTD 8(AX)(CX*2), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y4, Y4
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y5, Y5
+	VPBROADCASTD 8(SI), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y6, Y6
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y7, Y7
+	VPBROADCASTD 8(SI)(CX*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y8, Y8
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y9, Y9
+	VPBROADCASTD 8(SI)(CX*2), Y14
+	VPMADDWD     Y12, Y14, Y12
+	VPADDD       Y12, Y10, Y10
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y11, Y11
+	VMOVDQU      192(BX), Y12
+	VMOVDQU      224(BX), Y13
+	VPBROADCASTD 12(AX), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y0, Y0
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y1, Y1
+	VPBROADCASTD 12(AX)(CX*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y2, Y2
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y3, Y3
+	VPBROADCASTD 12(AX)(CX*2), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y4, Y4
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y5, Y5
+	VPBROADCASTD 12(SI), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y6, Y6
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y7, Y7
+	VPBROADCASTD 12(SI)(CX*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y8, Y8
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y9, Y9
+	VPBROADCASTD 12(SI)(CX*2), Y14
+	VPMADDWD     Y12, Y14, Y12
+	VPADDD       Y12, Y10, Y10
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y11, Y11
+	ADDQ         $+16, AX
+	ADDQ         $+16, SI
+	ADDQ         $+256, BX
+	SUBQ         $+4, DX
+	CMPQ         DX, $+4
+	JGE          loop4
+
+loop4_done:
+	CMPQ    DX, $+1
+	JL      loop1_done
+	PCALIGN $0x20
+
+loop1:
+	VMOVDQU      (BX), Y12
+	VMOVDQU      32(BX), Y13
+	VPBROADCASTD (AX), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y0, Y0
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y1, Y1
+	VPBROADCASTD (AX)(CX*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y2, Y2
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y3, Y3
+	VPBROADCASTD (AX)(CX*2), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y4, Y4
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y5, Y5
+	VPBROADCASTD (SI), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y6, Y6
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y7, Y7
+	VPBROADCASTD (SI)(CX*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y8, Y8
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y9, Y9
+	VPBROADCASTD (SI)(CX*2), Y14
+	VPMADDWD     Y12, Y14, Y12
+	VPADDD       Y12, Y10, Y10
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y11, Y11
+	ADDQ         $+4, AX
+	ADDQ         $+4, SI
+	ADDQ         $+64, BX
+	SUBQ         $+1, DX
+	CMPQ         DX, $+1
+	JGE          loop1
+
+loop1_done:
+	MOVQ         c+0(FP), AX
+	MOVQ         ldc+8(FP), CX
+	MOVQ         rowScales+48(FP), DX
+	MOVQ         columnScales+56(FP), BX
+	MOVQ         bias+64(FP), SI
+	SHLQ         $0x02, CX
+	VBROADCASTSS (DX), Y12
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (BX), Y12, Y13
+	VMULPS       Y13, Y0, Y0
+	VADDPS       (SI), Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(BX), Y12, Y0
+	VMULPS       Y0, Y1, Y1
+	VADDPS       32(SI), Y1, Y1
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(DX), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       (BX), Y0, Y1
+	VMULPS       Y1, Y2, Y2
+	VADDPS       (SI), Y2, Y2
+	VMOVUPS      Y2, (AX)
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       32(BX), Y0, Y0
+	VMULPS       Y0, Y3, Y3
+	VADDPS       32(SI), Y3, Y3
+	VMOVUPS      Y3, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(DX), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       (BX), Y0, Y1
+	VMULPS       Y1, Y4, Y4
+	VADDPS       (SI), Y4, Y4
+	VMOVUPS      Y4, (AX)
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       32(BX), Y0, Y0
+	VMULPS       Y0, Y5, Y5
+	VADDPS       32(SI), Y5, Y5
+	VMOVUPS      Y5, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(DX), Y0
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       (BX), Y0, Y1
+	VMULPS       Y1, Y6, Y6
+	VADDPS       (SI), Y6, Y6
+	VMOVUPS      Y6, (AX)
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       32(BX), Y0, Y0
+	VMULPS       Y0, Y7, Y7
+	VADDPS       32(SI), Y7, Y7
+	VMOVUPS      Y7, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(DX), Y0
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       (BX), Y0, Y1
+	VMULPS       Y1, Y8, Y8
+	VADDPS       (SI), Y8, Y8
+	VMOVUPS      Y8, (AX)
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       32(BX), Y0, Y0
+	VMULPS       Y0, Y9, Y9
+	VADDPS       32(SI), Y9, Y9
+	VMOVUPS      Y9, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 20(DX), Y0
+	VCVTDQ2PS    Y10, Y10
+	VMULPS       (BX), Y0, Y1
+	VMULPS       Y1, Y10, Y10
+	VADDPS       (SI), Y10, Y10
+	VMOVUPS      Y10, (AX)
+	VCVTDQ2PS    Y11, Y11
+	VMULPS       32(BX), Y0, Y0
+	VMULPS       Y0, Y11, Y11
+	VADDPS       32(SI), Y11, Y11
+	VMOVUPS      Y11, 32(AX)
+	VZEROUPPER
+	RET
+
 // func gemmI8Rows1VNNI(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32, rowSums *int32)
 // Requires: AVX, AVX512F, AVX512VNNI
 TEXT ·gemmI8Rows1VNNI(SB), NOSPLIT, $0-80
-	MOVQ         q+16(FP), AX
-	MOVQ         stride+24(FP), CX
-	MOVQ         steps+32(FP), CX
-	MOVQ         panel+40(FP), DX
-	MOVQ         rowSums+72(FP), BX
-	VPBROADCASTD (BX), Z0
+	MOVQ         rowSums+72(FP), AX
+	VPBROADCASTD (AX), Z0
 	VPSLLD       $0x07, Z0, Z0
 	VPXORD       Z1, Z1, Z1
 	VPSUBD       Z0, Z1, Z0
 	VMOVDQA32    Z0, Z1
+	MOVQ         q+16(FP), AX
+	MOVQ         stride+24(FP), CX
+	MOVQ         steps+32(FP), CX
+	MOVQ         panel+40(FP), DX
 	CMPQ         CX, $+4
 	JL           loop4_done
 	PCALIGN      $0x20
@@ -7739,24 +8864,102 @@ loop1_done:
 	VZEROUPPER
 	RET
 
+// func gemmI16Rows1VNNI(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32)
+// Requires: AVX, AVX512F, AVX512VNNI
+TEXT ·gemmI16Rows1VNNI(SB), NOSPLIT, $0-72
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	MOVQ    q+16(FP), AX
+	MOVQ    stride+24(FP), CX
+	MOVQ    steps+32(FP), CX
+	MOVQ    panel+40(FP), DX
+	CMPQ    CX, $+4
+	JL      loop4_done
+	PCALIGN $0x20
+
+loop4:
+	VMOVDQU32    (DX), Z2
+	VMOVDQU32    64(DX), Z3
+	VPBROADCASTD (AX), Z4
+	VPDPWSSD     Z4, Z2, Z0
+	VPDPWSSD     Z4, Z3, Z1
+	VMOVDQU32    128(DX), Z2
+	VMOVDQU32    192(DX), Z3
+	VPBROADCASTD 4(AX), Z4
+	VPDPWSSD     Z4, Z2, Z0
+	VPDPWSSD     Z4, Z3, Z1
+	VMOVDQU32    256(DX), Z2
+	VMOVDQU32    320(DX), Z3
+	VPBROADCASTD 8(AX), Z4
+	VPDPWSSD     Z4, Z2, Z0
+	VPDPWSSD     Z4, Z3, Z1
+	VMOVDQU32    384(DX), Z2
+	VMOVDQU32    448(DX), Z3
+	VPBROADCASTD 12(AX), Z4
+	VPDPWSSD     Z4, Z2, Z0
+	VPDPWSSD     Z4, Z3, Z1
+	ADDQ         $+16, AX
+	ADDQ         $+512, DX
+	SUBQ         $+4, CX
+	CMPQ         CX, $+4
+	JGE          loop4
+
+loop4_done:
+	CMPQ    CX, $+1
+	JL      loop1_done
+	PCALIGN $0x20
+
+loop1:
+	VMOVDQU32    (DX), Z2
+	VMOVDQU32    64(DX), Z3
+	VPBROADCASTD (AX), Z4
+	VPDPWSSD     Z4, Z2, Z0
+	VPDPWSSD     Z4, Z3, Z1
+	ADDQ         $+4, AX
+	ADDQ         $+128, DX
+	SUBQ         $+1, CX
+	CMPQ         CX, $+1
+	JGE          loop1
+
+loop1_done:
+	MOVQ         c+0(FP), AX
+	MOVQ         ldc+8(FP), CX
+	MOVQ         rowScales+48(FP), DX
+	MOVQ         columnScales+56(FP), BX
+	MOVQ         bias+64(FP), SI
+	SHLQ         $0x02, CX
+	VBROADCASTSS (DX), Z2
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (BX), Z2, Z3
+	VMULPS       Z3, Z0, Z0
+	VADDPS       (SI), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       64(BX), Z2, Z0
+	VMULPS       Z0, Z1, Z1
+	VADDPS       64(SI), Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	VZEROUPPER
+	RET
+
 // func gemmI8Rows2VNNI(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32, rowSums *int32)
 // Requires: AVX, AVX512F, AVX512VNNI
 TEXT ·gemmI8Rows2VNNI(SB), NOSPLIT, $0-80
-	MOVQ         q+16(FP), AX
-	MOVQ         stride+24(FP), CX
-	MOVQ         steps+32(FP), DX
-	MOVQ         panel+40(FP), BX
-	MOVQ         rowSums+72(FP), SI
-	VPBROADCASTD (SI), Z0
+	MOVQ         rowSums+72(FP), AX
+	VPBROADCASTD (AX), Z0
 	VPSLLD       $0x07, Z0, Z0
 	VPXORD       Z1, Z1, Z1
 	VPSUBD       Z0, Z1, Z0
 	VMOVDQA32    Z0, Z1
-	VPBROADCASTD 4(SI), Z2
+	VPBROADCASTD 4(AX), Z2
 	VPSLLD       $0x07, Z2, Z2
 	VPXORD       Z3, Z3, Z3
 	VPSUBD       Z2, Z3, Z2
 	VMOVDQA32    Z2, Z3
+	MOVQ         q+16(FP), AX
+	MOVQ         stride+24(FP), CX
+	MOVQ         steps+32(FP), DX
+	MOVQ         panel+40(FP), BX
 	CMPQ         DX, $+4
 	JL           loop4_done
 	PCALIGN      $0x20
@@ -7853,29 +9056,136 @@ loop1_done:
 	VZEROUPPER
 	RET
 
+// func gemmI16Rows2VNNI(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32)
+// Requires: AVX, AVX512F, AVX512VNNI
+TEXT ·gemmI16Rows2VNNI(SB), NOSPLIT, $0-72
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	MOVQ    q+16(FP), AX
+	MOVQ    stride+24(FP), CX
+	MOVQ    steps+32(FP), DX
+	MOVQ    panel+40(FP), BX
+	CMPQ    DX, $+4
+	JL      loop4_done
+	PCALIGN $0x20
+
+loop4:
+	VMOVDQU32    (BX), Z4
+	VMOVDQU32    64(BX), Z5
+	VPBROADCASTD (AX), Z6
+	VPDPWSSD     Z6, Z4, Z0
+	VPDPWSSD     Z6, Z5, Z1
+	VPBROADCASTD (AX)(CX*1), Z6
+	VPDPWSSD     Z6, Z4, Z2
+	VPDPWSSD     Z6, Z5, Z3
+	VMOVDQU32    128(BX), Z4
+	VMOVDQU32    192(BX), Z5
+	VPBROADCASTD 4(AX), Z6
+	VPDPWSSD     Z6, Z4, Z0
+	VPDPWSSD     Z6, Z5, Z1
+	VPBROADCASTD 4(AX)(CX*1), Z6
+	VPDPWSSD     Z6, Z4, Z2
+	VPDPWSSD     Z6, Z5, Z3
+	VMOVDQU32    256(BX), Z4
+	VMOVDQU32    320(BX), Z5
+	VPBROADCASTD 8(AX), Z6
+	VPDPWSSD     Z6, Z4, Z0
+	VPDPWSSD     Z6, Z5, Z1
+	VPBROADCASTD 8(AX)(CX*1), Z6
+	VPDPWSSD     Z6, Z4, Z2
+	VPDPWSSD     Z6, Z5, Z3
+	VMOVDQU32    384(BX), Z4
+	VMOVDQU32    448(BX), Z5
+	VPBROADCASTD 12(AX), Z6
+	VPDPWSSD     Z6, Z4, Z0
+	VPDPWSSD     Z6, Z5, Z1
+	VPBROADCASTD 12(AX)(CX*1), Z6
+	VPDPWSSD     Z6, Z4, Z2
+	VPDPWSSD     Z6, Z5, Z3
+	ADDQ         $+16, AX
+	ADDQ         $+512, BX
+	SUBQ         $+4, DX
+	CMPQ         DX, $+4
+	JGE          loop4
+
+loop4_done:
+	CMPQ    DX, $+1
+	JL      loop1_done
+	PCALIGN $0x20
+
+loop1:
+	VMOVDQU32    (BX), Z4
+	VMOVDQU32    64(BX), Z5
+	VPBROADCASTD (AX), Z6
+	VPDPWSSD     Z6, Z4, Z0
+	VPDPWSSD     Z6, Z5, Z1
+	VPBROADCASTD (AX)(CX*1), Z6
+	VPDPWSSD     Z6, Z4, Z2
+	VPDPWSSD     Z6, Z5, Z3
+	ADDQ         $+4, AX
+	ADDQ         $+128, BX
+	SUBQ         $+1, DX
+	CMPQ         DX, $+1
+	JGE          loop1
+
+loop1_done:
+	MOVQ         c+0(FP), AX
+	MOVQ         ldc+8(FP), CX
+	MOVQ         rowScales+48(FP), DX
+	MOVQ         columnScales+56(FP), BX
+	MOVQ         bias+64(FP), SI
+	SHLQ         $0x02, CX
+	VBROADCASTSS (DX), Z4
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (BX), Z4, Z5
+	VMULPS       Z5, Z0, Z0
+	VADDPS       (SI), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       64(BX), Z4, Z0
+	VMULPS       Z0, Z1, Z1
+	VADDPS       64(SI), Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(DX), Z0
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z2, Z2
+	VADDPS       (SI), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z3, Z3
+	VADDPS       64(SI), Z3, Z3
+	VMOVUPS      Z3, 64(AX)
+	VZEROUPPER
+	RET
+
 // func gemmI8Rows3VNNI(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32, rowSums *int32)
 // Requires: AVX, AVX512F, AVX512VNNI
 TEXT ·gemmI8Rows3VNNI(SB), NOSPLIT, $0-80
-	MOVQ         q+16(FP), AX
-	MOVQ         stride+24(FP), CX
-	MOVQ         steps+32(FP), DX
-	MOVQ         panel+40(FP), BX
-	MOVQ         rowSums+72(FP), SI
-	VPBROADCASTD (SI), Z0
+	MOVQ         rowSums+72(FP), AX
+	VPBROADCASTD (AX), Z0
 	VPSLLD       $0x07, Z0, Z0
 	VPXORD       Z1, Z1, Z1
 	VPSUBD       Z0, Z1, Z0
 	VMOVDQA32    Z0, Z1
-	VPBROADCASTD 4(SI), Z2
+	VPBROADCASTD 4(AX), Z2
 	VPSLLD       $0x07, Z2, Z2
 	VPXORD       Z3, Z3, Z3
 	VPSUBD       Z2, Z3, Z2
 	VMOVDQA32    Z2, Z3
-	VPBROADCASTD 8(SI), Z4
+	VPBROADCASTD 8(AX), Z4
 	VPSLLD       $0x07, Z4, Z4
 	VPXORD       Z5, Z5, Z5
 	VPSUBD       Z4, Z5, Z4
 	VMOVDQA32    Z4, Z5
+	MOVQ         q+16(FP), AX
+	MOVQ         stride+24(FP), CX
+	MOVQ         steps+32(FP), DX
+	MOVQ         panel+40(FP), BX
 	CMPQ         DX, $+4
 	JL           loop4_done
 	PCALIGN      $0x20
@@ -7999,34 +9309,170 @@ loop1_done:
 	VZEROUPPER
 	RET
 
+// func gemmI16Rows3VNNI(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32)
+// Requires: AVX, AVX512F, AVX512VNNI
+TEXT ·gemmI16Rows3VNNI(SB), NOSPLIT, $0-72
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	MOVQ    q+16(FP), AX
+	MOVQ    stride+24(FP), CX
+	MOVQ    steps+32(FP), DX
+	MOVQ    panel+40(FP), BX
+	CMPQ    DX, $+4
+	JL      loop4_done
+	PCALIGN $0x20
+
+loop4:
+	VMOVDQU32    (BX), Z6
+	VMOVDQU32    64(BX), Z7
+	VPBROADCASTD (AX), Z8
+	VPDPWSSD     Z8, Z6, Z0
+	VPDPWSSD     Z8, Z7, Z1
+	VPBROADCASTD (AX)(CX*1), Z8
+	VPDPWSSD     Z8, Z6, Z2
+	VPDPWSSD     Z8, Z7, Z3
+	VPBROADCASTD (AX)(CX*2), Z8
+	VPDPWSSD     Z8, Z6, Z4
+	VPDPWSSD     Z8, Z7, Z5
+	VMOVDQU32    128(BX), Z6
+	VMOVDQU32    192(BX), Z7
+	VPBROADCASTD 4(AX), Z8
+	VPDPWSSD     Z8, Z6, Z0
+	VPDPWSSD     Z8, Z7, Z1
+	VPBROADCASTD 4(AX)(CX*1), Z8
+	VPDPWSSD     Z8, Z6, Z2
+	VPDPWSSD     Z8, Z7, Z3
+	VPBROADCASTD 4(AX)(CX*2), Z8
+	VPDPWSSD     Z8, Z6, Z4
+	VPDPWSSD     Z8, Z7, Z5
+	VMOVDQU32    256(BX), Z6
+	VMOVDQU32    320(BX), Z7
+	VPBROADCASTD 8(AX), Z8
+	VPDPWSSD     Z8, Z6, Z0
+	VPDPWSSD     Z8, Z7, Z1
+	VPBROADCASTD 8(AX)(CX*1), Z8
+	VPDPWSSD     Z8, Z6, Z2
+	VPDPWSSD     Z8, Z7, Z3
+	VPBROADCASTD 8(AX)(CX*2), Z8
+	VPDPWSSD     Z8, Z6, Z4
+	VPDPWSSD     Z8, Z7, Z5
+	VMOVDQU32    384(BX), Z6
+	VMOVDQU32    448(BX), Z7
+	VPBROADCASTD 12(AX), Z8
+	VPDPWSSD     Z8, Z6, Z0
+	VPDPWSSD     Z8, Z7, Z1
+	VPBROADCASTD 12(AX)(CX*1), Z8
+	VPDPWSSD     Z8, Z6, Z2
+	VPDPWSSD     Z8, Z7, Z3
+	VPBROADCASTD 12(AX)(CX*2), Z8
+	VPDPWSSD     Z8, Z6, Z4
+	VPDPWSSD     Z8, Z7, Z5
+	ADDQ         $+16, AX
+	ADDQ         $+512, BX
+	SUBQ         $+4, DX
+	CMPQ         DX, $+4
+	JGE          loop4
+
+loop4_done:
+	CMPQ    DX, $+1
+	JL      loop1_done
+	PCALIGN $0x20
+
+loop1:
+	VMOVDQU32    (BX), Z6
+	VMOVDQU32    64(BX), Z7
+	VPBROADCASTD (AX), Z8
+	VPDPWSSD     Z8, Z6, Z0
+	VPDPWSSD     Z8, Z7, Z1
+	VPBROADCASTD (AX)(CX*1), Z8
+	VPDPWSSD     Z8, Z6, Z2
+	VPDPWSSD     Z8, Z7, Z3
+	VPBROADCASTD (AX)(CX*2), Z8
+	VPDPWSSD     Z8, Z6, Z4
+	VPDPWSSD     Z8, Z7, Z5
+	ADDQ         $+4, AX
+	ADDQ         $+128, BX
+	SUBQ         $+1, DX
+	CMPQ         DX, $+1
+	JGE          loop1
+
+loop1_done:
+	MOVQ         c+0(FP), AX
+	MOVQ         ldc+8(FP), CX
+	MOVQ         rowScales+48(FP), DX
+	MOVQ         columnScales+56(FP), BX
+	MOVQ         bias+64(FP), SI
+	SHLQ         $0x02, CX
+	VBROADCASTSS (DX), Z6
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (BX), Z6, Z7
+	VMULPS       Z7, Z0, Z0
+	VADDPS       (SI), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       64(BX), Z6, Z0
+	VMULPS       Z0, Z1, Z1
+	VADDPS       64(SI), Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(DX), Z0
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z2, Z2
+	VADDPS       (SI), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z3, Z3
+	VADDPS       64(SI), Z3, Z3
+	VMOVUPS      Z3, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(DX), Z0
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z4, Z4
+	VADDPS       (SI), Z4, Z4
+	VMOVUPS      Z4, (AX)
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z5, Z5
+	VADDPS       64(SI), Z5, Z5
+	VMOVUPS      Z5, 64(AX)
+	VZEROUPPER
+	RET
+
 // func gemmI8Rows4VNNI(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32, rowSums *int32)
 // Requires: AVX, AVX512F, AVX512VNNI
 TEXT ·gemmI8Rows4VNNI(SB), NOSPLIT, $0-80
-	MOVQ         q+16(FP), AX
-	MOVQ         stride+24(FP), CX
-	MOVQ         steps+32(FP), DX
-	MOVQ         panel+40(FP), BX
-	MOVQ         rowSums+72(FP), SI
-	VPBROADCASTD (SI), Z0
+	MOVQ         rowSums+72(FP), AX
+	VPBROADCASTD (AX), Z0
 	VPSLLD       $0x07, Z0, Z0
 	VPXORD       Z1, Z1, Z1
 	VPSUBD       Z0, Z1, Z0
 	VMOVDQA32    Z0, Z1
-	VPBROADCASTD 4(SI), Z2
+	VPBROADCASTD 4(AX), Z2
 	VPSLLD       $0x07, Z2, Z2
 	VPXORD       Z3, Z3, Z3
 	VPSUBD       Z2, Z3, Z2
 	VMOVDQA32    Z2, Z3
-	VPBROADCASTD 8(SI), Z4
+	VPBROADCASTD 8(AX), Z4
 	VPSLLD       $0x07, Z4, Z4
 	VPXORD       Z5, Z5, Z5
 	VPSUBD       Z4, Z5, Z4
 	VMOVDQA32    Z4, Z5
-	VPBROADCASTD 12(SI), Z6
+	VPBROADCASTD 12(AX), Z6
 	VPSLLD       $0x07, Z6, Z6
 	VPXORD       Z7, Z7, Z7
 	VPSUBD       Z6, Z7, Z6
 	VMOVDQA32    Z6, Z7
+	MOVQ         q+16(FP), AX
+	MOVQ         stride+24(FP), CX
+	MOVQ         steps+32(FP), DX
+	MOVQ         panel+40(FP), BX
 	LEAQ         (AX)(CX*2), SI
 	ADDQ         CX, SI
 	CMPQ         DX, $+4
@@ -8181,39 +9627,208 @@ loop1_done:
 	VZEROUPPER
 	RET
 
+// func gemmI16Rows4VNNI(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32)
+// Requires: AVX, AVX512F, AVX512VNNI
+TEXT ·gemmI16Rows4VNNI(SB), NOSPLIT, $0-72
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	MOVQ    q+16(FP), AX
+	MOVQ    stride+24(FP), CX
+	MOVQ    steps+32(FP), DX
+	MOVQ    panel+40(FP), BX
+	LEAQ    (AX)(CX*2), SI
+	ADDQ    CX, SI
+	CMPQ    DX, $+4
+	JL      loop4_done
+	PCALIGN $0x20
+
+loop4:
+	VMOVDQU32    (BX), Z8
+	VMOVDQU32    64(BX), Z9
+	VPBROADCASTD (AX), Z10
+	VPDPWSSD     Z10, Z8, Z0
+	VPDPWSSD     Z10, Z9, Z1
+	VPBROADCASTD (AX)(CX*1), Z10
+	VPDPWSSD     Z10, Z8, Z2
+	VPDPWSSD     Z10, Z9, Z3
+	VPBROADCASTD (AX)(CX*2), Z10
+	VPDPWSSD     Z10, Z8, Z4
+	VPDPWSSD     Z10, Z9, Z5
+	VPBROADCASTD (SI), Z10
+	VPDPWSSD     Z10, Z8, Z6
+	VPDPWSSD     Z10, Z9, Z7
+	VMOVDQU32    128(BX), Z8
+	VMOVDQU32    192(BX), Z9
+	VPBROADCASTD 4(AX), Z10
+	VPDPWSSD     Z10, Z8, Z0
+	VPDPWSSD     Z10, Z9, Z1
+	VPBROADCASTD 4(AX)(CX*1), Z10
+	VPDPWSSD     Z10, Z8, Z2
+	VPDPWSSD     Z10, Z9, Z3
+	VPBROADCASTD 4(AX)(CX*2), Z10
+	VPDPWSSD     Z10, Z8, Z4
+	VPDPWSSD     Z10, Z9, Z5
+	VPBROADCASTD 4(SI), Z10
+	VPDPWSSD     Z10, Z8, Z6
+	VPDPWSSD     Z10, Z9, Z7
+	VMOVDQU32    256(BX), Z8
+	VMOVDQU32    320(BX), Z9
+	VPBROADCASTD 8(AX), Z10
+	VPDPWSSD     Z10, Z8, Z0
+	VPDPWSSD     Z10, Z9, Z1
+	VPBROADCASTD 8(AX)(CX*1), Z10
+	VPDPWSSD     Z10, Z8, Z2
+	VPDPWSSD     Z10, Z9, Z3
+	VPBROADCASTD 8(AX)(CX*2), Z10
+	VPDPWSSD     Z10, Z8, Z4
+	VPDPWSSD     Z10, Z9, Z5
+	VPBROADCASTD 8(SI), Z10
+	VPDPWSSD     Z10, Z8, Z6
+	VPDPWSSD     Z10, Z9, Z7
+	VMOVDQU32    384(BX), Z8
+	VMOVDQU32    448(BX), Z9
+	VPBROADCASTD 12(AX), Z10
+	VPDPWSSD     Z10, Z8, Z0
+	VPDPWSSD     Z10, Z9, Z1
+	VPBROADCASTD 12(AX)(CX*1), Z10
+	VPDPWSSD     Z10, Z8, Z2
+	VPDPWSSD     Z10, Z9, Z3
+	VPBROADCASTD 12(AX)(CX*2), Z10
+	VPDPWSSD     Z10, Z8, Z4
+	VPDPWSSD     Z10, Z9, Z5
+	VPBROADCASTD 12(SI), Z10
+	VPDPWSSD     Z10, Z8, Z6
+	VPDPWSSD     Z10, Z9, Z7
+	ADDQ         $+16, AX
+	ADDQ         $+16, SI
+	ADDQ         $+512, BX
+	SUBQ         $+4, DX
+	CMPQ         DX, $+4
+	JGE          loop4
+
+loop4_done:
+	CMPQ    DX, $+1
+	JL      loop1_done
+	PCALIGN $0x20
+
+loop1:
+	VMOVDQU32    (BX), Z8
+	VMOVDQU32    64(BX), Z9
+	VPBROADCASTD (AX), Z10
+	VPDPWSSD     Z10, Z8, Z0
+	VPDPWSSD     Z10, Z9, Z1
+	VPBROADCASTD (AX)(CX*1), Z10
+	VPDPWSSD     Z10, Z8, Z2
+	VPDPWSSD     Z10, Z9, Z3
+	VPBROADCASTD (AX)(CX*2), Z10
+	VPDPWSSD     Z10, Z8, Z4
+	VPDPWSSD     Z10, Z9, Z5
+	VPBROADCASTD (SI), Z10
+	VPDPWSSD     Z10, Z8, Z6
+	VPDPWSSD     Z10, Z9, Z7
+	ADDQ         $+4, AX
+	ADDQ         $+4, SI
+	ADDQ         $+128, BX
+	SUBQ         $+1, DX
+	CMPQ         DX, $+1
+	JGE          loop1
+
+loop1_done:
+	MOVQ         c+0(FP), AX
+	MOVQ         ldc+8(FP), CX
+	MOVQ         rowScales+48(FP), DX
+	MOVQ         columnScales+56(FP), BX
+	MOVQ         bias+64(FP), SI
+	SHLQ         $0x02, CX
+	VBROADCASTSS (DX), Z8
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (BX), Z8, Z9
+	VMULPS       Z9, Z0, Z0
+	VADDPS       (SI), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       64(BX), Z8, Z0
+	VMULPS       Z0, Z1, Z1
+	VADDPS       64(SI), Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(DX), Z0
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z2, Z2
+	VADDPS       (SI), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z3, Z3
+	VADDPS       64(SI), Z3, Z3
+	VMOVUPS      Z3, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(DX), Z0
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z4, Z4
+	VADDPS       (SI), Z4, Z4
+	VMOVUPS      Z4, (AX)
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z5, Z5
+	VADDPS       64(SI), Z5, Z5
+	VMOVUPS      Z5, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(DX), Z0
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z6, Z6
+	VADDPS       (SI), Z6, Z6
+	VMOVUPS      Z6, (AX)
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z7, Z7
+	VADDPS       64(SI), Z7, Z7
+	VMOVUPS      Z7, 64(AX)
+	VZEROUPPER
+	RET
+
 // func gemmI8Rows5VNNI(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32, rowSums *int32)
 // Requires: AVX, AVX512F, AVX512VNNI
 TEXT ·gemmI8Rows5VNNI(SB), NOSPLIT, $0-80
-	MOVQ         q+16(FP), AX
-	MOVQ         stride+24(FP), CX
-	MOVQ         steps+32(FP), DX
-	MOVQ         panel+40(FP), BX
-	MOVQ         rowSums+72(FP), SI
-	VPBROADCASTD (SI), Z0
+	MOVQ         rowSums+72(FP), AX
+	VPBROADCASTD (AX), Z0
 	VPSLLD       $0x07, Z0, Z0
 	VPXORD       Z1, Z1, Z1
 	VPSUBD       Z0, Z1, Z0
 	VMOVDQA32    Z0, Z1
-	VPBROADCASTD 4(SI), Z2
+	VPBROADCASTD 4(AX), Z2
 	VPSLLD       $0x07, Z2, Z2
 	VPXORD       Z3, Z3, Z3
 	VPSUBD       Z2, Z3, Z2
 	VMOVDQA32    Z2, Z3
-	VPBROADCASTD 8(SI), Z4
+	VPBROADCASTD 8(AX), Z4
 	VPSLLD       $0x07, Z4, Z4
 	VPXORD       Z5, Z5, Z5
 	VPSUBD       Z4, Z5, Z4
 	VMOVDQA32    Z4, Z5
-	VPBROADCASTD 12(SI), Z6
+	VPBROADCASTD 12(AX), Z6
 	VPSLLD       $0x07, Z6, Z6
 	VPXORD       Z7, Z7, Z7
 	VPSUBD       Z6, Z7, Z6
 	VMOVDQA32    Z6, Z7
-	VPBROADCASTD 16(SI), Z8
+	VPBROADCASTD 16(AX), Z8
 	VPSLLD       $0x07, Z8, Z8
 	VPXORD       Z9, Z9, Z9
 	VPSUBD       Z8, Z9, Z8
 	VMOVDQA32    Z8, Z9
+	MOVQ         q+16(FP), AX
+	MOVQ         stride+24(FP), CX
+	MOVQ         steps+32(FP), DX
+	MOVQ         panel+40(FP), BX
 	LEAQ         (AX)(CX*2), SI
 	ADDQ         CX, SI
 	CMPQ         DX, $+4
@@ -8395,44 +10010,242 @@ loop1_done:
 	VZEROUPPER
 	RET
 
+// func gemmI16Rows5VNNI(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32)
+// Requires: AVX, AVX512F, AVX512VNNI
+TEXT ·gemmI16Rows5VNNI(SB), NOSPLIT, $0-72
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	MOVQ    q+16(FP), AX
+	MOVQ    stride+24(FP), CX
+	MOVQ    steps+32(FP), DX
+	MOVQ    panel+40(FP), BX
+	LEAQ    (AX)(CX*2), SI
+	ADDQ    CX, SI
+	CMPQ    DX, $+4
+	JL      loop4_done
+	PCALIGN $0x20
+
+loop4:
+	VMOVDQU32    (BX), Z10
+	VMOVDQU32    64(BX), Z11
+	VPBROADCASTD (AX), Z12
+	VPDPWSSD     Z12, Z10, Z0
+	VPDPWSSD     Z12, Z11, Z1
+	VPBROADCASTD (AX)(CX*1), Z12
+	VPDPWSSD     Z12, Z10, Z2
+	VPDPWSSD     Z12, Z11, Z3
+	VPBROADCASTD (AX)(CX*2), Z12
+	VPDPWSSD     Z12, Z10, Z4
+	VPDPWSSD     Z12, Z11, Z5
+	VPBROADCASTD (SI), Z12
+	VPDPWSSD     Z12, Z10, Z6
+	VPDPWSSD     Z12, Z11, Z7
+	VPBROADCASTD (SI)(CX*1), Z12
+	VPDPWSSD     Z12, Z10, Z8
+	VPDPWSSD     Z12, Z11, Z9
+	VMOVDQU32    128(BX), Z10
+	VMOVDQU32    192(BX), Z11
+	VPBROADCASTD 4(AX), Z12
+	VPDPWSSD     Z12, Z10, Z0
+	VPDPWSSD     Z12, Z11, Z1
+	VPBROADCASTD 4(AX)(CX*1), Z12
+	VPDPWSSD     Z12, Z10, Z2
+	VPDPWSSD     Z12, Z11, Z3
+	VPBROADCASTD 4(AX)(CX*2), Z12
+	VPDPWSSD     Z12, Z10, Z4
+	VPDPWSSD     Z12, Z11, Z5
+	VPBROADCASTD 4(SI), Z12
+	VPDPWSSD     Z12, Z10, Z6
+	VPDPWSSD     Z12, Z11, Z7
+	VPBROADCASTD 4(SI)(CX*1), Z12
+	VPDPWSSD     Z12, Z10, Z8
+	VPDPWSSD     Z12, Z11, Z9
+	VMOVDQU32    256(BX), Z10
+	VMOVDQU32    320(BX), Z11
+	VPBROADCASTD 8(AX), Z12
+	VPDPWSSD     Z12, Z10, Z0
+	VPDPWSSD     Z12, Z11, Z1
+	VPBROADCASTD 8(AX)(CX*1), Z12
+	VPDPWSSD     Z12, Z10, Z2
+	VPDPWSSD     Z12, Z11, Z3
+	VPBROADCASTD 8(AX)(CX*2), Z12
+	VPDPWSSD     Z12, Z10, Z4
+	VPDPWSSD     Z12, Z11, Z5
+	VPBROADCASTD 8(SI), Z12
+	VPDPWSSD     Z12, Z10, Z6
+	VPDPWSSD     Z12, Z11, Z7
+	VPBROADCASTD 8(SI)(CX*1), Z12
+	VPDPWSSD     Z12, Z10, Z8
+	VPDPWSSD     Z12, Z11, Z9
+	VMOVDQU32    384(BX), Z10
+	VMOVDQU32    448(BX), Z11
+	VPBROADCASTD 12(AX), Z12
+	VPDPWSSD     Z12, Z10, Z0
+	VPDPWSSD     Z12, Z11, Z1
+	VPBROADCASTD 12(AX)(CX*1), Z12
+	VPDPWSSD     Z12, Z10, Z2
+	VPDPWSSD     Z12, Z11, Z3
+	VPBROADCASTD 12(AX)(CX*2), Z12
+	VPDPWSSD     Z12, Z10, Z4
+	VPDPWSSD     Z12, Z11, Z5
+	VPBROADCASTD 12(SI), Z12
+	VPDPWSSD     Z12, Z10, Z6
+	VPDPWSSD     Z12, Z11, Z7
+	VPBROADCASTD 12(SI)(CX*1), Z12
+	VPDPWSSD     Z12, Z10, Z8
+	VPDPWSSD     Z12, Z11, Z9
+	ADDQ         $+16, AX
+	ADDQ         $+16, SI
+	ADDQ         $+512, BX
+	SUBQ         $+4, DX
+	CMPQ         DX, $+4
+	JGE          loop4
+
+loop4_done:
+	CMPQ    DX, $+1
+	JL      loop1_done
+	PCALIGN $0x20
+
+loop1:
+	VMOVDQU32    (BX), Z10
+	VMOVDQU32    64(BX), Z11
+	VPBROADCASTD (AX), Z12
+	VPDPWSSD     Z12, Z10, Z0
+	VPDPWSSD     Z12, Z11, Z1
+	VPBROADCASTD (AX)(CX*1), Z12
+	VPDPWSSD     Z12, Z10, Z2
+	VPDPWSSD     Z12, Z11, Z3
+	VPBROADCASTD (AX)(CX*2), Z12
+	VPDPWSSD     Z12, Z10, Z4
+	VPDPWSSD     Z12, Z11, Z5
+	VPBROADCASTD (SI), Z12
+	VPDPWSSD     Z12, Z10, Z6
+	VPDPWSSD     Z12, Z11, Z7
+	VPBROADCASTD (SI)(CX*1), Z12
+	VPDPWSSD     Z12, Z10, Z8
+	VPDPWSSD     Z12, Z11, Z9
+	ADDQ         $+4, AX
+	ADDQ         $+4, SI
+	ADDQ         $+128, BX
+	SUBQ         $+1, DX
+	CMPQ         DX, $+1
+	JGE          loop1
+
+loop1_done:
+	MOVQ         c+0(FP), AX
+	MOVQ         ldc+8(FP), CX
+	MOVQ         rowScales+48(FP), DX
+	MOVQ         columnScales+56(FP), BX
+	MOVQ         bias+64(FP), SI
+	SHLQ         $0x02, CX
+	VBROADCASTSS (DX), Z10
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (BX), Z10, Z11
+	VMULPS       Z11, Z0, Z0
+	VADDPS       (SI), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       64(BX), Z10, Z0
+	VMULPS       Z0, Z1, Z1
+	VADDPS       64(SI), Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(DX), Z0
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z2, Z2
+	VADDPS       (SI), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z3, Z3
+	VADDPS       64(SI), Z3, Z3
+	VMOVUPS      Z3, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(DX), Z0
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z4, Z4
+	VADDPS       (SI), Z4, Z4
+	VMOVUPS      Z4, (AX)
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z5, Z5
+	VADDPS       64(SI), Z5, Z5
+	VMOVUPS      Z5, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(DX), Z0
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z6, Z6
+	VADDPS       (SI), Z6, Z6
+	VMOVUPS      Z6, (AX)
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z7, Z7
+	VADDPS       64(SI), Z7, Z7
+	VMOVUPS      Z7, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(DX), Z0
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z8, Z8
+	VADDPS       (SI), Z8, Z8
+	VMOVUPS      Z8, (AX)
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z9, Z9
+	VADDPS       64(SI), Z9, Z9
+	VMOVUPS      Z9, 64(AX)
+	VZEROUPPER
+	RET
+
 // func gemmI8Rows6VNNI(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32, rowSums *int32)
 // Requires: AVX, AVX512F, AVX512VNNI
 TEXT ·gemmI8Rows6VNNI(SB), NOSPLIT, $0-80
-	MOVQ         q+16(FP), AX
-	MOVQ         stride+24(FP), CX
-	MOVQ         steps+32(FP), DX
-	MOVQ         panel+40(FP), BX
-	MOVQ         rowSums+72(FP), SI
-	VPBROADCASTD (SI), Z0
+	MOVQ         rowSums+72(FP), AX
+	VPBROADCASTD (AX), Z0
 	VPSLLD       $0x07, Z0, Z0
 	VPXORD       Z1, Z1, Z1
 	VPSUBD       Z0, Z1, Z0
 	VMOVDQA32    Z0, Z1
-	VPBROADCASTD 4(SI), Z2
+	VPBROADCASTD 4(AX), Z2
 	VPSLLD       $0x07, Z2, Z2
 	VPXORD       Z3, Z3, Z3
 	VPSUBD       Z2, Z3, Z2
 	VMOVDQA32    Z2, Z3
-	VPBROADCASTD 8(SI), Z4
+	VPBROADCASTD 8(AX), Z4
 	VPSLLD       $0x07, Z4, Z4
 	VPXORD       Z5, Z5, Z5
 	VPSUBD       Z4, Z5, Z4
 	VMOVDQA32    Z4, Z5
-	VPBROADCASTD 12(SI), Z6
+	VPBROADCASTD 12(AX), Z6
 	VPSLLD       $0x07, Z6, Z6
 	VPXORD       Z7, Z7, Z7
 	VPSUBD       Z6, Z7, Z6
 	VMOVDQA32    Z6, Z7
-	VPBROADCASTD 16(SI), Z8
+	VPBROADCASTD 16(AX), Z8
 	VPSLLD       $0x07, Z8, Z8
 	VPXORD       Z9, Z9, Z9
 	VPSUBD       Z8, Z9, Z8
 	VMOVDQA32    Z8, Z9
-	VPBROADCASTD 20(SI), Z10
+	VPBROADCASTD 20(AX), Z10
 	VPSLLD       $0x07, Z10, Z10
 	VPXORD       Z11, Z11, Z11
 	VPSUBD       Z10, Z11, Z10
 	VMOVDQA32    Z10, Z11
+	MOVQ         q+16(FP), AX
+	MOVQ         stride+24(FP), CX
+	MOVQ         steps+32(FP), DX
+	MOVQ         panel+40(FP), BX
 	LEAQ         (AX)(CX*2), SI
 	ADDQ         CX, SI
 	CMPQ         DX, $+4
@@ -8641,49 +10454,276 @@ loop1_done:
 	VZEROUPPER
 	RET
 
+// func gemmI16Rows6VNNI(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32)
+// Requires: AVX, AVX512F, AVX512VNNI
+TEXT ·gemmI16Rows6VNNI(SB), NOSPLIT, $0-72
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	MOVQ    q+16(FP), AX
+	MOVQ    stride+24(FP), CX
+	MOVQ    steps+32(FP), DX
+	MOVQ    panel+40(FP), BX
+	LEAQ    (AX)(CX*2), SI
+	ADDQ    CX, SI
+	CMPQ    DX, $+4
+	JL      loop4_done
+	PCALIGN $0x20
+
+loop4:
+	VMOVDQU32    (BX), Z12
+	VMOVDQU32    64(BX), Z13
+	VPBROADCASTD (AX), Z14
+	VPDPWSSD     Z14, Z12, Z0
+	VPDPWSSD     Z14, Z13, Z1
+	VPBROADCASTD (AX)(CX*1), Z14
+	VPDPWSSD     Z14, Z12, Z2
+	VPDPWSSD     Z14, Z13, Z3
+	VPBROADCASTD (AX)(CX*2), Z14
+	VPDPWSSD     Z14, Z12, Z4
+	VPDPWSSD     Z14, Z13, Z5
+	VPBROADCASTD (SI), Z14
+	VPDPWSSD     Z14, Z12, Z6
+	VPDPWSSD     Z14, Z13, Z7
+	VPBROADCASTD (SI)(CX*1), Z14
+	VPDPWSSD     Z14, Z12, Z8
+	VPDPWSSD     Z14, Z13, Z9
+	VPBROADCASTD (SI)(CX*2), Z14
+	VPDPWSSD     Z14, Z12, Z10
+	VPDPWSSD     Z14, Z13, Z11
+	VMOVDQU32    128(BX), Z12
+	VMOVDQU32    192(BX), Z13
+	VPBROADCASTD 4(AX), Z14
+	VPDPWSSD     Z14, Z12, Z0
+	VPDPWSSD     Z14, Z13, Z1
+	VPBROADCASTD 4(AX)(CX*1), Z14
+	VPDPWSSD     Z14, Z12, Z2
+	VPDPWSSD     Z14, Z13, Z3
+	VPBROADCASTD 4(AX)(CX*2), Z14
+	VPDPWSSD     Z14, Z12, Z4
+	VPDPWSSD     Z14, Z13, Z5
+	VPBROADCASTD 4(SI), Z14
+	VPDPWSSD     Z14, Z12, Z6
+	VPDPWSSD     Z14, Z13, Z7
+	VPBROADCASTD 4(SI)(CX*1), Z14
+	VPDPWSSD     Z14, Z12, Z8
+	VPDPWSSD     Z14, Z13, Z9
+	VPBROADCASTD 4(SI)(CX*2), Z14
+	VPDPWSSD     Z14, Z12, Z10
+	VPDPWSSD     Z14, Z13, Z11
+	VMOVDQU32    256(BX), Z12
+	VMOVDQU32    320(BX), Z13
+	VPBROADCASTD 8(AX), Z14
+	VPDPWSSD     Z14, Z12, Z0
+	VPDPWSSD     Z14, Z13, Z1
+	VPBROADCASTD 8(AX)(CX*1), Z14
+	VPDPWSSD     Z14, Z12, Z2
+	VPDPWSSD     Z14, Z13, Z3
+	VPBROADCASTD 8(AX)(CX*2), Z14
+	VPDPWSSD     Z14, Z12, Z4
+	VPDPWSSD     Z14, Z13, Z5
+	VPBROADCASTD 8(SI), Z14
+	VPDPWSSD     Z14, Z12, Z6
+	VPDPWSSD     Z14, Z13, Z7
+	VPBROADCASTD 8(SI)(CX*1), Z14
+	VPDPWSSD     Z14, Z12, Z8
+	VPDPWSSD     Z14, Z13, Z9
+	VPBROADCASTD 8(SI)(CX*2), Z14
+	VPDPWSSD     Z14, Z12, Z10
+	VPDPWSSD     Z14, Z13, Z11
+	VMOVDQU32    384(BX), Z12
+	VMOVDQU32    448(BX), Z13
+	VPBROADCASTD 12(AX), Z14
+	VPDPWSSD     Z14, Z12, Z0
+	VPDPWSSD     Z14, Z13, Z1
+	VPBROADCASTD 12(AX)(CX*1), Z14
+	VPDPWSSD     Z14, Z12, Z2
+	VPDPWSSD     Z14, Z13, Z3
+	VPBROADCASTD 12(AX)(CX*2), Z14
+	VPDPWSSD     Z14, Z12, Z4
+	VPDPWSSD     Z14, Z13, Z5
+	VPBROADCASTD 12(SI), Z14
+	VPDPWSSD     Z14, Z12, Z6
+	VPDPWSSD     Z14, Z13, Z7
+	VPBROADCASTD 12(SI)(CX*1), Z14
+	VPDPWSSD     Z14, Z12, Z8
+	VPDPWSSD     Z14, Z13, Z9
+	VPBROADCASTD 12(SI)(CX*2), Z14
+	VPDPWSSD     Z14, Z12, Z10
+	VPDPWSSD     Z14, Z13, Z11
+	ADDQ         $+16, AX
+	ADDQ         $+16, SI
+	ADDQ         $+512, BX
+	SUBQ         $+4, DX
+	CMPQ         DX, $+4
+	JGE          loop4
+
+loop4_done:
+	CMPQ    DX, $+1
+	JL      loop1_done
+	PCALIGN $0x20
+
+loop1:
+	VMOVDQU32    (BX), Z12
+	VMOVDQU32    64(BX), Z13
+	VPBROADCASTD (AX), Z14
+	VPDPWSSD     Z14, Z12, Z0
+	VPDPWSSD     Z14, Z13, Z1
+	VPBROADCASTD (AX)(CX*1), Z14
+	VPDPWSSD     Z14, Z12, Z2
+	VPDPWSSD     Z14, Z13, Z3
+	VPBROADCASTD (AX)(CX*2), Z14
+	VPDPWSSD     Z14, Z12, Z4
+	VPDPWSSD     Z14, Z13, Z5
+	VPBROADCASTD (SI), Z14
+	VPDPWSSD     Z14, Z12, Z6
+	VPDPWSSD     Z14, Z13, Z7
+	VPBROADCASTD (SI)(CX*1), Z14
+	VPDPWSSD     Z14, Z12, Z8
+	VPDPWSSD     Z14, Z13, Z9
+	VPBROADCASTD (SI)(CX*2), Z14
+	VPDPWSSD     Z14, Z12, Z10
+	VPDPWSSD     Z14, Z13, Z11
+	ADDQ         $+4, AX
+	ADDQ         $+4, SI
+	ADDQ         $+128, BX
+	SUBQ         $+1, DX
+	CMPQ         DX, $+1
+	JGE          loop1
+
+loop1_done:
+	MOVQ         c+0(FP), AX
+	MOVQ         ldc+8(FP), CX
+	MOVQ         rowScales+48(FP), DX
+	MOVQ         columnScales+56(FP), BX
+	MOVQ         bias+64(FP), SI
+	SHLQ         $0x02, CX
+	VBROADCASTSS (DX), Z12
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (BX), Z12, Z13
+	VMULPS       Z13, Z0, Z0
+	VADDPS       (SI), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       64(BX), Z12, Z0
+	VMULPS       Z0, Z1, Z1
+	VADDPS       64(SI), Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(DX), Z0
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z2, Z2
+	VADDPS       (SI), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z3, Z3
+	VADDPS       64(SI), Z3, Z3
+	VMOVUPS      Z3, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(DX), Z0
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z4, Z4
+	VADDPS       (SI), Z4, Z4
+	VMOVUPS      Z4, (AX)
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z5, Z5
+	VADDPS       64(SI), Z5, Z5
+	VMOVUPS      Z5, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(DX), Z0
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z6, Z6
+	VADDPS       (SI), Z6, Z6
+	VMOVUPS      Z6, (AX)
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z7, Z7
+	VADDPS       64(SI), Z7, Z7
+	VMOVUPS      Z7, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(DX), Z0
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z8, Z8
+	VADDPS       (SI), Z8, Z8
+	VMOVUPS      Z8, (AX)
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z9, Z9
+	VADDPS       64(SI), Z9, Z9
+	VMOVUPS      Z9, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 20(DX), Z0
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z10, Z10
+	VADDPS       (SI), Z10, Z10
+	VMOVUPS      Z10, (AX)
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z11, Z11
+	VADDPS       64(SI), Z11, Z11
+	VMOVUPS      Z11, 64(AX)
+	VZEROUPPER
+	RET
+
 // func gemmI8Rows7VNNI(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32, rowSums *int32)
 // Requires: AVX, AVX512F, AVX512VNNI
 TEXT ·gemmI8Rows7VNNI(SB), NOSPLIT, $0-80
-	MOVQ         q+16(FP), AX
-	MOVQ         stride+24(FP), CX
-	MOVQ         steps+32(FP), DX
-	MOVQ         panel+40(FP), BX
-	MOVQ         rowSums+72(FP), SI
-	VPBROADCASTD (SI), Z0
+	MOVQ         rowSums+72(FP), AX
+	VPBROADCASTD (AX), Z0
 	VPSLLD       $0x07, Z0, Z0
 	VPXORD       Z1, Z1, Z1
 	VPSUBD       Z0, Z1, Z0
 	VMOVDQA32    Z0, Z1
-	VPBROADCASTD 4(SI), Z2
+	VPBROADCASTD 4(AX), Z2
 	VPSLLD       $0x07, Z2, Z2
 	VPXORD       Z3, Z3, Z3
 	VPSUBD       Z2, Z3, Z2
 	VMOVDQA32    Z2, Z3
-	VPBROADCASTD 8(SI), Z4
+	VPBROADCASTD 8(AX), Z4
 	VPSLLD       $0x07, Z4, Z4
 	VPXORD       Z5, Z5, Z5
 	VPSUBD       Z4, Z5, Z4
 	VMOVDQA32    Z4, Z5
-	VPBROADCASTD 12(SI), Z6
+	VPBROADCASTD 12(AX), Z6
 	VPSLLD       $0x07, Z6, Z6
 	VPXORD       Z7, Z7, Z7
 	VPSUBD       Z6, Z7, Z6
 	VMOVDQA32    Z6, Z7
-	VPBROADCASTD 16(SI), Z8
+	VPBROADCASTD 16(AX), Z8
 	VPSLLD       $0x07, Z8, Z8
 	VPXORD       Z9, Z9, Z9
 	VPSUBD       Z8, Z9, Z8
 	VMOVDQA32    Z8, Z9
-	VPBROADCASTD 20(SI), Z10
+	VPBROADCASTD 20(AX), Z10
 	VPSLLD       $0x07, Z10, Z10
 	VPXORD       Z11, Z11, Z11
 	VPSUBD       Z10, Z11, Z10
 	VMOVDQA32    Z10, Z11
-	VPBROADCASTD 24(SI), Z12
+	VPBROADCASTD 24(AX), Z12
 	VPSLLD       $0x07, Z12, Z12
 	VPXORD       Z13, Z13, Z13
 	VPSUBD       Z12, Z13, Z12
 	VMOVDQA32    Z12, Z13
+	MOVQ         q+16(FP), AX
+	MOVQ         stride+24(FP), CX
+	MOVQ         steps+32(FP), DX
+	MOVQ         panel+40(FP), BX
 	LEAQ         (AX)(CX*2), SI
 	ADDQ         CX, SI
 	LEAQ         (SI)(CX*2), DI
@@ -8923,54 +10963,314 @@ loop1_done:
 	VZEROUPPER
 	RET
 
+// func gemmI16Rows7VNNI(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32)
+// Requires: AVX, AVX512F, AVX512VNNI
+TEXT ·gemmI16Rows7VNNI(SB), NOSPLIT, $0-72
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	MOVQ    q+16(FP), AX
+	MOVQ    stride+24(FP), CX
+	MOVQ    steps+32(FP), DX
+	MOVQ    panel+40(FP), BX
+	LEAQ    (AX)(CX*2), SI
+	ADDQ    CX, SI
+	LEAQ    (SI)(CX*2), DI
+	ADDQ    CX, DI
+	CMPQ    DX, $+4
+	JL      loop4_done
+	PCALIGN $0x20
+
+loop4:
+	VMOVDQU32    (BX), Z14
+	VMOVDQU32    64(BX), Z15
+	VPBROADCASTD (AX), Z16
+	VPDPWSSD     Z16, Z14, Z0
+	VPDPWSSD     Z16, Z15, Z1
+	VPBROADCASTD (AX)(CX*1), Z16
+	VPDPWSSD     Z16, Z14, Z2
+	VPDPWSSD     Z16, Z15, Z3
+	VPBROADCASTD (AX)(CX*2), Z16
+	VPDPWSSD     Z16, Z14, Z4
+	VPDPWSSD     Z16, Z15, Z5
+	VPBROADCASTD (SI), Z16
+	VPDPWSSD     Z16, Z14, Z6
+	VPDPWSSD     Z16, Z15, Z7
+	VPBROADCASTD (SI)(CX*1), Z16
+	VPDPWSSD     Z16, Z14, Z8
+	VPDPWSSD     Z16, Z15, Z9
+	VPBROADCASTD (SI)(CX*2), Z16
+	VPDPWSSD     Z16, Z14, Z10
+	VPDPWSSD     Z16, Z15, Z11
+	VPBROADCASTD (DI), Z16
+	VPDPWSSD     Z16, Z14, Z12
+	VPDPWSSD     Z16, Z15, Z13
+	VMOVDQU32    128(BX), Z14
+	VMOVDQU32    192(BX), Z15
+	VPBROADCASTD 4(AX), Z16
+	VPDPWSSD     Z16, Z14, Z0
+	VPDPWSSD     Z16, Z15, Z1
+	VPBROADCASTD 4(AX)(CX*1), Z16
+	VPDPWSSD     Z16, Z14, Z2
+	VPDPWSSD     Z16, Z15, Z3
+	VPBROADCASTD 4(AX)(CX*2), Z16
+	VPDPWSSD     Z16, Z14, Z4
+	VPDPWSSD     Z16, Z15, Z5
+	VPBROADCASTD 4(SI), Z16
+	VPDPWSSD     Z16, Z14, Z6
+	VPDPWSSD     Z16, Z15, Z7
+	VPBROADCASTD 4(SI)(CX*1), Z16
+	VPDPWSSD     Z16, Z14, Z8
+	VPDPWSSD     Z16, Z15, Z9
+	VPBROADCASTD 4(SI)(CX*2), Z16
+	VPDPWSSD     Z16, Z14, Z10
+	VPDPWSSD     Z16, Z15, Z11
+	VPBROADCASTD 4(DI), Z16
+	VPDPWSSD     Z16, Z14, Z12
+	VPDPWSSD     Z16, Z15, Z13
+	VMOVDQU32    256(BX), Z14
+	VMOVDQU32    320(BX), Z15
+	VPBROADCASTD 8(AX), Z16
+	VPDPWSSD     Z16, Z14, Z0
+	VPDPWSSD     Z16, Z15, Z1
+	VPBROADCASTD 8(AX)(CX*1), Z16
+	VPDPWSSD     Z16, Z14, Z2
+	VPDPWSSD     Z16, Z15, Z3
+	VPBROADCASTD 8(AX)(CX*2), Z16
+	VPDPWSSD     Z16, Z14, Z4
+	VPDPWSSD     Z16, Z15, Z5
+	VPBROADCASTD 8(SI), Z16
+	VPDPWSSD     Z16, Z14, Z6
+	VPDPWSSD     Z16, Z15, Z7
+	VPBROADCASTD 8(SI)(CX*1), Z16
+	VPDPWSSD     Z16, Z14, Z8
+	VPDPWSSD     Z16, Z15, Z9
+	VPBROADCASTD 8(SI)(CX*2), Z16
+	VPDPWSSD     Z16, Z14, Z10
+	VPDPWSSD     Z16, Z15, Z11
+	VPBROADCASTD 8(DI), Z16
+	VPDPWSSD     Z16, Z14, Z12
+	VPDPWSSD     Z16, Z15, Z13
+	VMOVDQU32    384(BX), Z14
+	VMOVDQU32    448(BX), Z15
+	VPBROADCASTD 12(AX), Z16
+	VPDPWSSD     Z16, Z14, Z0
+	VPDPWSSD     Z16, Z15, Z1
+	VPBROADCASTD 12(AX)(CX*1), Z16
+	VPDPWSSD     Z16, Z14, Z2
+	VPDPWSSD     Z16, Z15, Z3
+	VPBROADCASTD 12(AX)(CX*2), Z16
+	VPDPWSSD     Z16, Z14, Z4
+	VPDPWSSD     Z16, Z15, Z5
+	VPBROADCASTD 12(SI), Z16
+	VPDPWSSD     Z16, Z14, Z6
+	VPDPWSSD     Z16, Z15, Z7
+	VPBROADCASTD 12(SI)(CX*1), Z16
+	VPDPWSSD     Z16, Z14, Z8
+	VPDPWSSD     Z16, Z15, Z9
+	VPBROADCASTD 12(SI)(CX*2), Z16
+	VPDPWSSD     Z16, Z14, Z10
+	VPDPWSSD     Z16, Z15, Z11
+	VPBROADCASTD 12(DI), Z16
+	VPDPWSSD     Z16, Z14, Z12
+	VPDPWSSD     Z16, Z15, Z13
+	ADDQ         $+16, AX
+	ADDQ         $+16, SI
+	ADDQ         $+16, DI
+	ADDQ         $+512, BX
+	SUBQ         $+4, DX
+	CMPQ         DX, $+4
+	JGE          loop4
+
+loop4_done:
+	CMPQ    DX, $+1
+	JL      loop1_done
+	PCALIGN $0x20
+
+loop1:
+	VMOVDQU32    (BX), Z14
+	VMOVDQU32    64(BX), Z15
+	VPBROADCASTD (AX), Z16
+	VPDPWSSD     Z16, Z14, Z0
+	VPDPWSSD     Z16, Z15, Z1
+	VPBROADCASTD (AX)(CX*1), Z16
+	VPDPWSSD     Z16, Z14, Z2
+	VPDPWSSD     Z16, Z15, Z3
+	VPBROADCASTD (AX)(CX*2), Z16
+	VPDPWSSD     Z16, Z14, Z4
+	VPDPWSSD     Z16, Z15, Z5
+	VPBROADCASTD (SI), Z16
+	VPDPWSSD     Z16, Z14, Z6
+	VPDPWSSD     Z16, Z15, Z7
+	VPBROADCASTD (SI)(CX*1), Z16
+	VPDPWSSD     Z16, Z14, Z8
+	VPDPWSSD     Z16, Z15, Z9
+	VPBROADCASTD (SI)(CX*2), Z16
+	VPDPWSSD     Z16, Z14, Z10
+	VPDPWSSD     Z16, Z15, Z11
+	VPBROADCASTD (DI), Z16
+	VPDPWSSD     Z16, Z14, Z12
+	VPDPWSSD     Z16, Z15, Z13
+	ADDQ         $+4, AX
+	ADDQ         $+4, SI
+	ADDQ         $+4, DI
+	ADDQ         $+128, BX
+	SUBQ         $+1, DX
+	CMPQ         DX, $+1
+	JGE          loop1
+
+loop1_done:
+	MOVQ         c+0(FP), AX
+	MOVQ         ldc+8(FP), CX
+	MOVQ         rowScales+48(FP), DX
+	MOVQ         columnScales+56(FP), BX
+	MOVQ         bias+64(FP), SI
+	SHLQ         $0x02, CX
+	VBROADCASTSS (DX), Z14
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (BX), Z14, Z15
+	VMULPS       Z15, Z0, Z0
+	VADDPS       (SI), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       64(BX), Z14, Z0
+	VMULPS       Z0, Z1, Z1
+	VADDPS       64(SI), Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(DX), Z0
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z2, Z2
+	VADDPS       (SI), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z3, Z3
+	VADDPS       64(SI), Z3, Z3
+	VMOVUPS      Z3, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(DX), Z0
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z4, Z4
+	VADDPS       (SI), Z4, Z4
+	VMOVUPS      Z4, (AX)
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z5, Z5
+	VADDPS       64(SI), Z5, Z5
+	VMOVUPS      Z5, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(DX), Z0
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z6, Z6
+	VADDPS       (SI), Z6, Z6
+	VMOVUPS      Z6, (AX)
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z7, Z7
+	VADDPS       64(SI), Z7, Z7
+	VMOVUPS      Z7, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(DX), Z0
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z8, Z8
+	VADDPS       (SI), Z8, Z8
+	VMOVUPS      Z8, (AX)
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z9, Z9
+	VADDPS       64(SI), Z9, Z9
+	VMOVUPS      Z9, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 20(DX), Z0
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z10, Z10
+	VADDPS       (SI), Z10, Z10
+	VMOVUPS      Z10, (AX)
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z11, Z11
+	VADDPS       64(SI), Z11, Z11
+	VMOVUPS      Z11, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 24(DX), Z0
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z12, Z12
+	VADDPS       (SI), Z12, Z12
+	VMOVUPS      Z12, (AX)
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z13, Z13
+	VADDPS       64(SI), Z13, Z13
+	VMOVUPS      Z13, 64(AX)
+	VZEROUPPER
+	RET
+
 // func gemmI8Rows8VNNI(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32, rowSums *int32)
 // Requires: AVX, AVX512F, AVX512VNNI
 TEXT ·gemmI8Rows8VNNI(SB), NOSPLIT, $0-80
-	MOVQ         q+16(FP), AX
-	MOVQ         stride+24(FP), CX
-	MOVQ         steps+32(FP), DX
-	MOVQ         panel+40(FP), BX
-	MOVQ         rowSums+72(FP), SI
-	VPBROADCASTD (SI), Z0
+	MOVQ         rowSums+72(FP), AX
+	VPBROADCASTD (AX), Z0
 	VPSLLD       $0x07, Z0, Z0
 	VPXORD       Z1, Z1, Z1
 	VPSUBD       Z0, Z1, Z0
 	VMOVDQA32    Z0, Z1
-	VPBROADCASTD 4(SI), Z2
+	VPBROADCASTD 4(AX), Z2
 	VPSLLD       $0x07, Z2, Z2
 	VPXORD       Z3, Z3, Z3
 	VPSUBD       Z2, Z3, Z2
 	VMOVDQA32    Z2, Z3
-	VPBROADCASTD 8(SI), Z4
+	VPBROADCASTD 8(AX), Z4
 	VPSLLD       $0x07, Z4, Z4
 	VPXORD       Z5, Z5, Z5
 	VPSUBD       Z4, Z5, Z4
 	VMOVDQA32    Z4, Z5
-	VPBROADCASTD 12(SI), Z6
+	VPBROADCASTD 12(AX), Z6
 	VPSLLD       $0x07, Z6, Z6
 	VPXORD       Z7, Z7, Z7
 	VPSUBD       Z6, Z7, Z6
 	VMOVDQA32    Z6, Z7
-	VPBROADCASTD 16(SI), Z8
+	VPBROADCASTD 16(AX), Z8
 	VPSLLD       $0x07, Z8, Z8
 	VPXORD       Z9, Z9, Z9
 	VPSUBD       Z8, Z9, Z8
 	VMOVDQA32    Z8, Z9
-	VPBROADCASTD 20(SI), Z10
+	VPBROADCASTD 20(AX), Z10
 	VPSLLD       $0x07, Z10, Z10
 	VPXORD       Z11, Z11, Z11
 	VPSUBD       Z10, Z11, Z10
 	VMOVDQA32    Z10, Z11
-	VPBROADCASTD 24(SI), Z12
+	VPBROADCASTD 24(AX), Z12
 	VPSLLD       $0x07, Z12, Z12
 	VPXORD       Z13, Z13, Z13
 	VPSUBD       Z12, Z13, Z12
 	VMOVDQA32    Z12, Z13
-	VPBROADCASTD 28(SI), Z14
+	VPBROADCASTD 28(AX), Z14
 	VPSLLD       $0x07, Z14, Z14
 	VPXORD       Z15, Z15, Z15
 	VPSUBD       Z14, Z15, Z14
 	VMOVDQA32    Z14, Z15
+	MOVQ         q+16(FP), AX
+	MOVQ         stride+24(FP), CX
+	MOVQ         steps+32(FP), DX
+	MOVQ         panel+40(FP), BX
 	LEAQ         (AX)(CX*2), SI
 	ADDQ         CX, SI
 	LEAQ         (SI)(CX*2), DI
@@ -9237,59 +11537,348 @@ loop1_done:
 	VZEROUPPER
 	RET
 
+// func gemmI16Rows8VNNI(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32)
+// Requires: AVX, AVX512F, AVX512VNNI
+TEXT ·gemmI16Rows8VNNI(SB), NOSPLIT, $0-72
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+	VPXORD  Z15, Z15, Z15
+	MOVQ    q+16(FP), AX
+	MOVQ    stride+24(FP), CX
+	MOVQ    steps+32(FP), DX
+	MOVQ    panel+40(FP), BX
+	LEAQ    (AX)(CX*2), SI
+	ADDQ    CX, SI
+	LEAQ    (SI)(CX*2), DI
+	ADDQ    CX, DI
+	CMPQ    DX, $+4
+	JL      loop4_done
+	PCALIGN $0x20
+
+loop4:
+	VMOVDQU32    (BX), Z16
+	VMOVDQU32    64(BX), Z17
+	VPBROADCASTD (AX), Z18
+	VPDPWSSD     Z18, Z16, Z0
+	VPDPWSSD     Z18, Z17, Z1
+	VPBROADCASTD (AX)(CX*1), Z18
+	VPDPWSSD     Z18, Z16, Z2
+	VPDPWSSD     Z18, Z17, Z3
+	VPBROADCASTD (AX)(CX*2), Z18
+	VPDPWSSD     Z18, Z16, Z4
+	VPDPWSSD     Z18, Z17, Z5
+	VPBROADCASTD (SI), Z18
+	VPDPWSSD     Z18, Z16, Z6
+	VPDPWSSD     Z18, Z17, Z7
+	VPBROADCASTD (SI)(CX*1), Z18
+	VPDPWSSD     Z18, Z16, Z8
+	VPDPWSSD     Z18, Z17, Z9
+	VPBROADCASTD (SI)(CX*2), Z18
+	VPDPWSSD     Z18, Z16, Z10
+	VPDPWSSD     Z18, Z17, Z11
+	VPBROADCASTD (DI), Z18
+	VPDPWSSD     Z18, Z16, Z12
+	VPDPWSSD     Z18, Z17, Z13
+	VPBROADCASTD (DI)(CX*1), Z18
+	VPDPWSSD     Z18, Z16, Z14
+	VPDPWSSD     Z18, Z17, Z15
+	VMOVDQU32    128(BX), Z16
+	VMOVDQU32    192(BX), Z17
+	VPBROADCASTD 4(AX), Z18
+	VPDPWSSD     Z18, Z16, Z0
+	VPDPWSSD     Z18, Z17, Z1
+	VPBROADCASTD 4(AX)(CX*1), Z18
+	VPDPWSSD     Z18, Z16, Z2
+	VPDPWSSD     Z18, Z17, Z3
+	VPBROADCASTD 4(AX)(CX*2), Z18
+	VPDPWSSD     Z18, Z16, Z4
+	VPDPWSSD     Z18, Z17, Z5
+	VPBROADCASTD 4(SI), Z18
+	VPDPWSSD     Z18, Z16, Z6
+	VPDPWSSD     Z18, Z17, Z7
+	VPBROADCASTD 4(SI)(CX*1), Z18
+	VPDPWSSD     Z18, Z16, Z8
+	VPDPWSSD     Z18, Z17, Z9
+	VPBROADCASTD 4(SI)(CX*2), Z18
+	VPDPWSSD     Z18, Z16, Z10
+	VPDPWSSD     Z18, Z17, Z11
+	VPBROADCASTD 4(DI), Z18
+	VPDPWSSD     Z18, Z16, Z12
+	VPDPWSSD     Z18, Z17, Z13
+	VPBROADCASTD 4(DI)(CX*1), Z18
+	VPDPWSSD     Z18, Z16, Z14
+	VPDPWSSD     Z18, Z17, Z15
+	VMOVDQU32    256(BX), Z16
+	VMOVDQU32    320(BX), Z17
+	VPBROADCASTD 8(AX), Z18
+	VPDPWSSD     Z18, Z16, Z0
+	VPDPWSSD     Z18, Z17, Z1
+	VPBROADCASTD 8(AX)(CX*1), Z18
+	VPDPWSSD     Z18, Z16, Z2
+	VPDPWSSD     Z18, Z17, Z3
+	VPBROADCASTD 8(AX)(CX*2), Z18
+	VPDPWSSD     Z18, Z16, Z4
+	VPDPWSSD     Z18, Z17, Z5
+	VPBROADCASTD 8(SI), Z18
+	VPDPWSSD     Z18, Z16, Z6
+	VPDPWSSD     Z18, Z17, Z7
+	VPBROADCASTD 8(SI)(CX*1), Z18
+	VPDPWSSD     Z18, Z16, Z8
+	VPDPWSSD     Z18, Z17, Z9
+	VPBROADCASTD 8(SI)(CX*2), Z18
+	VPDPWSSD     Z18, Z16, Z10
+	VPDPWSSD     Z18, Z17, Z11
+	VPBROADCASTD 8(DI), Z18
+	VPDPWSSD     Z18, Z16, Z12
+	VPDPWSSD     Z18, Z17, Z13
+	VPBROADCASTD 8(DI)(CX*1), Z18
+	VPDPWSSD     Z18, Z16, Z14
+	VPDPWSSD     Z18, Z17, Z15
+	VMOVDQU32    384(BX), Z16
+	VMOVDQU32    448(BX), Z17
+	VPBROADCASTD 12(AX), Z18
+	VPDPWSSD     Z18, Z16, Z0
+	VPDPWSSD     Z18, Z17, Z1
+	VPBROADCASTD 12(AX)(CX*1), Z18
+	VPDPWSSD     Z18, Z16, Z2
+	VPDPWSSD     Z18, Z17, Z3
+	VPBROADCASTD 12(AX)(CX*2), Z18
+	VPDPWSSD     Z18, Z16, Z4
+	VPDPWSSD     Z18, Z17, Z5
+	VPBROADCASTD 12(SI), Z18
+	VPDPWSSD     Z18, Z16, Z6
+	VPDPWSSD     Z18, Z17, Z7
+	VPBROADCASTD 12(SI)(CX*1), Z18
+	VPDPWSSD     Z18, Z16, Z8
+	VPDPWSSD     Z18, Z17, Z9
+	VPBROADCASTD 12(SI)(CX*2), Z18
+	VPDPWSSD     Z18, Z16, Z10
+	VPDPWSSD     Z18, Z17, Z11
+	VPBROADCASTD 12(DI), Z18
+	VPDPWSSD     Z18, Z16, Z12
+	VPDPWSSD     Z18, Z17, Z13
+	VPBROADCASTD 12(DI)(CX*1), Z18
+	VPDPWSSD     Z18, Z16, Z14
+	VPDPWSSD     Z18, Z17, Z15
+	ADDQ         $+16, AX
+	ADDQ         $+16, SI
+	ADDQ         $+16, DI
+	ADDQ         $+512, BX
+	SUBQ         $+4, DX
+	CMPQ         DX, $+4
+	JGE          loop4
+
+loop4_done:
+	CMPQ    DX, $+1
+	JL      loop1_done
+	PCALIGN $0x20
+
+loop1:
+	VMOVDQU32    (BX), Z16
+	VMOVDQU32    64(BX), Z17
+	VPBROADCASTD (AX), Z18
+	VPDPWSSD     Z18, Z16, Z0
+	VPDPWSSD     Z18, Z17, Z1
+	VPBROADCASTD (AX)(CX*1), Z18
+	VPDPWSSD     Z18, Z16, Z2
+	VPDPWSSD     Z18, Z17, Z3
+	VPBROADCASTD (AX)(CX*2), Z18
+	VPDPWSSD     Z18, Z16, Z4
+	VPDPWSSD     Z18, Z17, Z5
+	VPBROADCASTD (SI), Z18
+	VPDPWSSD     Z18, Z16, Z6
+	VPDPWSSD     Z18, Z17, Z7
+	VPBROADCASTD (SI)(CX*1), Z18
+	VPDPWSSD     Z18, Z16, Z8
+	VPDPWSSD     Z18, Z17, Z9
+	VPBROADCASTD (SI)(CX*2), Z18
+	VPDPWSSD     Z18, Z16, Z10
+	VPDPWSSD     Z18, Z17, Z11
+	VPBROADCASTD (DI), Z18
+	VPDPWSSD     Z18, Z16, Z12
+	VPDPWSSD     Z18, Z17, Z13
+	VPBROADCASTD (DI)(CX*1), Z18
+	VPDPWSSD     Z18, Z16, Z14
+	VPDPWSSD     Z18, Z17, Z15
+	ADDQ         $+4, AX
+	ADDQ         $+4, SI
+	ADDQ         $+4, DI
+	ADDQ         $+128, BX
+	SUBQ         $+1, DX
+	CMPQ         DX, $+1
+	JGE          loop1
+
+loop1_done:
+	MOVQ         c+0(FP), AX
+	MOVQ         ldc+8(FP), CX
+	MOVQ         rowScales+48(FP), DX
+	MOVQ         columnScales+56(FP), BX
+	MOVQ         bias+64(FP), SI
+	SHLQ         $0x02, CX
+	VBROADCASTSS (DX), Z16
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (BX), Z16, Z17
+	VMULPS       Z17, Z0, Z0
+	VADDPS       (SI), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       64(BX), Z16, Z0
+	VMULPS       Z0, Z1, Z1
+	VADDPS       64(SI), Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(DX), Z0
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z2, Z2
+	VADDPS       (SI), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z3, Z3
+	VADDPS       64(SI), Z3, Z3
+	VMOVUPS      Z3, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(DX), Z0
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z4, Z4
+	VADDPS       (SI), Z4, Z4
+	VMOVUPS      Z4, (AX)
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z5, Z5
+	VADDPS       64(SI), Z5, Z5
+	VMOVUPS      Z5, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(DX), Z0
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z6, Z6
+	VADDPS       (SI), Z6, Z6
+	VMOVUPS      Z6, (AX)
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z7, Z7
+	VADDPS       64(SI), Z7, Z7
+	VMOVUPS      Z7, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(DX), Z0
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z8, Z8
+	VADDPS       (SI), Z8, Z8
+	VMOVUPS      Z8, (AX)
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z9, Z9
+	VADDPS       64(SI), Z9, Z9
+	VMOVUPS      Z9, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 20(DX), Z0
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z10, Z10
+	VADDPS       (SI), Z10, Z10
+	VMOVUPS      Z10, (AX)
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z11, Z11
+	VADDPS       64(SI), Z11, Z11
+	VMOVUPS      Z11, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 24(DX), Z0
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z12, Z12
+	VADDPS       (SI), Z12, Z12
+	VMOVUPS      Z12, (AX)
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z13, Z13
+	VADDPS       64(SI), Z13, Z13
+	VMOVUPS      Z13, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 28(DX), Z0
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z14, Z14
+	VADDPS       (SI), Z14, Z14
+	VMOVUPS      Z14, (AX)
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z15, Z15
+	VADDPS       64(SI), Z15, Z15
+	VMOVUPS      Z15, 64(AX)
+	VZEROUPPER
+	RET
+
 // func gemmI8Rows9VNNI(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32, rowSums *int32)
 // Requires: AVX, AVX512F, AVX512VNNI
 TEXT ·gemmI8Rows9VNNI(SB), NOSPLIT, $0-80
-	MOVQ         q+16(FP), AX
-	MOVQ         stride+24(FP), CX
-	MOVQ         steps+32(FP), DX
-	MOVQ         panel+40(FP), BX
-	MOVQ         rowSums+72(FP), SI
-	VPBROADCASTD (SI), Z0
+	MOVQ         rowSums+72(FP), AX
+	VPBROADCASTD (AX), Z0
 	VPSLLD       $0x07, Z0, Z0
 	VPXORD       Z1, Z1, Z1
 	VPSUBD       Z0, Z1, Z0
 	VMOVDQA32    Z0, Z1
-	VPBROADCASTD 4(SI), Z2
+	VPBROADCASTD 4(AX), Z2
 	VPSLLD       $0x07, Z2, Z2
 	VPXORD       Z3, Z3, Z3
 	VPSUBD       Z2, Z3, Z2
 	VMOVDQA32    Z2, Z3
-	VPBROADCASTD 8(SI), Z4
+	VPBROADCASTD 8(AX), Z4
 	VPSLLD       $0x07, Z4, Z4
 	VPXORD       Z5, Z5, Z5
 	VPSUBD       Z4, Z5, Z4
 	VMOVDQA32    Z4, Z5
-	VPBROADCASTD 12(SI), Z6
+	VPBROADCASTD 12(AX), Z6
 	VPSLLD       $0x07, Z6, Z6
 	VPXORD       Z7, Z7, Z7
 	VPSUBD       Z6, Z7, Z6
 	VMOVDQA32    Z6, Z7
-	VPBROADCASTD 16(SI), Z8
+	VPBROADCASTD 16(AX), Z8
 	VPSLLD       $0x07, Z8, Z8
 	VPXORD       Z9, Z9, Z9
 	VPSUBD       Z8, Z9, Z8
 	VMOVDQA32    Z8, Z9
-	VPBROADCASTD 20(SI), Z10
+	VPBROADCASTD 20(AX), Z10
 	VPSLLD       $0x07, Z10, Z10
 	VPXORD       Z11, Z11, Z11
 	VPSUBD       Z10, Z11, Z10
 	VMOVDQA32    Z10, Z11
-	VPBROADCASTD 24(SI), Z12
+	VPBROADCASTD 24(AX), Z12
 	VPSLLD       $0x07, Z12, Z12
 	VPXORD       Z13, Z13, Z13
 	VPSUBD       Z12, Z13, Z12
 	VMOVDQA32    Z12, Z13
-	VPBROADCASTD 28(SI), Z14
+	VPBROADCASTD 28(AX), Z14
 	VPSLLD       $0x07, Z14, Z14
 	VPXORD       Z15, Z15, Z15
 	VPSUBD       Z14, Z15, Z14
 	VMOVDQA32    Z14, Z15
-	VPBROADCASTD 32(SI), Z16
+	VPBROADCASTD 32(AX), Z16
 	VPSLLD       $0x07, Z16, Z16
 	VPXORD       Z17, Z17, Z17
 	VPSUBD       Z16, Z17, Z16
 	VMOVDQA32    Z16, Z17
+	MOVQ         q+16(FP), AX
+	MOVQ         stride+24(FP), CX
+	MOVQ         steps+32(FP), DX
+	MOVQ         panel+40(FP), BX
 	LEAQ         (AX)(CX*2), SI
 	ADDQ         CX, SI
 	LEAQ         (SI)(CX*2), DI
@@ -9583,64 +12172,382 @@ loop1_done:
 	VZEROUPPER
 	RET
 
+// func gemmI16Rows9VNNI(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32)
+// Requires: AVX, AVX512F, AVX512VNNI
+TEXT ·gemmI16Rows9VNNI(SB), NOSPLIT, $0-72
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+	VPXORD  Z15, Z15, Z15
+	VPXORD  Z16, Z16, Z16
+	VPXORD  Z17, Z17, Z17
+	MOVQ    q+16(FP), AX
+	MOVQ    stride+24(FP), CX
+	MOVQ    steps+32(FP), DX
+	MOVQ    panel+40(FP), BX
+	LEAQ    (AX)(CX*2), SI
+	ADDQ    CX, SI
+	LEAQ    (SI)(CX*2), DI
+	ADDQ    CX, DI
+	CMPQ    DX, $+4
+	JL      loop4_done
+	PCALIGN $0x20
+
+loop4:
+	VMOVDQU32    (BX), Z18
+	VMOVDQU32    64(BX), Z19
+	VPBROADCASTD (AX), Z20
+	VPDPWSSD     Z20, Z18, Z0
+	VPDPWSSD     Z20, Z19, Z1
+	VPBROADCASTD (AX)(CX*1), Z20
+	VPDPWSSD     Z20, Z18, Z2
+	VPDPWSSD     Z20, Z19, Z3
+	VPBROADCASTD (AX)(CX*2), Z20
+	VPDPWSSD     Z20, Z18, Z4
+	VPDPWSSD     Z20, Z19, Z5
+	VPBROADCASTD (SI), Z20
+	VPDPWSSD     Z20, Z18, Z6
+	VPDPWSSD     Z20, Z19, Z7
+	VPBROADCASTD (SI)(CX*1), Z20
+	VPDPWSSD     Z20, Z18, Z8
+	VPDPWSSD     Z20, Z19, Z9
+	VPBROADCASTD (SI)(CX*2), Z20
+	VPDPWSSD     Z20, Z18, Z10
+	VPDPWSSD     Z20, Z19, Z11
+	VPBROADCASTD (DI), Z20
+	VPDPWSSD     Z20, Z18, Z12
+	VPDPWSSD     Z20, Z19, Z13
+	VPBROADCASTD (DI)(CX*1), Z20
+	VPDPWSSD     Z20, Z18, Z14
+	VPDPWSSD     Z20, Z19, Z15
+	VPBROADCASTD (DI)(CX*2), Z20
+	VPDPWSSD     Z20, Z18, Z16
+	VPDPWSSD     Z20, Z19, Z17
+	VMOVDQU32    128(BX), Z18
+	VMOVDQU32    192(BX), Z19
+	VPBROADCASTD 4(AX), Z20
+	VPDPWSSD     Z20, Z18, Z0
+	VPDPWSSD     Z20, Z19, Z1
+	VPBROADCASTD 4(AX)(CX*1), Z20
+	VPDPWSSD     Z20, Z18, Z2
+	VPDPWSSD     Z20, Z19, Z3
+	VPBROADCASTD 4(AX)(CX*2), Z20
+	VPDPWSSD     Z20, Z18, Z4
+	VPDPWSSD     Z20, Z19, Z5
+	VPBROADCASTD 4(SI), Z20
+	VPDPWSSD     Z20, Z18, Z6
+	VPDPWSSD     Z20, Z19, Z7
+	VPBROADCASTD 4(SI)(CX*1), Z20
+	VPDPWSSD     Z20, Z18, Z8
+	VPDPWSSD     Z20, Z19, Z9
+	VPBROADCASTD 4(SI)(CX*2), Z20
+	VPDPWSSD     Z20, Z18, Z10
+	VPDPWSSD     Z20, Z19, Z11
+	VPBROADCASTD 4(DI), Z20
+	VPDPWSSD     Z20, Z18, Z12
+	VPDPWSSD     Z20, Z19, Z13
+	VPBROADCASTD 4(DI)(CX*1), Z20
+	VPDPWSSD     Z20, Z18, Z14
+	VPDPWSSD     Z20, Z19, Z15
+	VPBROADCASTD 4(DI)(CX*2), Z20
+	VPDPWSSD     Z20, Z18, Z16
+	VPDPWSSD     Z20, Z19, Z17
+	VMOVDQU32    256(BX), Z18
+	VMOVDQU32    320(BX), Z19
+	VPBROADCASTD 8(AX), Z20
+	VPDPWSSD     Z20, Z18, Z0
+	VPDPWSSD     Z20, Z19, Z1
+	VPBROADCASTD 8(AX)(CX*1), Z20
+	VPDPWSSD     Z20, Z18, Z2
+	VPDPWSSD     Z20, Z19, Z3
+	VPBROADCASTD 8(AX)(CX*2), Z20
+	VPDPWSSD     Z20, Z18, Z4
+	VPDPWSSD     Z20, Z19, Z5
+	VPBROADCASTD 8(SI), Z20
+	VPDPWSSD     Z20, Z18, Z6
+	VPDPWSSD     Z20, Z19, Z7
+	VPBROADCASTD 8(SI)(CX*1), Z20
+	VPDPWSSD     Z20, Z18, Z8
+	VPDPWSSD     Z20, Z19, Z9
+	VPBROADCASTD 8(SI)(CX*2), Z20
+	VPDPWSSD     Z20, Z18, Z10
+	VPDPWSSD     Z20, Z19, Z11
+	VPBROADCASTD 8(DI), Z20
+	VPDPWSSD     Z20, Z18, Z12
+	VPDPWSSD     Z20, Z19, Z13
+	VPBROADCASTD 8(DI)(CX*1), Z20
+	VPDPWSSD     Z20, Z18, Z14
+	VPDPWSSD     Z20, Z19, Z15
+	VPBROADCASTD 8(DI)(CX*2), Z20
+	VPDPWSSD     Z20, Z18, Z16
+	VPDPWSSD     Z20, Z19, Z17
+	VMOVDQU32    384(BX), Z18
+	VMOVDQU32    448(BX), Z19
+	VPBROADCASTD 12(AX), Z20
+	VPDPWSSD     Z20, Z18, Z0
+	VPDPWSSD     Z20, Z19, Z1
+	VPBROADCASTD 12(AX)(CX*1), Z20
+	VPDPWSSD     Z20, Z18, Z2
+	VPDPWSSD     Z20, Z19, Z3
+	VPBROADCASTD 12(AX)(CX*2), Z20
+	VPDPWSSD     Z20, Z18, Z4
+	VPDPWSSD     Z20, Z19, Z5
+	VPBROADCASTD 12(SI), Z20
+	VPDPWSSD     Z20, Z18, Z6
+	VPDPWSSD     Z20, Z19, Z7
+	VPBROADCASTD 12(SI)(CX*1), Z20
+	VPDPWSSD     Z20, Z18, Z8
+	VPDPWSSD     Z20, Z19, Z9
+	VPBROADCASTD 12(SI)(CX*2), Z20
+	VPDPWSSD     Z20, Z18, Z10
+	VPDPWSSD     Z20, Z19, Z11
+	VPBROADCASTD 12(DI), Z20
+	VPDPWSSD     Z20, Z18, Z12
+	VPDPWSSD     Z20, Z19, Z13
+	VPBROADCASTD 12(DI)(CX*1), Z20
+	VPDPWSSD     Z20, Z18, Z14
+	VPDPWSSD     Z20, Z19, Z15
+	VPBROADCASTD 12(DI)(CX*2), Z20
+	VPDPWSSD     Z20, Z18, Z16
+	VPDPWSSD     Z20, Z19, Z17
+	ADDQ         $+16, AX
+	ADDQ         $+16, SI
+	ADDQ         $+16, DI
+	ADDQ         $+512, BX
+	SUBQ         $+4, DX
+	CMPQ         DX, $+4
+	JGE          loop4
+
+loop4_done:
+	CMPQ    DX, $+1
+	JL      loop1_done
+	PCALIGN $0x20
+
+loop1:
+	VMOVDQU32    (BX), Z18
+	VMOVDQU32    64(BX), Z19
+	VPBROADCASTD (AX), Z20
+	VPDPWSSD     Z20, Z18, Z0
+	VPDPWSSD     Z20, Z19, Z1
+	VPBROADCASTD (AX)(CX*1), Z20
+	VPDPWSSD     Z20, Z18, Z2
+	VPDPWSSD     Z20, Z19, Z3
+	VPBROADCASTD (AX)(CX*2), Z20
+	VPDPWSSD     Z20, Z18, Z4
+	VPDPWSSD     Z20, Z19, Z5
+	VPBROADCASTD (SI), Z20
+	VPDPWSSD     Z20, Z18, Z6
+	VPDPWSSD     Z20, Z19, Z7
+	VPBROADCASTD (SI)(CX*1), Z20
+	VPDPWSSD     Z20, Z18, Z8
+	VPDPWSSD     Z20, Z19, Z9
+	VPBROADCASTD (SI)(CX*2), Z20
+	VPDPWSSD     Z20, Z18, Z10
+	VPDPWSSD     Z20, Z19, Z11
+	VPBROADCASTD (DI), Z20
+	VPDPWSSD     Z20, Z18, Z12
+	VPDPWSSD     Z20, Z19, Z13
+	VPBROADCASTD (DI)(CX*1), Z20
+	VPDPWSSD     Z20, Z18, Z14
+	VPDPWSSD     Z20, Z19, Z15
+	VPBROADCASTD (DI)(CX*2), Z20
+	VPDPWSSD     Z20, Z18, Z16
+	VPDPWSSD     Z20, Z19, Z17
+	ADDQ         $+4, AX
+	ADDQ         $+4, SI
+	ADDQ         $+4, DI
+	ADDQ         $+128, BX
+	SUBQ         $+1, DX
+	CMPQ         DX, $+1
+	JGE          loop1
+
+loop1_done:
+	MOVQ         c+0(FP), AX
+	MOVQ         ldc+8(FP), CX
+	MOVQ         rowScales+48(FP), DX
+	MOVQ         columnScales+56(FP), BX
+	MOVQ         bias+64(FP), SI
+	SHLQ         $0x02, CX
+	VBROADCASTSS (DX), Z18
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (BX), Z18, Z19
+	VMULPS       Z19, Z0, Z0
+	VADDPS       (SI), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       64(BX), Z18, Z0
+	VMULPS       Z0, Z1, Z1
+	VADDPS       64(SI), Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(DX), Z0
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z2, Z2
+	VADDPS       (SI), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z3, Z3
+	VADDPS       64(SI), Z3, Z3
+	VMOVUPS      Z3, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(DX), Z0
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z4, Z4
+	VADDPS       (SI), Z4, Z4
+	VMOVUPS      Z4, (AX)
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z5, Z5
+	VADDPS       64(SI), Z5, Z5
+	VMOVUPS      Z5, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(DX), Z0
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z6, Z6
+	VADDPS       (SI), Z6, Z6
+	VMOVUPS      Z6, (AX)
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z7, Z7
+	VADDPS       64(SI), Z7, Z7
+	VMOVUPS      Z7, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(DX), Z0
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z8, Z8
+	VADDPS       (SI), Z8, Z8
+	VMOVUPS      Z8, (AX)
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z9, Z9
+	VADDPS       64(SI), Z9, Z9
+	VMOVUPS      Z9, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 20(DX), Z0
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z10, Z10
+	VADDPS       (SI), Z10, Z10
+	VMOVUPS      Z10, (AX)
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z11, Z11
+	VADDPS       64(SI), Z11, Z11
+	VMOVUPS      Z11, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 24(DX), Z0
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z12, Z12
+	VADDPS       (SI), Z12, Z12
+	VMOVUPS      Z12, (AX)
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z13, Z13
+	VADDPS       64(SI), Z13, Z13
+	VMOVUPS      Z13, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 28(DX), Z0
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z14, Z14
+	VADDPS       (SI), Z14, Z14
+	VMOVUPS      Z14, (AX)
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z15, Z15
+	VADDPS       64(SI), Z15, Z15
+	VMOVUPS      Z15, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 32(DX), Z0
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z16, Z16
+	VADDPS       (SI), Z16, Z16
+	VMOVUPS      Z16, (AX)
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z17, Z17
+	VADDPS       64(SI), Z17, Z17
+	VMOVUPS      Z17, 64(AX)
+	VZEROUPPER
+	RET
+
 // func gemmI8Rows10VNNI(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32, rowSums *int32)
 // Requires: AVX, AVX512F, AVX512VNNI
 TEXT ·gemmI8Rows10VNNI(SB), NOSPLIT, $0-80
-	MOVQ         q+16(FP), AX
-	MOVQ         stride+24(FP), CX
-	MOVQ         steps+32(FP), DX
-	MOVQ         panel+40(FP), BX
-	MOVQ         rowSums+72(FP), SI
-	VPBROADCASTD (SI), Z0
+	MOVQ         rowSums+72(FP), AX
+	VPBROADCASTD (AX), Z0
 	VPSLLD       $0x07, Z0, Z0
 	VPXORD       Z1, Z1, Z1
 	VPSUBD       Z0, Z1, Z0
 	VMOVDQA32    Z0, Z1
-	VPBROADCASTD 4(SI), Z2
+	VPBROADCASTD 4(AX), Z2
 	VPSLLD       $0x07, Z2, Z2
 	VPXORD       Z3, Z3, Z3
 	VPSUBD       Z2, Z3, Z2
 	VMOVDQA32    Z2, Z3
-	VPBROADCASTD 8(SI), Z4
+	VPBROADCASTD 8(AX), Z4
 	VPSLLD       $0x07, Z4, Z4
 	VPXORD       Z5, Z5, Z5
 	VPSUBD       Z4, Z5, Z4
 	VMOVDQA32    Z4, Z5
-	VPBROADCASTD 12(SI), Z6
+	VPBROADCASTD 12(AX), Z6
 	VPSLLD       $0x07, Z6, Z6
 	VPXORD       Z7, Z7, Z7
 	VPSUBD       Z6, Z7, Z6
 	VMOVDQA32    Z6, Z7
-	VPBROADCASTD 16(SI), Z8
+	VPBROADCASTD 16(AX), Z8
 	VPSLLD       $0x07, Z8, Z8
 	VPXORD       Z9, Z9, Z9
 	VPSUBD       Z8, Z9, Z8
 	VMOVDQA32    Z8, Z9
-	VPBROADCASTD 20(SI), Z10
+	VPBROADCASTD 20(AX), Z10
 	VPSLLD       $0x07, Z10, Z10
 	VPXORD       Z11, Z11, Z11
 	VPSUBD       Z10, Z11, Z10
 	VMOVDQA32    Z10, Z11
-	VPBROADCASTD 24(SI), Z12
+	VPBROADCASTD 24(AX), Z12
 	VPSLLD       $0x07, Z12, Z12
 	VPXORD       Z13, Z13, Z13
 	VPSUBD       Z12, Z13, Z12
 	VMOVDQA32    Z12, Z13
-	VPBROADCASTD 28(SI), Z14
+	VPBROADCASTD 28(AX), Z14
 	VPSLLD       $0x07, Z14, Z14
 	VPXORD       Z15, Z15, Z15
 	VPSUBD       Z14, Z15, Z14
 	VMOVDQA32    Z14, Z15
-	VPBROADCASTD 32(SI), Z16
+	VPBROADCASTD 32(AX), Z16
 	VPSLLD       $0x07, Z16, Z16
 	VPXORD       Z17, Z17, Z17
 	VPSUBD       Z16, Z17, Z16
 	VMOVDQA32    Z16, Z17
-	VPBROADCASTD 36(SI), Z18
+	VPBROADCASTD 36(AX), Z18
 	VPSLLD       $0x07, Z18, Z18
 	VPXORD       Z19, Z19, Z19
 	VPSUBD       Z18, Z19, Z18
 	VMOVDQA32    Z18, Z19
+	MOVQ         q+16(FP), AX
+	MOVQ         stride+24(FP), CX
+	MOVQ         steps+32(FP), DX
+	MOVQ         panel+40(FP), BX
 	LEAQ         (AX)(CX*2), SI
 	ADDQ         CX, SI
 	LEAQ         (SI)(CX*2), DI
@@ -9965,69 +12872,420 @@ loop1_done:
 	VZEROUPPER
 	RET
 
+// func gemmI16Rows10VNNI(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32)
+// Requires: AVX, AVX512F, AVX512VNNI
+TEXT ·gemmI16Rows10VNNI(SB), NOSPLIT, $0-72
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+	VPXORD  Z15, Z15, Z15
+	VPXORD  Z16, Z16, Z16
+	VPXORD  Z17, Z17, Z17
+	VPXORD  Z18, Z18, Z18
+	VPXORD  Z19, Z19, Z19
+	MOVQ    q+16(FP), AX
+	MOVQ    stride+24(FP), CX
+	MOVQ    steps+32(FP), DX
+	MOVQ    panel+40(FP), BX
+	LEAQ    (AX)(CX*2), SI
+	ADDQ    CX, SI
+	LEAQ    (SI)(CX*2), DI
+	ADDQ    CX, DI
+	LEAQ    (DI)(CX*2), R8
+	ADDQ    CX, R8
+	CMPQ    DX, $+4
+	JL      loop4_done
+	PCALIGN $0x20
+
+loop4:
+	VMOVDQU32    (BX), Z20
+	VMOVDQU32    64(BX), Z21
+	VPBROADCASTD (AX), Z22
+	VPDPWSSD     Z22, Z20, Z0
+	VPDPWSSD     Z22, Z21, Z1
+	VPBROADCASTD (AX)(CX*1), Z22
+	VPDPWSSD     Z22, Z20, Z2
+	VPDPWSSD     Z22, Z21, Z3
+	VPBROADCASTD (AX)(CX*2), Z22
+	VPDPWSSD     Z22, Z20, Z4
+	VPDPWSSD     Z22, Z21, Z5
+	VPBROADCASTD (SI), Z22
+	VPDPWSSD     Z22, Z20, Z6
+	VPDPWSSD     Z22, Z21, Z7
+	VPBROADCASTD (SI)(CX*1), Z22
+	VPDPWSSD     Z22, Z20, Z8
+	VPDPWSSD     Z22, Z21, Z9
+	VPBROADCASTD (SI)(CX*2), Z22
+	VPDPWSSD     Z22, Z20, Z10
+	VPDPWSSD     Z22, Z21, Z11
+	VPBROADCASTD (DI), Z22
+	VPDPWSSD     Z22, Z20, Z12
+	VPDPWSSD     Z22, Z21, Z13
+	VPBROADCASTD (DI)(CX*1), Z22
+	VPDPWSSD     Z22, Z20, Z14
+	VPDPWSSD     Z22, Z21, Z15
+	VPBROADCASTD (DI)(CX*2), Z22
+	VPDPWSSD     Z22, Z20, Z16
+	VPDPWSSD     Z22, Z21, Z17
+	VPBROADCASTD (R8), Z22
+	VPDPWSSD     Z22, Z20, Z18
+	VPDPWSSD     Z22, Z21, Z19
+	VMOVDQU32    128(BX), Z20
+	VMOVDQU32    192(BX), Z21
+	VPBROADCASTD 4(AX), Z22
+	VPDPWSSD     Z22, Z20, Z0
+	VPDPWSSD     Z22, Z21, Z1
+	VPBROADCASTD 4(AX)(CX*1), Z22
+	VPDPWSSD     Z22, Z20, Z2
+	VPDPWSSD     Z22, Z21, Z3
+	VPBROADCASTD 4(AX)(CX*2), Z22
+	VPDPWSSD     Z22, Z20, Z4
+	VPDPWSSD     Z22, Z21, Z5
+	VPBROADCASTD 4(SI), Z22
+	VPDPWSSD     Z22, Z20, Z6
+	VPDPWSSD     Z22, Z21, Z7
+	VPBROADCASTD 4(SI)(CX*1), Z22
+	VPDPWSSD     Z22, Z20, Z8
+	VPDPWSSD     Z22, Z21, Z9
+	VPBROADCASTD 4(SI)(CX*2), Z22
+	VPDPWSSD     Z22, Z20, Z10
+	VPDPWSSD     Z22, Z21, Z11
+	VPBROADCASTD 4(DI), Z22
+	VPDPWSSD     Z22, Z20, Z12
+	VPDPWSSD     Z22, Z21, Z13
+	VPBROADCASTD 4(DI)(CX*1), Z22
+	VPDPWSSD     Z22, Z20, Z14
+	VPDPWSSD     Z22, Z21, Z15
+	VPBROADCASTD 4(DI)(CX*2), Z22
+	VPDPWSSD     Z22, Z20, Z16
+	VPDPWSSD     Z22, Z21, Z17
+	VPBROADCASTD 4(R8), Z22
+	VPDPWSSD     Z22, Z20, Z18
+	VPDPWSSD     Z22, Z21, Z19
+	VMOVDQU32    256(BX), Z20
+	VMOVDQU32    320(BX), Z21
+	VPBROADCASTD 8(AX), Z22
+	VPDPWSSD     Z22, Z20, Z0
+	VPDPWSSD     Z22, Z21, Z1
+	VPBROADCASTD 8(AX)(CX*1), Z22
+	VPDPWSSD     Z22, Z20, Z2
+	VPDPWSSD     Z22, Z21, Z3
+	VPBROADCASTD 8(AX)(CX*2), Z22
+	VPDPWSSD     Z22, Z20, Z4
+	VPDPWSSD     Z22, Z21, Z5
+	VPBROADCASTD 8(SI), Z22
+	VPDPWSSD     Z22, Z20, Z6
+	VPDPWSSD     Z22, Z21, Z7
+	VPBROADCASTD 8(SI)(CX*1), Z22
+	VPDPWSSD     Z22, Z20, Z8
+	VPDPWSSD     Z22, Z21, Z9
+	VPBROADCASTD 8(SI)(CX*2), Z22
+	VPDPWSSD     Z22, Z20, Z10
+	VPDPWSSD     Z22, Z21, Z11
+	VPBROADCASTD 8(DI), Z22
+	VPDPWSSD     Z22, Z20, Z12
+	VPDPWSSD     Z22, Z21, Z13
+	VPBROADCASTD 8(DI)(CX*1), Z22
+	VPDPWSSD     Z22, Z20, Z14
+	VPDPWSSD     Z22, Z21, Z15
+	VPBROADCASTD 8(DI)(CX*2), Z22
+	VPDPWSSD     Z22, Z20, Z16
+	VPDPWSSD     Z22, Z21, Z17
+	VPBROADCASTD 8(R8), Z22
+	VPDPWSSD     Z22, Z20, Z18
+	VPDPWSSD     Z22, Z21, Z19
+	VMOVDQU32    384(BX), Z20
+	VMOVDQU32    448(BX), Z21
+	VPBROADCASTD 12(AX), Z22
+	VPDPWSSD     Z22, Z20, Z0
+	VPDPWSSD     Z22, Z21, Z1
+	VPBROADCASTD 12(AX)(CX*1), Z22
+	VPDPWSSD     Z22, Z20, Z2
+	VPDPWSSD     Z22, Z21, Z3
+	VPBROADCASTD 12(AX)(CX*2), Z22
+	VPDPWSSD     Z22, Z20, Z4
+	VPDPWSSD     Z22, Z21, Z5
+	VPBROADCASTD 12(SI), Z22
+	VPDPWSSD     Z22, Z20, Z6
+	VPDPWSSD     Z22, Z21, Z7
+	VPBROADCASTD 12(SI)(CX*1), Z22
+	VPDPWSSD     Z22, Z20, Z8
+	VPDPWSSD     Z22, Z21, Z9
+	VPBROADCASTD 12(SI)(CX*2), Z22
+	VPDPWSSD     Z22, Z20, Z10
+	VPDPWSSD     Z22, Z21, Z11
+	VPBROADCASTD 12(DI), Z22
+	VPDPWSSD     Z22, Z20, Z12
+	VPDPWSSD     Z22, Z21, Z13
+	VPBROADCASTD 12(DI)(CX*1), Z22
+	VPDPWSSD     Z22, Z20, Z14
+	VPDPWSSD     Z22, Z21, Z15
+	VPBROADCASTD 12(DI)(CX*2), Z22
+	VPDPWSSD     Z22, Z20, Z16
+	VPDPWSSD     Z22, Z21, Z17
+	VPBROADCASTD 12(R8), Z22
+	VPDPWSSD     Z22, Z20, Z18
+	VPDPWSSD     Z22, Z21, Z19
+	ADDQ         $+16, AX
+	ADDQ         $+16, SI
+	ADDQ         $+16, DI
+	ADDQ         $+16, R8
+	ADDQ         $+512, BX
+	SUBQ         $+4, DX
+	CMPQ         DX, $+4
+	JGE          loop4
+
+loop4_done:
+	CMPQ    DX, $+1
+	JL      loop1_done
+	PCALIGN $0x20
+
+loop1:
+	VMOVDQU32    (BX), Z20
+	VMOVDQU32    64(BX), Z21
+	VPBROADCASTD (AX), Z22
+	VPDPWSSD     Z22, Z20, Z0
+	VPDPWSSD     Z22, Z21, Z1
+	VPBROADCASTD (AX)(CX*1), Z22
+	VPDPWSSD     Z22, Z20, Z2
+	VPDPWSSD     Z22, Z21, Z3
+	VPBROADCASTD (AX)(CX*2), Z22
+	VPDPWSSD     Z22, Z20, Z4
+	VPDPWSSD     Z22, Z21, Z5
+	VPBROADCASTD (SI), Z22
+	VPDPWSSD     Z22, Z20, Z6
+	VPDPWSSD     Z22, Z21, Z7
+	VPBROADCASTD (SI)(CX*1), Z22
+	VPDPWSSD     Z22, Z20, Z8
+	VPDPWSSD     Z22, Z21, Z9
+	VPBROADCASTD (SI)(CX*2), Z22
+	VPDPWSSD     Z22, Z20, Z10
+	VPDPWSSD     Z22, Z21, Z11
+	VPBROADCASTD (DI), Z22
+	VPDPWSSD     Z22, Z20, Z12
+	VPDPWSSD     Z22, Z21, Z13
+	VPBROADCASTD (DI)(CX*1), Z22
+	VPDPWSSD     Z22, Z20, Z14
+	VPDPWSSD     Z22, Z21, Z15
+	VPBROADCASTD (DI)(CX*2), Z22
+	VPDPWSSD     Z22, Z20, Z16
+	VPDPWSSD     Z22, Z21, Z17
+	VPBROADCASTD (R8), Z22
+	VPDPWSSD     Z22, Z20, Z18
+	VPDPWSSD     Z22, Z21, Z19
+	ADDQ         $+4, AX
+	ADDQ         $+4, SI
+	ADDQ         $+4, DI
+	ADDQ         $+4, R8
+	ADDQ         $+128, BX
+	SUBQ         $+1, DX
+	CMPQ         DX, $+1
+	JGE          loop1
+
+loop1_done:
+	MOVQ         c+0(FP), AX
+	MOVQ         ldc+8(FP), CX
+	MOVQ         rowScales+48(FP), DX
+	MOVQ         columnScales+56(FP), BX
+	MOVQ         bias+64(FP), SI
+	SHLQ         $0x02, CX
+	VBROADCASTSS (DX), Z20
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (BX), Z20, Z21
+	VMULPS       Z21, Z0, Z0
+	VADDPS       (SI), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       64(BX), Z20, Z0
+	VMULPS       Z0, Z1, Z1
+	VADDPS       64(SI), Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(DX), Z0
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z2, Z2
+	VADDPS       (SI), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z3, Z3
+	VADDPS       64(SI), Z3, Z3
+	VMOVUPS      Z3, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(DX), Z0
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z4, Z4
+	VADDPS       (SI), Z4, Z4
+	VMOVUPS      Z4, (AX)
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z5, Z5
+	VADDPS       64(SI), Z5, Z5
+	VMOVUPS      Z5, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(DX), Z0
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z6, Z6
+	VADDPS       (SI), Z6, Z6
+	VMOVUPS      Z6, (AX)
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z7, Z7
+	VADDPS       64(SI), Z7, Z7
+	VMOVUPS      Z7, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(DX), Z0
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z8, Z8
+	VADDPS       (SI), Z8, Z8
+	VMOVUPS      Z8, (AX)
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z9, Z9
+	VADDPS       64(SI), Z9, Z9
+	VMOVUPS      Z9, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 20(DX), Z0
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z10, Z10
+	VADDPS       (SI), Z10, Z10
+	VMOVUPS      Z10, (AX)
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z11, Z11
+	VADDPS       64(SI), Z11, Z11
+	VMOVUPS      Z11, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 24(DX), Z0
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z12, Z12
+	VADDPS       (SI), Z12, Z12
+	VMOVUPS      Z12, (AX)
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z13, Z13
+	VADDPS       64(SI), Z13, Z13
+	VMOVUPS      Z13, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 28(DX), Z0
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z14, Z14
+	VADDPS       (SI), Z14, Z14
+	VMOVUPS      Z14, (AX)
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z15, Z15
+	VADDPS       64(SI), Z15, Z15
+	VMOVUPS      Z15, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 32(DX), Z0
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z16, Z16
+	VADDPS       (SI), Z16, Z16
+	VMOVUPS      Z16, (AX)
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z17, Z17
+	VADDPS       64(SI), Z17, Z17
+	VMOVUPS      Z17, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 36(DX), Z0
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z18, Z18
+	VADDPS       (SI), Z18, Z18
+	VMOVUPS      Z18, (AX)
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z19, Z19
+	VADDPS       64(SI), Z19, Z19
+	VMOVUPS      Z19, 64(AX)
+	VZEROUPPER
+	RET
+
 // func gemmI8Rows11VNNI(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32, rowSums *int32)
 // Requires: AVX, AVX512F, AVX512VNNI
 TEXT ·gemmI8Rows11VNNI(SB), NOSPLIT, $0-80
-	MOVQ         q+16(FP), AX
-	MOVQ         stride+24(FP), CX
-	MOVQ         steps+32(FP), DX
-	MOVQ         panel+40(FP), BX
-	MOVQ         rowSums+72(FP), SI
-	VPBROADCASTD (SI), Z0
+	MOVQ         rowSums+72(FP), AX
+	VPBROADCASTD (AX), Z0
 	VPSLLD       $0x07, Z0, Z0
 	VPXORD       Z1, Z1, Z1
 	VPSUBD       Z0, Z1, Z0
 	VMOVDQA32    Z0, Z1
-	VPBROADCASTD 4(SI), Z2
+	VPBROADCASTD 4(AX), Z2
 	VPSLLD       $0x07, Z2, Z2
 	VPXORD       Z3, Z3, Z3
 	VPSUBD       Z2, Z3, Z2
 	VMOVDQA32    Z2, Z3
-	VPBROADCASTD 8(SI), Z4
+	VPBROADCASTD 8(AX), Z4
 	VPSLLD       $0x07, Z4, Z4
 	VPXORD       Z5, Z5, Z5
 	VPSUBD       Z4, Z5, Z4
 	VMOVDQA32    Z4, Z5
-	VPBROADCASTD 12(SI), Z6
+	VPBROADCASTD 12(AX), Z6
 	VPSLLD       $0x07, Z6, Z6
 	VPXORD       Z7, Z7, Z7
 	VPSUBD       Z6, Z7, Z6
 	VMOVDQA32    Z6, Z7
-	VPBROADCASTD 16(SI), Z8
+	VPBROADCASTD 16(AX), Z8
 	VPSLLD       $0x07, Z8, Z8
 	VPXORD       Z9, Z9, Z9
 	VPSUBD       Z8, Z9, Z8
 	VMOVDQA32    Z8, Z9
-	VPBROADCASTD 20(SI), Z10
+	VPBROADCASTD 20(AX), Z10
 	VPSLLD       $0x07, Z10, Z10
 	VPXORD       Z11, Z11, Z11
 	VPSUBD       Z10, Z11, Z10
 	VMOVDQA32    Z10, Z11
-	VPBROADCASTD 24(SI), Z12
+	VPBROADCASTD 24(AX), Z12
 	VPSLLD       $0x07, Z12, Z12
 	VPXORD       Z13, Z13, Z13
 	VPSUBD       Z12, Z13, Z12
 	VMOVDQA32    Z12, Z13
-	VPBROADCASTD 28(SI), Z14
+	VPBROADCASTD 28(AX), Z14
 	VPSLLD       $0x07, Z14, Z14
 	VPXORD       Z15, Z15, Z15
 	VPSUBD       Z14, Z15, Z14
 	VMOVDQA32    Z14, Z15
-	VPBROADCASTD 32(SI), Z16
+	VPBROADCASTD 32(AX), Z16
 	VPSLLD       $0x07, Z16, Z16
 	VPXORD       Z17, Z17, Z17
 	VPSUBD       Z16, Z17, Z16
 	VMOVDQA32    Z16, Z17
-	VPBROADCASTD 36(SI), Z18
+	VPBROADCASTD 36(AX), Z18
 	VPSLLD       $0x07, Z18, Z18
 	VPXORD       Z19, Z19, Z19
 	VPSUBD       Z18, Z19, Z18
 	VMOVDQA32    Z18, Z19
-	VPBROADCASTD 40(SI), Z20
+	VPBROADCASTD 40(AX), Z20
 	VPSLLD       $0x07, Z20, Z20
 	VPXORD       Z21, Z21, Z21
 	VPSUBD       Z20, Z21, Z20
 	VMOVDQA32    Z20, Z21
+	MOVQ         q+16(FP), AX
+	MOVQ         stride+24(FP), CX
+	MOVQ         steps+32(FP), DX
+	MOVQ         panel+40(FP), BX
 	LEAQ         (AX)(CX*2), SI
 	ADDQ         CX, SI
 	LEAQ         (SI)(CX*2), DI
@@ -10379,74 +13637,454 @@ loop1_done:
 	VZEROUPPER
 	RET
 
+// func gemmI16Rows11VNNI(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32)
+// Requires: AVX, AVX512F, AVX512VNNI
+TEXT ·gemmI16Rows11VNNI(SB), NOSPLIT, $0-72
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+	VPXORD  Z15, Z15, Z15
+	VPXORD  Z16, Z16, Z16
+	VPXORD  Z17, Z17, Z17
+	VPXORD  Z18, Z18, Z18
+	VPXORD  Z19, Z19, Z19
+	VPXORD  Z20, Z20, Z20
+	VPXORD  Z21, Z21, Z21
+	MOVQ    q+16(FP), AX
+	MOVQ    stride+24(FP), CX
+	MOVQ    steps+32(FP), DX
+	MOVQ    panel+40(FP), BX
+	LEAQ    (AX)(CX*2), SI
+	ADDQ    CX, SI
+	LEAQ    (SI)(CX*2), DI
+	ADDQ    CX, DI
+	LEAQ    (DI)(CX*2), R8
+	ADDQ    CX, R8
+	CMPQ    DX, $+4
+	JL      loop4_done
+	PCALIGN $0x20
+
+loop4:
+	VMOVDQU32    (BX), Z22
+	VMOVDQU32    64(BX), Z23
+	VPBROADCASTD (AX), Z24
+	VPDPWSSD     Z24, Z22, Z0
+	VPDPWSSD     Z24, Z23, Z1
+	VPBROADCASTD (AX)(CX*1), Z24
+	VPDPWSSD     Z24, Z22, Z2
+	VPDPWSSD     Z24, Z23, Z3
+	VPBROADCASTD (AX)(CX*2), Z24
+	VPDPWSSD     Z24, Z22, Z4
+	VPDPWSSD     Z24, Z23, Z5
+	VPBROADCASTD (SI), Z24
+	VPDPWSSD     Z24, Z22, Z6
+	VPDPWSSD     Z24, Z23, Z7
+	VPBROADCASTD (SI)(CX*1), Z24
+	VPDPWSSD     Z24, Z22, Z8
+	VPDPWSSD     Z24, Z23, Z9
+	VPBROADCASTD (SI)(CX*2), Z24
+	VPDPWSSD     Z24, Z22, Z10
+	VPDPWSSD     Z24, Z23, Z11
+	VPBROADCASTD (DI), Z24
+	VPDPWSSD     Z24, Z22, Z12
+	VPDPWSSD     Z24, Z23, Z13
+	VPBROADCASTD (DI)(CX*1), Z24
+	VPDPWSSD     Z24, Z22, Z14
+	VPDPWSSD     Z24, Z23, Z15
+	VPBROADCASTD (DI)(CX*2), Z24
+	VPDPWSSD     Z24, Z22, Z16
+	VPDPWSSD     Z24, Z23, Z17
+	VPBROADCASTD (R8), Z24
+	VPDPWSSD     Z24, Z22, Z18
+	VPDPWSSD     Z24, Z23, Z19
+	VPBROADCASTD (R8)(CX*1), Z24
+	VPDPWSSD     Z24, Z22, Z20
+	VPDPWSSD     Z24, Z23, Z21
+	VMOVDQU32    128(BX), Z22
+	VMOVDQU32    192(BX), Z23
+	VPBROADCASTD 4(AX), Z24
+	VPDPWSSD     Z24, Z22, Z0
+	VPDPWSSD     Z24, Z23, Z1
+	VPBROADCASTD 4(AX)(CX*1), Z24
+	VPDPWSSD     Z24, Z22, Z2
+	VPDPWSSD     Z24, Z23, Z3
+	VPBROADCASTD 4(AX)(CX*2), Z24
+	VPDPWSSD     Z24, Z22, Z4
+	VPDPWSSD     Z24, Z23, Z5
+	VPBROADCASTD 4(SI), Z24
+	VPDPWSSD     Z24, Z22, Z6
+	VPDPWSSD     Z24, Z23, Z7
+	VPBROADCASTD 4(SI)(CX*1), Z24
+	VPDPWSSD     Z24, Z22, Z8
+	VPDPWSSD     Z24, Z23, Z9
+	VPBROADCASTD 4(SI)(CX*2), Z24
+	VPDPWSSD     Z24, Z22, Z10
+	VPDPWSSD     Z24, Z23, Z11
+	VPBROADCASTD 4(DI), Z24
+	VPDPWSSD     Z24, Z22, Z12
+	VPDPWSSD     Z24, Z23, Z13
+	VPBROADCASTD 4(DI)(CX*1), Z24
+	VPDPWSSD     Z24, Z22, Z14
+	VPDPWSSD     Z24, Z23, Z15
+	VPBROADCASTD 4(DI)(CX*2), Z24
+	VPDPWSSD     Z24, Z22, Z16
+	VPDPWSSD     Z24, Z23, Z17
+	VPBROADCASTD 4(R8), Z24
+	VPDPWSSD     Z24, Z22, Z18
+	VPDPWSSD     Z24, Z23, Z19
+	VPBROADCASTD 4(R8)(CX*1), Z24
+	VPDPWSSD     Z24, Z22, Z20
+	VPDPWSSD     Z24, Z23, Z21
+	VMOVDQU32    256(BX), Z22
+	VMOVDQU32    320(BX), Z23
+	VPBROADCASTD 8(AX), Z24
+	VPDPWSSD     Z24, Z22, Z0
+	VPDPWSSD     Z24, Z23, Z1
+	VPBROADCASTD 8(AX)(CX*1), Z24
+	VPDPWSSD     Z24, Z22, Z2
+	VPDPWSSD     Z24, Z23, Z3
+	VPBROADCASTD 8(AX)(CX*2), Z24
+	VPDPWSSD     Z24, Z22, Z4
+	VPDPWSSD     Z24, Z23, Z5
+	VPBROADCASTD 8(SI), Z24
+	VPDPWSSD     Z24, Z22, Z6
+	VPDPWSSD     Z24, Z23, Z7
+	VPBROADCASTD 8(SI)(CX*1), Z24
+	VPDPWSSD     Z24, Z22, Z8
+	VPDPWSSD     Z24, Z23, Z9
+	VPBROADCASTD 8(SI)(CX*2), Z24
+	VPDPWSSD     Z24, Z22, Z10
+	VPDPWSSD     Z24, Z23, Z11
+	VPBROADCASTD 8(DI), Z24
+	VPDPWSSD     Z24, Z22, Z12
+	VPDPWSSD     Z24, Z23, Z13
+	VPBROADCASTD 8(DI)(CX*1), Z24
+	VPDPWSSD     Z24, Z22, Z14
+	VPDPWSSD     Z24, Z23, Z15
+	VPBROADCASTD 8(DI)(CX*2), Z24
+	VPDPWSSD     Z24, Z22, Z16
+	VPDPWSSD     Z24, Z23, Z17
+	VPBROADCASTD 8(R8), Z24
+	VPDPWSSD     Z24, Z22, Z18
+	VPDPWSSD     Z24, Z23, Z19
+	VPBROADCASTD 8(R8)(CX*1), Z24
+	VPDPWSSD     Z24, Z22, Z20
+	VPDPWSSD     Z24, Z23, Z21
+	VMOVDQU32    384(BX), Z22
+	VMOVDQU32    448(BX), Z23
+	VPBROADCASTD 12(AX), Z24
+	VPDPWSSD     Z24, Z22, Z0
+	VPDPWSSD     Z24, Z23, Z1
+	VPBROADCASTD 12(AX)(CX*1), Z24
+	VPDPWSSD     Z24, Z22, Z2
+	VPDPWSSD     Z24, Z23, Z3
+	VPBROADCASTD 12(AX)(CX*2), Z24
+	VPDPWSSD     Z24, Z22, Z4
+	VPDPWSSD     Z24, Z23, Z5
+	VPBROADCASTD 12(SI), Z24
+	VPDPWSSD     Z24, Z22, Z6
+	VPDPWSSD     Z24, Z23, Z7
+	VPBROADCASTD 12(SI)(CX*1), Z24
+	VPDPWSSD     Z24, Z22, Z8
+	VPDPWSSD     Z24, Z23, Z9
+	VPBROADCASTD 12(SI)(CX*2), Z24
+	VPDPWSSD     Z24, Z22, Z10
+	VPDPWSSD     Z24, Z23, Z11
+	VPBROADCASTD 12(DI), Z24
+	VPDPWSSD     Z24, Z22, Z12
+	VPDPWSSD     Z24, Z23, Z13
+	VPBROADCASTD 12(DI)(CX*1), Z24
+	VPDPWSSD     Z24, Z22, Z14
+	VPDPWSSD     Z24, Z23, Z15
+	VPBROADCASTD 12(DI)(CX*2), Z24
+	VPDPWSSD     Z24, Z22, Z16
+	VPDPWSSD     Z24, Z23, Z17
+	VPBROADCASTD 12(R8), Z24
+	VPDPWSSD     Z24, Z22, Z18
+	VPDPWSSD     Z24, Z23, Z19
+	VPBROADCASTD 12(R8)(CX*1), Z24
+	VPDPWSSD     Z24, Z22, Z20
+	VPDPWSSD     Z24, Z23, Z21
+	ADDQ         $+16, AX
+	ADDQ         $+16, SI
+	ADDQ         $+16, DI
+	ADDQ         $+16, R8
+	ADDQ         $+512, BX
+	SUBQ         $+4, DX
+	CMPQ         DX, $+4
+	JGE          loop4
+
+loop4_done:
+	CMPQ    DX, $+1
+	JL      loop1_done
+	PCALIGN $0x20
+
+loop1:
+	VMOVDQU32    (BX), Z22
+	VMOVDQU32    64(BX), Z23
+	VPBROADCASTD (AX), Z24
+	VPDPWSSD     Z24, Z22, Z0
+	VPDPWSSD     Z24, Z23, Z1
+	VPBROADCASTD (AX)(CX*1), Z24
+	VPDPWSSD     Z24, Z22, Z2
+	VPDPWSSD     Z24, Z23, Z3
+	VPBROADCASTD (AX)(CX*2), Z24
+	VPDPWSSD     Z24, Z22, Z4
+	VPDPWSSD     Z24, Z23, Z5
+	VPBROADCASTD (SI), Z24
+	VPDPWSSD     Z24, Z22, Z6
+	VPDPWSSD     Z24, Z23, Z7
+	VPBROADCASTD (SI)(CX*1), Z24
+	VPDPWSSD     Z24, Z22, Z8
+	VPDPWSSD     Z24, Z23, Z9
+	VPBROADCASTD (SI)(CX*2), Z24
+	VPDPWSSD     Z24, Z22, Z10
+	VPDPWSSD     Z24, Z23, Z11
+	VPBROADCASTD (DI), Z24
+	VPDPWSSD     Z24, Z22, Z12
+	VPDPWSSD     Z24, Z23, Z13
+	VPBROADCASTD (DI)(CX*1), Z24
+	VPDPWSSD     Z24, Z22, Z14
+	VPDPWSSD     Z24, Z23, Z15
+	VPBROADCASTD (DI)(CX*2), Z24
+	VPDPWSSD     Z24, Z22, Z16
+	VPDPWSSD     Z24, Z23, Z17
+	VPBROADCASTD (R8), Z24
+	VPDPWSSD     Z24, Z22, Z18
+	VPDPWSSD     Z24, Z23, Z19
+	VPBROADCASTD (R8)(CX*1), Z24
+	VPDPWSSD     Z24, Z22, Z20
+	VPDPWSSD     Z24, Z23, Z21
+	ADDQ         $+4, AX
+	ADDQ         $+4, SI
+	ADDQ         $+4, DI
+	ADDQ         $+4, R8
+	ADDQ         $+128, BX
+	SUBQ         $+1, DX
+	CMPQ         DX, $+1
+	JGE          loop1
+
+loop1_done:
+	MOVQ         c+0(FP), AX
+	MOVQ         ldc+8(FP), CX
+	MOVQ         rowScales+48(FP), DX
+	MOVQ         columnScales+56(FP), BX
+	MOVQ         bias+64(FP), SI
+	SHLQ         $0x02, CX
+	VBROADCASTSS (DX), Z22
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (BX), Z22, Z23
+	VMULPS       Z23, Z0, Z0
+	VADDPS       (SI), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       64(BX), Z22, Z0
+	VMULPS       Z0, Z1, Z1
+	VADDPS       64(SI), Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(DX), Z0
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z2, Z2
+	VADDPS       (SI), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z3, Z3
+	VADDPS       64(SI), Z3, Z3
+	VMOVUPS      Z3, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(DX), Z0
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z4, Z4
+	VADDPS       (SI), Z4, Z4
+	VMOVUPS      Z4, (AX)
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z5, Z5
+	VADDPS       64(SI), Z5, Z5
+	VMOVUPS      Z5, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(DX), Z0
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z6, Z6
+	VADDPS       (SI), Z6, Z6
+	VMOVUPS      Z6, (AX)
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z7, Z7
+	VADDPS       64(SI), Z7, Z7
+	VMOVUPS      Z7, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(DX), Z0
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z8, Z8
+	VADDPS       (SI), Z8, Z8
+	VMOVUPS      Z8, (AX)
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z9, Z9
+	VADDPS       64(SI), Z9, Z9
+	VMOVUPS      Z9, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 20(DX), Z0
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z10, Z10
+	VADDPS       (SI), Z10, Z10
+	VMOVUPS      Z10, (AX)
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z11, Z11
+	VADDPS       64(SI), Z11, Z11
+	VMOVUPS      Z11, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 24(DX), Z0
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z12, Z12
+	VADDPS       (SI), Z12, Z12
+	VMOVUPS      Z12, (AX)
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z13, Z13
+	VADDPS       64(SI), Z13, Z13
+	VMOVUPS      Z13, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 28(DX), Z0
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z14, Z14
+	VADDPS       (SI), Z14, Z14
+	VMOVUPS      Z14, (AX)
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z15, Z15
+	VADDPS       64(SI), Z15, Z15
+	VMOVUPS      Z15, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 32(DX), Z0
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z16, Z16
+	VADDPS       (SI), Z16, Z16
+	VMOVUPS      Z16, (AX)
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z17, Z17
+	VADDPS       64(SI), Z17, Z17
+	VMOVUPS      Z17, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 36(DX), Z0
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z18, Z18
+	VADDPS       (SI), Z18, Z18
+	VMOVUPS      Z18, (AX)
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z19, Z19
+	VADDPS       64(SI), Z19, Z19
+	VMOVUPS      Z19, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 40(DX), Z0
+	VCVTDQ2PS    Z20, Z20
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z20, Z20
+	VADDPS       (SI), Z20, Z20
+	VMOVUPS      Z20, (AX)
+	VCVTDQ2PS    Z21, Z21
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z21, Z21
+	VADDPS       64(SI), Z21, Z21
+	VMOVUPS      Z21, 64(AX)
+	VZEROUPPER
+	RET
+
 // func gemmI8Rows12VNNI(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32, rowSums *int32)
 // Requires: AVX, AVX512F, AVX512VNNI
 TEXT ·gemmI8Rows12VNNI(SB), NOSPLIT, $0-80
-	MOVQ         q+16(FP), AX
-	MOVQ         stride+24(FP), CX
-	MOVQ         steps+32(FP), DX
-	MOVQ         panel+40(FP), BX
-	MOVQ         rowSums+72(FP), SI
-	VPBROADCASTD (SI), Z0
+	MOVQ         rowSums+72(FP), AX
+	VPBROADCASTD (AX), Z0
 	VPSLLD       $0x07, Z0, Z0
 	VPXORD       Z1, Z1, Z1
 	VPSUBD       Z0, Z1, Z0
 	VMOVDQA32    Z0, Z1
-	VPBROADCASTD 4(SI), Z2
+	VPBROADCASTD 4(AX), Z2
 	VPSLLD       $0x07, Z2, Z2
 	VPXORD       Z3, Z3, Z3
 	VPSUBD       Z2, Z3, Z2
 	VMOVDQA32    Z2, Z3
-	VPBROADCASTD 8(SI), Z4
+	VPBROADCASTD 8(AX), Z4
 	VPSLLD       $0x07, Z4, Z4
 	VPXORD       Z5, Z5, Z5
 	VPSUBD       Z4, Z5, Z4
 	VMOVDQA32    Z4, Z5
-	VPBROADCASTD 12(SI), Z6
+	VPBROADCASTD 12(AX), Z6
 	VPSLLD       $0x07, Z6, Z6
 	VPXORD       Z7, Z7, Z7
 	VPSUBD       Z6, Z7, Z6
 	VMOVDQA32    Z6, Z7
-	VPBROADCASTD 16(SI), Z8
+	VPBROADCASTD 16(AX), Z8
 	VPSLLD       $0x07, Z8, Z8
 	VPXORD       Z9, Z9, Z9
 	VPSUBD       Z8, Z9, Z8
 	VMOVDQA32    Z8, Z9
-	VPBROADCASTD 20(SI), Z10
+	VPBROADCASTD 20(AX), Z10
 	VPSLLD       $0x07, Z10, Z10
 	VPXORD       Z11, Z11, Z11
 	VPSUBD       Z10, Z11, Z10
 	VMOVDQA32    Z10, Z11
-	VPBROADCASTD 24(SI), Z12
+	VPBROADCASTD 24(AX), Z12
 	VPSLLD       $0x07, Z12, Z12
 	VPXORD       Z13, Z13, Z13
 	VPSUBD       Z12, Z13, Z12
 	VMOVDQA32    Z12, Z13
-	VPBROADCASTD 28(SI), Z14
+	VPBROADCASTD 28(AX), Z14
 	VPSLLD       $0x07, Z14, Z14
 	VPXORD       Z15, Z15, Z15
 	VPSUBD       Z14, Z15, Z14
 	VMOVDQA32    Z14, Z15
-	VPBROADCASTD 32(SI), Z16
+	VPBROADCASTD 32(AX), Z16
 	VPSLLD       $0x07, Z16, Z16
 	VPXORD       Z17, Z17, Z17
 	VPSUBD       Z16, Z17, Z16
 	VMOVDQA32    Z16, Z17
-	VPBROADCASTD 36(SI), Z18
+	VPBROADCASTD 36(AX), Z18
 	VPSLLD       $0x07, Z18, Z18
 	VPXORD       Z19, Z19, Z19
 	VPSUBD       Z18, Z19, Z18
 	VMOVDQA32    Z18, Z19
-	VPBROADCASTD 40(SI), Z20
+	VPBROADCASTD 40(AX), Z20
 	VPSLLD       $0x07, Z20, Z20
 	VPXORD       Z21, Z21, Z21
 	VPSUBD       Z20, Z21, Z20
 	VMOVDQA32    Z20, Z21
-	VPBROADCASTD 44(SI), Z22
+	VPBROADCASTD 44(AX), Z22
 	VPSLLD       $0x07, Z22, Z22
 	VPXORD       Z23, Z23, Z23
 	VPSUBD       Z22, Z23, Z22
 	VMOVDQA32    Z22, Z23
+	MOVQ         q+16(FP), AX
+	MOVQ         stride+24(FP), CX
+	MOVQ         steps+32(FP), DX
+	MOVQ         panel+40(FP), BX
 	LEAQ         (AX)(CX*2), SI
 	ADDQ         CX, SI
 	LEAQ         (SI)(CX*2), DI
@@ -10663,6 +14301,415 @@ loop1:
 	VPBROADCASTD (R8)(CX*2), Z26
 	VPDPBUSD     Z26, Z24, Z22
 	VPDPBUSD     Z26, Z25, Z23
+	ADDQ         $+4, AX
+	ADDQ         $+4, SI
+	ADDQ         $+4, DI
+	ADDQ         $+4, R8
+	ADDQ         $+128, BX
+	SUBQ         $+1, DX
+	CMPQ         DX, $+1
+	JGE          loop1
+
+loop1_done:
+	MOVQ         c+0(FP), AX
+	MOVQ         ldc+8(FP), CX
+	MOVQ         rowScales+48(FP), DX
+	MOVQ         columnScales+56(FP), BX
+	MOVQ         bias+64(FP), SI
+	SHLQ         $0x02, CX
+	VBROADCASTSS (DX), Z24
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (BX), Z24, Z25
+	VMULPS       Z25, Z0, Z0
+	VADDPS       (SI), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       64(BX), Z24, Z0
+	VMULPS       Z0, Z1, Z1
+	VADDPS       64(SI), Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(DX), Z0
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z2, Z2
+	VADDPS       (SI), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z3, Z3
+	VADDPS       64(SI), Z3, Z3
+	VMOVUPS      Z3, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(DX), Z0
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z4, Z4
+	VADDPS       (SI), Z4, Z4
+	VMOVUPS      Z4, (AX)
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z5, Z5
+	VADDPS       64(SI), Z5, Z5
+	VMOVUPS      Z5, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(DX), Z0
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z6, Z6
+	VADDPS       (SI), Z6, Z6
+	VMOVUPS      Z6, (AX)
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z7, Z7
+	VADDPS       64(SI), Z7, Z7
+	VMOVUPS      Z7, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(DX), Z0
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z8, Z8
+	VADDPS       (SI), Z8, Z8
+	VMOVUPS      Z8, (AX)
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z9, Z9
+	VADDPS       64(SI), Z9, Z9
+	VMOVUPS      Z9, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 20(DX), Z0
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z10, Z10
+	VADDPS       (SI), Z10, Z10
+	VMOVUPS      Z10, (AX)
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z11, Z11
+	VADDPS       64(SI), Z11, Z11
+	VMOVUPS      Z11, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 24(DX), Z0
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z12, Z12
+	VADDPS       (SI), Z12, Z12
+	VMOVUPS      Z12, (AX)
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z13, Z13
+	VADDPS       64(SI), Z13, Z13
+	VMOVUPS      Z13, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 28(DX), Z0
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z14, Z14
+	VADDPS       (SI), Z14, Z14
+	VMOVUPS      Z14, (AX)
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z15, Z15
+	VADDPS       64(SI), Z15, Z15
+	VMOVUPS      Z15, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 32(DX), Z0
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z16, Z16
+	VADDPS       (SI), Z16, Z16
+	VMOVUPS      Z16, (AX)
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z17, Z17
+	VADDPS       64(SI), Z17, Z17
+	VMOVUPS      Z17, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 36(DX), Z0
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z18, Z18
+	VADDPS       (SI), Z18, Z18
+	VMOVUPS      Z18, (AX)
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z19, Z19
+	VADDPS       64(SI), Z19, Z19
+	VMOVUPS      Z19, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 40(DX), Z0
+	VCVTDQ2PS    Z20, Z20
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z20, Z20
+	VADDPS       (SI), Z20, Z20
+	VMOVUPS      Z20, (AX)
+	VCVTDQ2PS    Z21, Z21
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z21, Z21
+	VADDPS       64(SI), Z21, Z21
+	VMOVUPS      Z21, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 44(DX), Z0
+	VCVTDQ2PS    Z22, Z22
+	VMULPS       (BX), Z0, Z1
+	VMULPS       Z1, Z22, Z22
+	VADDPS       (SI), Z22, Z22
+	VMOVUPS      Z22, (AX)
+	VCVTDQ2PS    Z23, Z23
+	VMULPS       64(BX), Z0, Z0
+	VMULPS       Z0, Z23, Z23
+	VADDPS       64(SI), Z23, Z23
+	VMOVUPS      Z23, 64(AX)
+	VZEROUPPER
+	RET
+
+// func gemmI16Rows12VNNI(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32)
+// Requires: AVX, AVX512F, AVX512VNNI
+TEXT ·gemmI16Rows12VNNI(SB), NOSPLIT, $0-72
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+	VPXORD  Z15, Z15, Z15
+	VPXORD  Z16, Z16, Z16
+	VPXORD  Z17, Z17, Z17
+	VPXORD  Z18, Z18, Z18
+	VPXORD  Z19, Z19, Z19
+	VPXORD  Z20, Z20, Z20
+	VPXORD  Z21, Z21, Z21
+	VPXORD  Z22, Z22, Z22
+	VPXORD  Z23, Z23, Z23
+	MOVQ    q+16(FP), AX
+	MOVQ    stride+24(FP), CX
+	MOVQ    steps+32(FP), DX
+	MOVQ    panel+40(FP), BX
+	LEAQ    (AX)(CX*2), SI
+	ADDQ    CX, SI
+	LEAQ    (SI)(CX*2), DI
+	ADDQ    CX, DI
+	LEAQ    (DI)(CX*2), R8
+	ADDQ    CX, R8
+	CMPQ    DX, $+4
+	JL      loop4_done
+	PCALIGN $0x20
+
+loop4:
+	VMOVDQU32    (BX), Z24
+	VMOVDQU32    64(BX), Z25
+	VPBROADCASTD (AX), Z26
+	VPDPWSSD     Z26, Z24, Z0
+	VPDPWSSD     Z26, Z25, Z1
+	VPBROADCASTD (AX)(CX*1), Z26
+	VPDPWSSD     Z26, Z24, Z2
+	VPDPWSSD     Z26, Z25, Z3
+	VPBROADCASTD (AX)(CX*2), Z26
+	VPDPWSSD     Z26, Z24, Z4
+	VPDPWSSD     Z26, Z25, Z5
+	VPBROADCASTD (SI), Z26
+	VPDPWSSD     Z26, Z24, Z6
+	VPDPWSSD     Z26, Z25, Z7
+	VPBROADCASTD (SI)(CX*1), Z26
+	VPDPWSSD     Z26, Z24, Z8
+	VPDPWSSD     Z26, Z25, Z9
+	VPBROADCASTD (SI)(CX*2), Z26
+	VPDPWSSD     Z26, Z24, Z10
+	VPDPWSSD     Z26, Z25, Z11
+	VPBROADCASTD (DI), Z26
+	VPDPWSSD     Z26, Z24, Z12
+	VPDPWSSD     Z26, Z25, Z13
+	VPBROADCASTD (DI)(CX*1), Z26
+	VPDPWSSD     Z26, Z24, Z14
+	VPDPWSSD     Z26, Z25, Z15
+	VPBROADCASTD (DI)(CX*2), Z26
+	VPDPWSSD     Z26, Z24, Z16
+	VPDPWSSD     Z26, Z25, Z17
+	VPBROADCASTD (R8), Z26
+	VPDPWSSD     Z26, Z24, Z18
+	VPDPWSSD     Z26, Z25, Z19
+	VPBROADCASTD (R8)(CX*1), Z26
+	VPDPWSSD     Z26, Z24, Z20
+	VPDPWSSD     Z26, Z25, Z21
+	VPBROADCASTD (R8)(CX*2), Z26
+	VPDPWSSD     Z26, Z24, Z22
+	VPDPWSSD     Z26, Z25, Z23
+	VMOVDQU32    128(BX), Z24
+	VMOVDQU32    192(BX), Z25
+	VPBROADCASTD 4(AX), Z26
+	VPDPWSSD     Z26, Z24, Z0
+	VPDPWSSD     Z26, Z25, Z1
+	VPBROADCASTD 4(AX)(CX*1), Z26
+	VPDPWSSD     Z26, Z24, Z2
+	VPDPWSSD     Z26, Z25, Z3
+	VPBROADCASTD 4(AX)(CX*2), Z26
+	VPDPWSSD     Z26, Z24, Z4
+	VPDPWSSD     Z26, Z25, Z5
+	VPBROADCASTD 4(SI), Z26
+	VPDPWSSD     Z26, Z24, Z6
+	VPDPWSSD     Z26, Z25, Z7
+	VPBROADCASTD 4(SI)(CX*1), Z26
+	VPDPWSSD     Z26, Z24, Z8
+	VPDPWSSD     Z26, Z25, Z9
+	VPBROADCASTD 4(SI)(CX*2), Z26
+	VPDPWSSD     Z26, Z24, Z10
+	VPDPWSSD     Z26, Z25, Z11
+	VPBROADCASTD 4(DI), Z26
+	VPDPWSSD     Z26, Z24, Z12
+	VPDPWSSD     Z26, Z25, Z13
+	VPBROADCASTD 4(DI)(CX*1), Z26
+	VPDPWSSD     Z26, Z24, Z14
+	VPDPWSSD     Z26, Z25, Z15
+	VPBROADCASTD 4(DI)(CX*2), Z26
+	VPDPWSSD     Z26, Z24, Z16
+	VPDPWSSD     Z26, Z25, Z17
+	VPBROADCASTD 4(R8), Z26
+	VPDPWSSD     Z26, Z24, Z18
+	VPDPWSSD     Z26, Z25, Z19
+	VPBROADCASTD 4(R8)(CX*1), Z26
+	VPDPWSSD     Z26, Z24, Z20
+	VPDPWSSD     Z26, Z25, Z21
+	VPBROADCASTD 4(R8)(CX*2), Z26
+	VPDPWSSD     Z26, Z24, Z22
+	VPDPWSSD     Z26, Z25, Z23
+	VMOVDQU32    256(BX), Z24
+	VMOVDQU32    320(BX), Z25
+	VPBROADCASTD 8(AX), Z26
+	VPDPWSSD     Z26, Z24, Z0
+	VPDPWSSD     Z26, Z25, Z1
+	VPBROADCASTD 8(AX)(CX*1), Z26
+	VPDPWSSD     Z26, Z24, Z2
+	VPDPWSSD     Z26, Z25, Z3
+	VPBROADCASTD 8(AX)(CX*2), Z26
+	VPDPWSSD     Z26, Z24, Z4
+	VPDPWSSD     Z26, Z25, Z5
+	VPBROADCASTD 8(SI), Z26
+	VPDPWSSD     Z26, Z24, Z6
+	VPDPWSSD     Z26, Z25, Z7
+	VPBROADCASTD 8(SI)(CX*1), Z26
+	VPDPWSSD     Z26, Z24, Z8
+	VPDPWSSD     Z26, Z25, Z9
+	VPBROADCASTD 8(SI)(CX*2), Z26
+	VPDPWSSD     Z26, Z24, Z10
+	VPDPWSSD     Z26, Z25, Z11
+	VPBROADCASTD 8(DI), Z26
+	VPDPWSSD     Z26, Z24, Z12
+	VPDPWSSD     Z26, Z25, Z13
+	VPBROADCASTD 8(DI)(CX*1), Z26
+	VPDPWSSD     Z26, Z24, Z14
+	VPDPWSSD     Z26, Z25, Z15
+	VPBROADCASTD 8(DI)(CX*2), Z26
+	VPDPWSSD     Z26, Z24, Z16
+	VPDPWSSD     Z26, Z25, Z17
+	VPBROADCASTD 8(R8), Z26
+	VPDPWSSD     Z26, Z24, Z18
+	VPDPWSSD     Z26, Z25, Z19
+	VPBROADCASTD 8(R8)(CX*1), Z26
+	VPDPWSSD     Z26, Z24, Z20
+	VPDPWSSD     Z26, Z25, Z21
+	VPBROADCASTD 8(R8)(CX*2), Z26
+	VPDPWSSD     Z26, Z24, Z22
+	VPDPWSSD     Z26, Z25, Z23
+	VMOVDQU32    384(BX), Z24
+	VMOVDQU32    448(BX), Z25
+	VPBROADCASTD 12(AX), Z26
+	VPDPWSSD     Z26, Z24, Z0
+	VPDPWSSD     Z26, Z25, Z1
+	VPBROADCASTD 12(AX)(CX*1), Z26
+	VPDPWSSD     Z26, Z24, Z2
+	VPDPWSSD     Z26, Z25, Z3
+	VPBROADCASTD 12(AX)(CX*2), Z26
+	VPDPWSSD     Z26, Z24, Z4
+	VPDPWSSD     Z26, Z25, Z5
+	VPBROADCASTD 12(SI), Z26
+	VPDPWSSD     Z26, Z24, Z6
+	VPDPWSSD     Z26, Z25, Z7
+	VPBROADCASTD 12(SI)(CX*1), Z26
+	VPDPWSSD     Z26, Z24, Z8
+	VPDPWSSD     Z26, Z25, Z9
+	VPBROADCASTD 12(SI)(CX*2), Z26
+	VPDPWSSD     Z26, Z24, Z10
+	VPDPWSSD     Z26, Z25, Z11
+	VPBROADCASTD 12(DI), Z26
+	VPDPWSSD     Z26, Z24, Z12
+	VPDPWSSD     Z26, Z25, Z13
+	VPBROADCASTD 12(DI)(CX*1), Z26
+	VPDPWSSD     Z26, Z24, Z14
+	VPDPWSSD     Z26, Z25, Z15
+	VPBROADCASTD 12(DI)(CX*2), Z26
+	VPDPWSSD     Z26, Z24, Z16
+	VPDPWSSD     Z26, Z25, Z17
+	VPBROADCASTD 12(R8), Z26
+	VPDPWSSD     Z26, Z24, Z18
+	VPDPWSSD     Z26, Z25, Z19
+	VPBROADCASTD 12(R8)(CX*1), Z26
+	VPDPWSSD     Z26, Z24, Z20
+	VPDPWSSD     Z26, Z25, Z21
+	VPBROADCASTD 12(R8)(CX*2), Z26
+	VPDPWSSD     Z26, Z24, Z22
+	VPDPWSSD     Z26, Z25, Z23
+	ADDQ         $+16, AX
+	ADDQ         $+16, SI
+	ADDQ         $+16, DI
+	ADDQ         $+16, R8
+	ADDQ         $+512, BX
+	SUBQ         $+4, DX
+	CMPQ         DX, $+4
+	JGE          loop4
+
+loop4_done:
+	CMPQ    DX, $+1
+	JL      loop1_done
+	PCALIGN $0x20
+
+loop1:
+	VMOVDQU32    (BX), Z24
+	VMOVDQU32    64(BX), Z25
+	VPBROADCASTD (AX), Z26
+	VPDPWSSD     Z26, Z24, Z0
+	VPDPWSSD     Z26, Z25, Z1
+	VPBROADCASTD (AX)(CX*1), Z26
+	VPDPWSSD     Z26, Z24, Z2
+	VPDPWSSD     Z26, Z25, Z3
+	VPBROADCASTD (AX)(CX*2), Z26
+	VPDPWSSD     Z26, Z24, Z4
+	VPDPWSSD     Z26, Z25, Z5
+	VPBROADCASTD (SI), Z26
+	VPDPWSSD     Z26, Z24, Z6
+	VPDPWSSD     Z26, Z25, Z7
+	VPBROADCASTD (SI)(CX*1), Z26
+	VPDPWSSD     Z26, Z24, Z8
+	VPDPWSSD     Z26, Z25, Z9
+	VPBROADCASTD (SI)(CX*2), Z26
+	VPDPWSSD     Z26, Z24, Z10
+	VPDPWSSD     Z26, Z25, Z11
+	VPBROADCASTD (DI), Z26
+	VPDPWSSD     Z26, Z24, Z12
+	VPDPWSSD     Z26, Z25, Z13
+	VPBROADCASTD (DI)(CX*1), Z26
+	VPDPWSSD     Z26, Z24, Z14
+	VPDPWSSD     Z26, Z25, Z15
+	VPBROADCASTD (DI)(CX*2), Z26
+	VPDPWSSD     Z26, Z24, Z16
+	VPDPWSSD     Z26, Z25, Z17
+	VPBROADCASTD (R8), Z26
+	VPDPWSSD     Z26, Z24, Z18
+	VPDPWSSD     Z26, Z25, Z19
+	VPBROADCASTD (R8)(CX*1), Z26
+	VPDPWSSD     Z26, Z24, Z20
+	VPDPWSSD     Z26, Z25, Z21
+	VPBROADCASTD (R8)(CX*2), Z26
+	VPDPWSSD     Z26, Z24, Z22
+	VPDPWSSD     Z26, Z25, Z23
 	ADDQ         $+4, AX
 	ADDQ         $+4, SI
 	ADDQ         $+4, DI

@@ -17,8 +17,10 @@ type Matrix struct {
 	weights []float32 // (N, K) row-major until packed, then panels (K, width)
 	bias    []float32 // (N) or nil
 
-	quantized []int8    // (N, K); nil for a float32 matrix
-	panels    []byte    // quantised panels once packed
+	integers  *Integers // nil for a float32 matrix
+	size      int       // bytes of an integer weight
+	quantized []byte    // (N, K) integers, little-endian
+	panels    []byte    // panels of them once packed
 	inPlace   bool      // panels may take the memory of quantized
 	scales    []float32 // (N), one a row of quantized
 }
@@ -29,18 +31,31 @@ func NewMatrix(set *Set, weights []float32, outputs, inputs int, bias []float32)
 	return &Matrix{Outputs: outputs, Inputs: inputs, set: set, weights: weights[:outputs*inputs], bias: bias}
 }
 
-// NewQuantizedMatrix wraps 8-bit weights (N, K) with one scale a row. The
-// weights are only read, unless [Matrix.PackInPlace] is called.
-func NewQuantizedMatrix(set *Set, weights []int8, scales []float32, outputs, inputs int, bias []float32) *Matrix {
-	return &Matrix{Outputs: outputs, Inputs: inputs, set: set, quantized: weights[:outputs*inputs], scales: scales[:outputs], bias: bias}
+// NewI8Matrix wraps 8-bit weights (N, K) with one scale a row. The weights are
+// only read, unless [Matrix.PackInPlace] is called.
+func NewI8Matrix(set *Set, weights []byte, scales []float32, outputs, inputs int, bias []float32) *Matrix {
+	return newIntegerMatrix(set, &set.I8, 1, weights, scales, outputs, inputs, bias)
 }
 
-// Quantized says whether the matrix holds 8-bit weights, so that Multiply
-// needs a quantised [Input].
-func (m *Matrix) Quantized() bool { return m.quantized != nil }
+// NewI16Matrix is [NewI8Matrix] for little-endian 16-bit weights of magnitudes
+// up to [MaxWeight16]; sums of larger ones may wrap around.
+func NewI16Matrix(set *Set, weights []byte, scales []float32, outputs, inputs int, bias []float32) *Matrix {
+	return newIntegerMatrix(set, &set.I16, 2, weights, scales, outputs, inputs, bias)
+}
+
+func newIntegerMatrix(set *Set, integers *Integers, size int, weights []byte, scales []float32, outputs, inputs int, bias []float32) *Matrix {
+	return &Matrix{
+		Outputs: outputs, Inputs: inputs, set: set, bias: bias,
+		integers: integers, size: size, quantized: weights[:outputs*inputs*size], scales: scales[:outputs],
+	}
+}
+
+// Quantized says whether the matrix holds integers, so that Multiply needs an
+// [Input] quantised for it.
+func (m *Matrix) Quantized() bool { return m.integers != nil }
 
 func (m *Matrix) prepare() {
-	if m.quantized != nil {
+	if m.Quantized() {
 		m.packQuantized()
 		return
 	}
@@ -73,36 +88,37 @@ func transpose(dst, src []float32, n, k int) {
 	}
 }
 
-// PackInPlace lets 8-bit weights be packed in their own memory, which then
+// PackInPlace lets integer weights be packed in their own memory, which then
 // belongs to the matrix, where the panels are no larger than the weights.
 func (m *Matrix) PackInPlace() { m.inPlace = true }
 
 func (m *Matrix) packQuantized() {
 	width := m.set.PanelWidth
-	size := m.panelOffset(m.Outputs)
-	var scratch []int8
-	if m.inPlace && size == len(m.quantized) {
-		m.panels = unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(m.quantized))), size)
-		scratch = make([]int8, width*m.Inputs)
+	row := m.Inputs * m.size
+	total := m.panelOffset(m.Outputs)
+	var scratch []byte
+	if m.inPlace && total == len(m.quantized) {
+		m.panels = m.quantized
+		scratch = make([]byte, width*row)
 	} else {
-		m.panels = make([]byte, size)
+		m.panels = make([]byte, total)
 	}
 	for first := 0; first < m.Outputs; first += width {
 		n := min(width, m.Outputs-first)
-		rows := m.quantized[first*m.Inputs : (first+n)*m.Inputs]
+		rows := m.quantized[first*row : (first+n)*row]
 		if scratch != nil {
 			rows = scratch[:copy(scratch, rows)]
 		}
-		m.set.PackI8(m.panels[m.panelOffset(first):], rows, n, m.Inputs)
+		m.integers.Pack(m.panels[m.panelOffset(first):], rows, n, m.Inputs)
 	}
 }
 
 // panelOffset is where the quantised panel that starts at column first begins.
 func (m *Matrix) panelOffset(first int) int {
 	width := m.set.PanelWidth
-	at := first / width * m.set.PanelI8Bytes(width, m.Inputs)
+	at := first / width * m.integers.PanelBytes(width, m.Inputs)
 	if rest := first % width; rest > 0 {
-		at += m.set.PanelI8Bytes(rest, m.Inputs)
+		at += m.integers.PanelBytes(rest, m.Inputs)
 	}
 	return at
 }
@@ -112,12 +128,12 @@ func (m *Matrix) panelOffset(first int) int {
 const rowTile = 96
 
 // Input is the left operand of a product: rows of activations, as float32 for
-// float32 matrices and quantised for 8-bit ones.
+// float32 matrices and quantised for those of integers.
 type Input struct {
 	Values []float32 // (rows, K), row i begins at i*Stride
 	Stride int
 
-	Quantized *Quantized // needed by 8-bit matrices only
+	Quantized *Quantized // needed by matrices of integers only
 	Row       int        // the first row in Quantized
 
 	// Blocks is memory in which the rows are regrouped where the back end is
@@ -151,8 +167,8 @@ func (m *Matrix) blockRows(in *Input, rows int) int {
 
 // words is the length of a row in units of 4 bytes.
 func (m *Matrix) words() int {
-	if m.quantized != nil {
-		return m.set.QuantizedStride(m.Inputs) / 4
+	if m.Quantized() {
+		return m.integers.Stride(m.Inputs) / 4
 	}
 	return m.Inputs
 }
@@ -161,7 +177,7 @@ func (m *Matrix) regroup(in *Input, row, rows int) {
 	n := m.words()
 	in.Blocks.words = grow(in.Blocks.words, rows*n)
 	source, stride := unsafe.Pointer(unsafe.SliceData(in.Values[row*in.Stride:])), 4*in.Stride
-	if q := in.Quantized; m.quantized != nil {
+	if q := in.Quantized; m.Quantized() {
 		source, stride = unsafe.Pointer(unsafe.SliceData(q.rows[(in.Row+row)*q.stride:])), q.stride
 	}
 	m.set.interleave(unsafe.Pointer(unsafe.SliceData(in.Blocks.words)), source, stride, rows, n)
@@ -196,13 +212,13 @@ func (m *Matrix) Multiply(c []float32, ldc int, in Input, rows, first, last int)
 			if m.bias != nil {
 				bias = m.bias[j:]
 			}
-			if m.quantized == nil {
+			if !m.Quantized() {
 				panel := m.weights[j*m.Inputs : (j+n)*m.Inputs]
 				m.set.GemmF32(c[r*ldc+j-first:], ldc, in.Values[r*in.Stride:], in.Stride, count, n, m.Inputs, panel, bias)
 				continue
 			}
 			q, row := in.Quantized, in.Row+r
-			m.set.GemmI8(c[r*ldc+j-first:], ldc, q.rows[row*q.stride:], q.scales[row:], q.sums[row:], count, n, m.Inputs,
+			m.integers.Gemm(c[r*ldc+j-first:], ldc, q.rows[row*q.stride:], q.scales[row:], q.sums[row:], count, n, m.Inputs,
 				m.panels[m.panelOffset(j):], m.scales[j:], bias)
 		}
 	}
@@ -221,27 +237,28 @@ func (m *Matrix) multiplyBlocks(c []float32, ldc int, in *Input, row, rows, firs
 	if m.bias != nil {
 		bias = m.bias[first:]
 	}
-	if m.quantized == nil {
+	if !m.Quantized() {
 		m.set.gemmF32Blocks(c, ldc, blocks, rows, last-first, m.Inputs, m.weights[first*m.Inputs:], bias)
 		return
 	}
-	m.set.gemmI8Blocks(c, ldc, blocks, in.Quantized.scales[in.Row+row:], rows, last-first, m.Inputs, m.panels[m.panelOffset(first):], m.scales[first:], bias)
+	m.integers.gemmBlocks(c, ldc, blocks, in.Quantized.scales[in.Row+row:], rows, last-first, m.Inputs, m.panels[m.panelOffset(first):], m.scales[first:], bias)
 }
 
-// Quantized holds rows of activations as 8-bit integers, each row with a scale
-// of its own, so that a row never depends on its neighbours.
+// Quantized holds rows of activations as integers, each row with a scale of
+// its own, so that a row never depends on its neighbours.
 type Quantized struct {
-	set    *Set
-	inputs int
-	stride int
-	rows   []byte
-	scales []float32
-	sums   []int32
+	integers *Integers
+	inputs   int
+	stride   int
+	rows     []byte
+	scales   []float32
+	sums     []int32
 }
 
-// Reset makes room for rows of k values, keeping memory that is large enough.
-func (q *Quantized) Reset(set *Set, rows, k int) {
-	q.set, q.inputs, q.stride = set, k, set.QuantizedStride(k)
+// Reset makes room for rows to multiply with m or a matrix of its kind and
+// inputs, keeping memory that is large enough.
+func (q *Quantized) Reset(m *Matrix, rows int) {
+	q.integers, q.inputs, q.stride = m.integers, m.Inputs, m.integers.Stride(m.Inputs)
 	q.rows = grow(q.rows, rows*q.stride)
 	q.scales = grow(q.scales, rows)
 	q.sums = grow(q.sums, rows)
@@ -249,7 +266,7 @@ func (q *Quantized) Reset(set *Set, rows, k int) {
 
 // Store quantises a (rows, K) with row stride lda into the rows from `at` on.
 func (q *Quantized) Store(at int, a []float32, lda, rows int) {
-	q.set.QuantizeRows(q.rows[at*q.stride:], q.scales[at:], q.sums[at:], a, lda, rows, q.inputs)
+	q.integers.Quantize(q.rows[at*q.stride:], q.scales[at:], q.sums[at:], a, lda, rows, q.inputs)
 }
 
 // Bytes is the memory held.

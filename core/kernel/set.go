@@ -20,29 +20,9 @@ type Set struct {
 	// The sum starts at the bias and runs in the order of k.
 	GemmF32 func(c []float32, ldc int, a []float32, lda, m, n, k int, panel, bias []float32)
 
-	// QuantizedStride is the number of bytes that [Set.QuantizeRows] writes
-	// for one row of k values.
-	QuantizedStride func(k int) int
-
-	// QuantizeRows quantises m rows of k values to signed 8-bit integers, each
-	// row by itself: scale = max|a| / 127, q = a / scale rounded to the nearest
-	// even integer. The layout of q is the back end's own. sums holds Σ_k q of
-	// each row, scales each row's scale (0 for a row whose largest magnitude
-	// is below 1e-36, which counts as zeros).
-	QuantizeRows func(q []byte, scales []float32, sums []int32, a []float32, lda, m, k int)
-
-	// PackI8 writes n ≤ PanelWidth rows w (n, K) of signed 8-bit weights as one
-	// panel of PanelI8Bytes(n, k) bytes.
-	PackI8 func(panel []byte, w []int8, n, k int)
-
-	// PanelI8Bytes is the size of a packed panel of n columns and k rows.
-	PanelI8Bytes func(n, k int) int
-
-	// GemmI8 computes n columns of a product of quantised rows with one packed
-	// panel; the integer sums are exact:
-	//
-	//	c[i*ldc+j] = bias[j] + rowScales[i]·columnScales[j] · Σ_k q[i,k]·w[j,k]
-	GemmI8 func(c []float32, ldc int, q []byte, rowScales []float32, rowSums []int32, m, n, k int, panel []byte, columnScales, bias []float32)
+	// I8 and I16 are the products of integers: of 8-bit weights, and of weights
+	// of up to [MaxWeight16] held in 16 bits.
+	I8, I16 Integers
 
 	// LayerNorm normalises one row of D values: dst = (s-mean)/sqrt(var+eps) ·
 	// weight + bias with s = x + residual and the population variance.
@@ -104,20 +84,48 @@ type Set struct {
 	SpectrumSplit func(x, y []float32, pairs int, scale float32)
 
 	// interleave regroups m rows (a multiple of 4) of n words of 4 bytes, stride
-	// bytes apart, as blocks (n, 4), for the two products below; nil, like
-	// these, where rows are taken as they are.
+	// bytes apart, as blocks (n, 4), for the product below and those of integers;
+	// nil, like these, where rows are taken as they are.
 	interleave func(dst, src unsafe.Pointer, stride, m, n int)
 
 	// gemmF32Blocks is GemmF32 for interleaved rows and whole panels that lie
 	// one after the other: m is a multiple of 4, n of PanelWidth, k > 0.
 	gemmF32Blocks func(c []float32, ldc int, blocks []float32, m, n, k int, panels, bias []float32)
 
-	// gemmI8Blocks is GemmI8 for the same.
-	gemmI8Blocks func(c []float32, ldc int, blocks, rowScales []float32, m, n, k int, panels []byte, columnScales, bias []float32)
-
 	// transpose writes src (n, k) as dst (k, n) when a Matrix is packed; nil
 	// stands for the plain one.
 	transpose func(dst, src []float32, n, k int)
+}
+
+// Integers are the operations for products with weights of one integer width.
+// Rows of activations are quantised for it, each by itself.
+type Integers struct {
+	// Stride is the number of bytes that Quantize writes for a row of k values.
+	Stride func(k int) int
+
+	// Quantize rounds m rows of k values to integers: scale = max|a| / limit,
+	// q = a / scale rounded to the nearest even integer, with limit 127 beside
+	// 8-bit weights and [Limit16] beside 16-bit ones. The layout of q is the back
+	// end's own. sums holds Σ_k q of each row, scales each row's scale (0 for a
+	// row whose largest magnitude is below 1e-33, which counts as zeros).
+	Quantize func(q []byte, scales []float32, sums []int32, a []float32, lda, m, k int)
+
+	// PanelBytes is the size of a packed panel of n columns and k rows.
+	PanelBytes func(n, k int) int
+
+	// Pack writes n ≤ PanelWidth rows w (n, K) of little-endian weights as one
+	// panel of PanelBytes(n, k) bytes.
+	Pack func(panel, w []byte, n, k int)
+
+	// Gemm computes n columns of a product of quantised rows with one packed
+	// panel; the integer sums are exact:
+	//
+	//	c[i*ldc+j] = bias[j] + rowScales[i]·columnScales[j] · Σ_k q[i,k]·w[j,k]
+	Gemm func(c []float32, ldc int, q []byte, rowScales []float32, rowSums []int32, m, n, k int, panel []byte, columnScales, bias []float32)
+
+	// gemmBlocks is Gemm for interleaved rows and whole panels; see
+	// Set.gemmF32Blocks.
+	gemmBlocks func(c []float32, ldc int, blocks, rowScales []float32, m, n, k int, panels []byte, columnScales, bias []float32)
 }
 
 // Go is the set of plain twins.
@@ -125,11 +133,8 @@ var Go = Set{
 	Name:            "go",
 	PanelWidth:      4,
 	GemmF32:         gemmF32,
-	QuantizedStride: quantizedStride,
-	QuantizeRows:    quantizeRows,
-	PackI8:          packI8,
-	PanelI8Bytes:    panelI8Bytes,
-	GemmI8:          gemmI8,
+	I8:              plainIntegers[int8](limit8),
+	I16:             plainIntegers[int16](Limit16),
 	LayerNorm:       layerNorm,
 	GeluGate:        geluGate,
 	ShortFilter:     shortFilter,

@@ -4,14 +4,17 @@ package kernel
 
 // avx2 needs AVX2 and FMA.
 var avx2 = Set{
-	Name:            "avx2",
-	PanelWidth:      16,
-	GemmF32:         gemmF32AVX2,
-	QuantizedStride: quantizedStrideAVX2,
-	QuantizeRows:    quantizeRowsAVX2,
-	PackI8:          packI8AVX2,
-	PanelI8Bytes:    panelI8BytesAVX2,
-	GemmI8:          gemmI8AVX2,
+	Name:       "avx2",
+	PanelWidth: 16,
+	GemmF32:    gemmF32AVX2,
+	I8: Integers{
+		Stride: pairsStride, Quantize: quantizePairs(limit8),
+		PanelBytes: panelI8BytesAVX2, Pack: packI8AVX2, Gemm: gemmI8AVX2,
+	},
+	I16: Integers{
+		Stride: pairsStride, Quantize: quantizePairs(Limit16),
+		PanelBytes: panelI16BytesAVX2, Pack: packI16AVX2, Gemm: gemmI16AVX2,
+	},
 	LayerNorm:       layerNormVector,
 	GeluGate:        geluGateVectorAVX2,
 	ShortFilter:     shortFilterVectorAVX2,
@@ -29,14 +32,17 @@ var avx2 = Set{
 
 // avx512 needs AVX-512 F, BW, DQ, VL and VNNI (2019 and later).
 var avx512 = Set{
-	Name:            "avx512",
-	PanelWidth:      32,
-	GemmF32:         gemmF32AVX512,
-	QuantizedStride: quantizedStrideVNNI,
-	QuantizeRows:    quantizeRowsVNNI,
-	PackI8:          packI8VNNI,
-	PanelI8Bytes:    panelI8BytesVNNI,
-	GemmI8:          gemmI8VNNI,
+	Name:       "avx512",
+	PanelWidth: 32,
+	GemmF32:    gemmF32AVX512,
+	I8: Integers{
+		Stride: foursStride, Quantize: quantizeFours,
+		PanelBytes: panelI8BytesVNNI, Pack: packI8VNNI, Gemm: gemmI8VNNI,
+	},
+	I16: Integers{
+		Stride: pairsStride, Quantize: quantizePairs(Limit16),
+		PanelBytes: panelI16BytesVNNI, Pack: packI16VNNI, Gemm: gemmI16VNNI,
+	},
 	LayerNorm:       layerNormVector,
 	GeluGate:        geluGateVectorAVX512,
 	ShortFilter:     shortFilterVectorAVX512,

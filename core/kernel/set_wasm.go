@@ -31,13 +31,25 @@ func wasmGemmI8(c unsafe.Pointer, ldc int32, q, rowScales unsafe.Pointer, m, n, 
 //go:noescape
 func wasmGemmI8Blocks(c unsafe.Pointer, ldc int32, blocks, rowScales unsafe.Pointer, m, n, k int32, panels, columnScales, bias unsafe.Pointer)
 
-//go:wasmimport kernels quantize_rows
-//go:noescape
-func wasmQuantizeRows(q, scales, sums, a unsafe.Pointer, lda, m, k int32)
-
 //go:wasmimport kernels pack_i8
 //go:noescape
 func wasmPackI8(panel, w unsafe.Pointer, n, k int32)
+
+//go:wasmimport kernels gemm_i16
+//go:noescape
+func wasmGemmI16(c unsafe.Pointer, ldc int32, q, rowScales unsafe.Pointer, m, n, k int32, panel, columnScales, bias unsafe.Pointer)
+
+//go:wasmimport kernels gemm_i16_blocks
+//go:noescape
+func wasmGemmI16Blocks(c unsafe.Pointer, ldc int32, blocks, rowScales unsafe.Pointer, m, n, k int32, panels, columnScales, bias unsafe.Pointer)
+
+//go:wasmimport kernels pack_i16
+//go:noescape
+func wasmPackI16(panel, w unsafe.Pointer, n, k int32)
+
+//go:wasmimport kernels quantize_rows
+//go:noescape
+func wasmQuantizeRows(q, scales, sums, a unsafe.Pointer, lda, m, k int32, limit float32)
 
 //go:wasmimport kernels layer_norm
 //go:noescape
@@ -90,6 +102,15 @@ func wasmSpectrumSplit(x, y unsafe.Pointer, pairs int32, scale float32)
 // address is where a slice begins; an empty one may give nil.
 func address[T any](s []T) unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(s)) }
 
+// wasmStride is the bytes of a quantised row: int16, padded to a multiple of four.
+func wasmStride(k int) int { return (k + 3) &^ 3 * 2 }
+
+func wasmQuantize(limit func(k int) int) func(q []byte, scales []float32, sums []int32, a []float32, lda, m, k int) {
+	return func(q []byte, scales []float32, sums []int32, a []float32, lda, m, k int) {
+		wasmQuantizeRows(address(q), address(scales), address(sums), address(a), int32(lda), int32(m), int32(k), float32(limit(k)))
+	}
+}
+
 // WasmSIMD is the set of SIMD kernels in the form that suits optimising
 // engines (V8, SpiderMonkey, JavaScriptCore).
 var WasmSIMD = Set{
@@ -98,18 +119,34 @@ var WasmSIMD = Set{
 	GemmF32: func(c []float32, ldc int, a []float32, lda, m, n, k int, panel, bias []float32) {
 		wasmGemmF32(address(c), int32(ldc), address(a), int32(lda), int32(m), int32(n), int32(k), address(panel), address(bias))
 	},
-	// A quantised row is int16, padded to an even count.
-	QuantizedStride: func(k int) int { return (k + 1) &^ 1 * 2 },
-	QuantizeRows: func(q []byte, scales []float32, sums []int32, a []float32, lda, m, k int) {
-		wasmQuantizeRows(address(q), address(scales), address(sums), address(a), int32(lda), int32(m), int32(k))
+	I8: Integers{
+		Stride:   wasmStride,
+		Quantize: wasmQuantize(limit8),
+		// Pairs of k for 8 columns, whatever n is.
+		PanelBytes: func(_, k int) int { return (k + 3) / 4 * 32 },
+		Pack: func(panel, w []byte, n, k int) {
+			wasmPackI8(address(panel), address(w), int32(n), int32(k))
+		},
+		Gemm: func(c []float32, ldc int, q []byte, rowScales []float32, _ []int32, m, n, k int, panel []byte, columnScales, bias []float32) {
+			wasmGemmI8(address(c), int32(ldc), address(q), address(rowScales), int32(m), int32(n), int32(k), address(panel), address(columnScales), address(bias))
+		},
+		gemmBlocks: func(c []float32, ldc int, blocks, rowScales []float32, m, n, k int, panels []byte, columnScales, bias []float32) {
+			wasmGemmI8Blocks(address(c), int32(ldc), address(blocks), address(rowScales), int32(m), int32(n), int32(k), address(panels), address(columnScales), address(bias))
+		},
 	},
-	PackI8: func(panel []byte, w []int8, n, k int) {
-		wasmPackI8(address(panel), address(w), int32(n), int32(k))
-	},
-	// Pairs of k for 8 columns, whatever n is.
-	PanelI8Bytes: func(_, k int) int { return (k + 1) / 2 * 16 },
-	GemmI8: func(c []float32, ldc int, q []byte, rowScales []float32, _ []int32, m, n, k int, panel []byte, columnScales, bias []float32) {
-		wasmGemmI8(address(c), int32(ldc), address(q), address(rowScales), int32(m), int32(n), int32(k), address(panel), address(columnScales), address(bias))
+	I16: Integers{
+		Stride:     wasmStride,
+		Quantize:   wasmQuantize(Limit16),
+		PanelBytes: func(_, k int) int { return (k + 3) / 4 * 64 },
+		Pack: func(panel, w []byte, n, k int) {
+			wasmPackI16(address(panel), address(w), int32(n), int32(k))
+		},
+		Gemm: func(c []float32, ldc int, q []byte, rowScales []float32, _ []int32, m, n, k int, panel []byte, columnScales, bias []float32) {
+			wasmGemmI16(address(c), int32(ldc), address(q), address(rowScales), int32(m), int32(n), int32(k), address(panel), address(columnScales), address(bias))
+		},
+		gemmBlocks: func(c []float32, ldc int, blocks, rowScales []float32, m, n, k int, panels []byte, columnScales, bias []float32) {
+			wasmGemmI16Blocks(address(c), int32(ldc), address(blocks), address(rowScales), int32(m), int32(n), int32(k), address(panels), address(columnScales), address(bias))
+		},
 	},
 	LayerNorm: func(dst, x, residual, weight, bias []float32, eps float64) {
 		wasmLayerNorm(address(dst), address(x), address(residual), address(weight), address(bias), int32(len(dst)), eps)
@@ -154,9 +191,6 @@ var WasmSIMD = Set{
 	},
 	gemmF32Blocks: func(c []float32, ldc int, blocks []float32, m, n, k int, panels, bias []float32) {
 		wasmGemmF32Blocks(address(c), int32(ldc), address(blocks), int32(m), int32(n), int32(k), address(panels), address(bias))
-	},
-	gemmI8Blocks: func(c []float32, ldc int, blocks, rowScales []float32, m, n, k int, panels []byte, columnScales, bias []float32) {
-		wasmGemmI8Blocks(address(c), int32(ldc), address(blocks), address(rowScales), int32(m), int32(n), int32(k), address(panels), address(columnScales), address(bias))
 	},
 }
 

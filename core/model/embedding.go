@@ -19,5 +19,5 @@ func (r *Run) embed(first, last int) {
 	}
 	d := r.model.config.HiddenSize
 	r.record("embeddings", 0, first, 0, last-first, d, r.hidden[first*d:], d)
-	r.quantizeInput(first, last-first)
+	r.quantizeInput(0, first, last-first)
 }

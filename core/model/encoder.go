@@ -29,7 +29,7 @@ type Run struct {
 
 	hidden []float32        // h (T, D): hidden states, then the layer's output
 	mixed  []float32        // y (T, D): the gated convolutions' output, before out_linear
-	input  kernel.Quantized // h quantised, for 8-bit models
+	input  kernel.Quantized // h quantised, where in_linear is of integers
 	// features are the sine networks' last hidden layers, by filter and
 	// direction: (taps, O).
 	features [2][2][]float32
@@ -130,9 +130,9 @@ func (r *Run) forward() {
 func (r *Run) begin(s stage) {
 	switch s.kind {
 	case embedStage:
-		if r.quantized() {
-			r.input.Reset(r.model.set, len(r.ids), r.model.config.HiddenSize)
-		}
+		r.beginInput(0)
+	case mlpStage:
+		r.beginInput(s.layer + 1)
 	case featuresStage:
 		r.beginFilters(s.layer)
 	}
@@ -146,7 +146,7 @@ func (r *Run) unit(worker, i int) {
 	case embedStage:
 		r.embed(span(i, r.block, len(r.ids)))
 	case normStage:
-		r.preNorm(y, i)
+		r.preNorm(y, s.layer, i)
 	case featuresStage:
 		r.filterFeatures(&r.scratch[worker], y, i)
 	case mixerStage:
@@ -291,8 +291,6 @@ func (r *Run) hiddenRow(t int) []float32 {
 	d := r.model.config.HiddenSize
 	return r.hidden[t*d : (t+1)*d]
 }
-
-func (r *Run) quantized() bool { return r.model.weights.layers[0].inLinear[0].Quantized() }
 
 func (r *Run) record(name string, layer, row, column, rows, columns int, values []float32, stride int) {
 	if r.trace != nil {

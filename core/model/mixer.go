@@ -4,13 +4,13 @@ import "m2embed/core/kernel"
 
 // preNorm is the LayerNorm in front of the mixer that models trained with
 // hyena_training_additions have; its epsilon is PyTorch's default.
-func (r *Run) preNorm(y *layer, block int) {
+func (r *Run) preNorm(y *layer, index, block int) {
 	first, last := span(block, r.block, len(r.ids))
 	for t := first; t < last; t++ {
 		row := r.hiddenRow(t)
 		r.model.set.LayerNorm(row, row, nil, y.preNorm.weight, y.preNorm.bias, 1e-5)
 	}
-	r.quantizeInput(first, last-first)
+	r.quantizeInput(index, first, last-first)
 }
 
 // mix runs the mixer for one channel group of all sequences (MonarchMixerSequenceMixing

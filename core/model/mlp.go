@@ -60,27 +60,43 @@ func (r *Run) mlp(s *scratch, y *layer, index, block int) {
 		r.model.set.LayerNorm(r.hiddenRow(first+i), f[i*fStride:][:d], m[i*mStride:][:d], y.norm.weight, y.norm.bias, c.LayerNormEps)
 	}
 	r.record("mlp_out", index, first, 0, rows, d, r.hidden[first*d:], d)
-	r.quantizeInput(first, rows)
+	r.quantizeInput(index+1, first, rows)
 }
 
 // multiply computes c = a·W^T + bias for a block of rows.
 func (r *Run) multiply(s *scratch, c []float32, ldc int, a []float32, lda, rows int, w *kernel.Matrix) {
 	in := kernel.Input{Values: a, Stride: lda, Blocks: &s.blocks}
 	if w.Quantized() {
-		s.rows.Reset(r.model.set, rows, w.Inputs)
+		s.rows.Reset(w, rows)
 		s.rows.Store(0, a, lda, rows)
 		in.Quantized = &s.rows
 	}
 	w.Multiply(c, ldc, in, rows, 0, w.Outputs)
 }
 
-// quantizeInput keeps rows of the hidden states in 8 bits for in_linear, once
-// for all channel groups.
-func (r *Run) quantizeInput(first, rows int) {
-	if r.quantized() {
+// beginInput makes room for the hidden states as in_linear of a layer takes
+// them, if it is one of integers.
+func (r *Run) beginInput(index int) {
+	if w := r.inLinear(index); w != nil && w.Quantized() {
+		r.input.Reset(w, len(r.ids))
+	}
+}
+
+// quantizeInput keeps rows of the hidden states as integers for in_linear of a
+// layer, once for all channel groups.
+func (r *Run) quantizeInput(index, first, rows int) {
+	if w := r.inLinear(index); w != nil && w.Quantized() {
 		d := r.model.config.HiddenSize
 		r.input.Store(first, r.hidden[first*d:], d, rows)
 	}
+}
+
+// inLinear is in_linear of a layer, nil behind the last.
+func (r *Run) inLinear(index int) *kernel.Matrix {
+	if index == len(r.model.weights.layers) {
+		return nil
+	}
+	return r.model.weights.layers[index].inLinear[0]
 }
 
 func (r *Run) mlpCost(rows int) float64 {

@@ -2,7 +2,6 @@ package model
 
 import (
 	"encoding/binary"
-	"fmt"
 
 	"m2embed/core/checkpoint"
 )
@@ -27,17 +26,9 @@ func (l *loader) table(name string, rows int) table {
 	switch t.DType {
 	case checkpoint.F16, checkpoint.BF16:
 	case checkpoint.I8:
-		_, e.scales = l.quantized(t)
+		e.scales = l.scales(t)
 	default:
-		view, ok := t.Float32View()
-		if !ok {
-			v, err := t.Float32(nil)
-			if err != nil {
-				l.err = fmt.Errorf("read tensor %q: %w", name, err)
-			}
-			view = v
-		}
-		e.values = view
+		e.values = l.float32s(name, rows, d)
 	}
 	return e
 }

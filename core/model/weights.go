@@ -1,11 +1,11 @@
 package model
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
 	"slices"
-	"unsafe"
 
 	"m2embed/core/checkpoint"
 	"m2embed/core/kernel"
@@ -109,7 +109,7 @@ func (e *ShapeError) Error() string {
 }
 
 // float32s returns a tensor's values for reading; they may alias the file.
-// An 8-bit tensor is multiplied with its scales.
+// Integers are multiplied with their scales.
 func (l *loader) float32s(name string, shape ...int) []float32 {
 	t := l.tensor(name, shape...)
 	if l.err != nil {
@@ -118,7 +118,7 @@ func (l *loader) float32s(name string, shape ...int) []float32 {
 	if view, ok := t.Float32View(); ok {
 		return view
 	}
-	if t.DType == checkpoint.I8 {
+	if quantized(t) {
 		return l.dequantized(t)
 	}
 	v, err := t.Float32(nil)
@@ -128,27 +128,35 @@ func (l *loader) float32s(name string, shape ...int) []float32 {
 	return v
 }
 
+// quantized says whether a tensor holds integers that stand for numbers: as
+// many steps of a row's scale.
+func quantized(t checkpoint.Tensor) bool {
+	return t.DType == checkpoint.I8 || t.DType == checkpoint.I16
+}
+
 func (l *loader) dequantized(t checkpoint.Tensor) []float32 {
-	q, scales := l.quantized(t)
+	scales := l.scales(t)
 	if l.err != nil {
 		return nil
 	}
-	out := make([]float32, len(q))
-	row := len(q) / len(scales)
-	for i, v := range q {
-		out[i] = float32(v) * scales[i/row]
+	out := make([]float32, t.Elements())
+	row := max(len(out)/max(len(scales), 1), 1)
+	for i := range out {
+		var v float32
+		if t.DType == checkpoint.I8 {
+			v = float32(int8(t.Data[i]))
+		} else {
+			v = float32(int16(binary.LittleEndian.Uint16(t.Data[2*i:])))
+		}
+		out[i] = v * scales[i/row]
 	}
 	return out
 }
 
-// quantized returns an 8-bit tensor's values and its scales, one for each row
-// of the last dimension, from the sibling tensor name_scale.
-func (l *loader) quantized(t checkpoint.Tensor) ([]int8, []float32) {
-	scales := l.float32s(t.Name+"_scale", t.Shape[:len(t.Shape)-1]...)
-	if l.err != nil || len(t.Data) == 0 {
-		return nil, nil
-	}
-	return unsafe.Slice((*int8)(unsafe.Pointer(&t.Data[0])), len(t.Data)), scales
+// scales returns the scales of a tensor of integers, one for each row of the
+// last dimension, from the sibling tensor name_scale.
+func (l *loader) scales(t checkpoint.Tensor) []float32 {
+	return l.float32s(t.Name+"_scale", t.Shape[:len(t.Shape)-1]...)
 }
 
 // owned returns values that packing may reorder in place.
@@ -181,13 +189,17 @@ func (l *loader) matrices(name string, shape []int, count, outputs, inputs int, 
 	}
 	ms := make([]*kernel.Matrix, count)
 	size := outputs * inputs
-	if t.DType == checkpoint.I8 {
-		q, scales := l.quantized(t)
+	if quantized(t) {
+		scales, wrap := l.scales(t), kernel.NewI8Matrix
+		if t.DType == checkpoint.I16 {
+			wrap = kernel.NewI16Matrix
+		}
 		if l.err != nil {
 			return ms
 		}
+		size *= t.DType.Size()
 		for b := range ms {
-			ms[b] = kernel.NewQuantizedMatrix(l.set, q[b*size:(b+1)*size], scales[b*outputs:], outputs, inputs, at(b))
+			ms[b] = wrap(l.set, t.Data[b*size:(b+1)*size], scales[b*outputs:], outputs, inputs, at(b))
 			if l.overwrite {
 				ms[b].PackInPlace()
 			}
@@ -372,7 +384,7 @@ func (l *loader) filterOut(name string, d, o int) *kernel.Matrix {
 		return nil
 	}
 	var w []float32
-	if t.DType == checkpoint.I8 {
+	if quantized(t) {
 		w = l.dequantized(t)
 	} else {
 		w = l.owned(t)

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 
 	"m2embed/core/kernel"
 )
@@ -67,42 +69,46 @@ func (b *bench) kernels() error {
 	return nil
 }
 
-// products are the float32 and the 8-bit product of one shape.
+// products are the float32 product of one shape and those of integers.
 func products(r *rand.Rand, rows, outputs, inputs int) []operation {
 	weights, bias := randoms(r, outputs*inputs), randoms(r, outputs)
-	quantized := make([]int8, outputs*inputs)
-	for i := range quantized {
-		quantized[i] = int8(r.IntN(255) - 127)
+	i8, i16 := make([]byte, outputs*inputs), make([]byte, 0, 2*outputs*inputs)
+	for i := range i8 {
+		i8[i] = byte(r.IntN(255) - 127)
+		i16 = binary.LittleEndian.AppendUint16(i16, uint16(r.IntN(2*kernel.MaxWeight16+1)-kernel.MaxWeight16))
 	}
 	a, c := randoms(r, rows*inputs), make([]float32, rows*outputs)
-	type packed struct {
-		f32, i8 *kernel.Matrix
-		q       kernel.Quantized
-	}
-	sets := map[*kernel.Set]*packed{}
-	of := func(set *kernel.Set) *packed {
-		p := sets[set]
-		if p == nil {
-			p = &packed{
-				f32: kernel.NewMatrix(set, append([]float32(nil), weights...), outputs, inputs, bias),
-				i8:  kernel.NewQuantizedMatrix(set, quantized, bias, outputs, inputs, bias),
-			}
-			p.q.Reset(set, rows, inputs)
-			p.q.Store(0, a, inputs, rows)
-			sets[set] = p
-		}
-		return p
-	}
 	name := fmt.Sprintf("%d×%d×%d", rows, inputs, outputs)
 	work := 2 * float64(rows) * float64(outputs) * float64(inputs) / 1e9
+	product := func(kind, unit string, wrap func(*kernel.Set) *kernel.Matrix) operation {
+		type packed struct {
+			matrix *kernel.Matrix
+			rows   kernel.Quantized
+		}
+		sets := map[*kernel.Set]*packed{}
+		return operation{"product " + kind + " " + name, unit, work, func(set *kernel.Set) {
+			p := sets[set]
+			if p == nil {
+				p = &packed{matrix: wrap(set)}
+				if p.matrix.Quantized() {
+					p.rows.Reset(p.matrix, rows)
+					p.rows.Store(0, a, inputs, rows)
+				}
+				sets[set] = p
+			}
+			p.matrix.Multiply(c, outputs, kernel.Input{Values: a, Stride: inputs, Quantized: &p.rows}, rows, 0, outputs)
+		}}
+	}
 	return []operation{
-		{"product f32 " + name, "GFLOP/s", work, func(set *kernel.Set) {
-			of(set).f32.Multiply(c, outputs, kernel.Input{Values: a, Stride: inputs}, rows, 0, outputs)
-		}},
-		{"product int8 " + name, "Gop/s", work, func(set *kernel.Set) {
-			p := of(set)
-			p.i8.Multiply(c, outputs, kernel.Input{Quantized: &p.q}, rows, 0, outputs)
-		}},
+		product("f32", "GFLOP/s", func(set *kernel.Set) *kernel.Matrix {
+			return kernel.NewMatrix(set, slices.Clone(weights), outputs, inputs, bias)
+		}),
+		product("int8", "Gop/s", func(set *kernel.Set) *kernel.Matrix {
+			return kernel.NewI8Matrix(set, i8, bias, outputs, inputs, bias)
+		}),
+		product("int16", "Gop/s", func(set *kernel.Set) *kernel.Matrix {
+			return kernel.NewI16Matrix(set, i16, bias, outputs, inputs, bias)
+		}),
 	}
 }
 

@@ -16,10 +16,10 @@ const shapes = [
   [128, 768, 768], [2048, 2304, 768], [2048, 768, 768], [96, 1536, 192], [96, 192, 768], [31, 768, 768],
 ];
 const rows = [];
-for (const quantized of [0, 1]) {
+for (const bits of [32, 8, 16]) {
   for (const [m, n, k] of shapes) {
-    merged.prepare(m, n, k, quantized);
-    // The bare kernel on 96 rows of the same matrix, panel by panel.
+    merged.prepare(m, n, k, bits);
+    // The bare kernel on 96 regrouped rows of the same matrix.
     const bareRows = 96;
     const a = 65536;
     const panels = a + 4 * bareRows * k;
@@ -27,10 +27,8 @@ for (const quantized of [0, 1]) {
     const scales = c + 4 * bareRows * n;
     new Float32Array(memory.buffer, a, (scales - a) / 4).fill(0.01);
     const runBare = () => {
-      for (let j = 0; j < n; j += 8) {
-        if (quantized) bare.gemm_i8(c + 4 * j, n, a, scales, bareRows, 8, k, panels + j * k, scales, 0);
-        else bare.gemm_f32(c + 4 * j, n, a, k, bareRows, 8, k, panels + 4 * j * k, 0);
-      }
+      if (bits === 32) bare.gemm_f32_blocks(c, n, a, bareRows, n, k, panels, 0);
+      else bare[`gemm_i${bits}_blocks`](c, n, a, scales, bareRows, n, k, panels, scales, 0);
     };
     const time = (f, repeat) => {
       const start = performance.now();
@@ -47,7 +45,7 @@ for (const quantized of [0, 1]) {
       found[0].push(work(bareRows) / time(runBare, repeatBare));
       found[1].push(work(m) / time(() => merged.multiply(), repeatMerged));
     }
-    rows.push({ dtype: quantized ? 'int8' : 'f32', shape: `${m} x ${n} x ${k}`, bare: median(found[0]), merged: median(found[1]), ratio: median(found[1].map((x, i) => x / found[0][i])), best: Math.max(...found[1]) });
+    rows.push({ dtype: bits === 32 ? 'f32' : `int${bits}`, shape: `${m} x ${n} x ${k}`, bare: median(found[0]), merged: median(found[1]), ratio: median(found[1].map((x, i) => x / found[0][i])), best: Math.max(...found[1]) });
   }
 }
 console.log(JSON.stringify(rows));

@@ -7,7 +7,7 @@
 // bits in every runtime. Counts are in elements, addresses in bytes.
 
 export { gemm_f32, gemm_f32_blocks, gemm_f32_blocks_unrolled, interleave } from "./gemm_f32";
-export { gemm_i8, gemm_i8_blocks, quantize_rows, pack_i8 } from "./gemm_i8";
+export { gemm_i8, gemm_i8_blocks, pack_i8, gemm_i16, gemm_i16_blocks, pack_i16, quantize_rows } from "./gemm_integers";
 export { layer_norm, gelu_gate, multiply, multiply_add } from "./elementwise";
 export { short_filter, sine, decay } from "./filter";
 export { radix4_forward, radix4_inverse, radix2, spectrum_product, spectrum_split } from "./butterfly";

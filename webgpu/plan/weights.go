@@ -146,7 +146,7 @@ func (p Piece) values(tensors Tensors) ([]float32, error) {
 	if t.Elements() != p.Total {
 		return nil, fmt.Errorf("read tensor %q: shape %v, want %d elements", p.Tensor, t.Shape, p.Total)
 	}
-	if t.DType == checkpoint.I8 {
+	if t.DType == checkpoint.I8 || t.DType == checkpoint.I16 {
 		return dequantized(t, tensors)
 	}
 	if view, ok := t.Float32View(); ok {
@@ -164,14 +164,21 @@ func dequantized(t checkpoint.Tensor, tensors Tensors) ([]float32, error) {
 	if err != nil {
 		return nil, err
 	}
+	n := t.Elements()
 	scales, err := s.Float32(nil)
-	if err != nil || len(scales) == 0 || len(t.Data)%len(scales) != 0 {
-		return nil, fmt.Errorf("read tensor %q: %d scales for %d numbers: %w", t.Name, len(scales), len(t.Data), err)
+	if err != nil || len(scales) == 0 || n%len(scales) != 0 {
+		return nil, fmt.Errorf("read tensor %q: %d scales for %d numbers: %w", t.Name, len(scales), n, err)
 	}
-	row := len(t.Data) / len(scales)
-	out := make([]float32, len(t.Data))
-	for i, q := range t.Data {
-		out[i] = float32(int8(q)) * scales[i/row]
+	row := n / len(scales)
+	out := make([]float32, n)
+	for i := range out {
+		var v float32
+		if t.DType == checkpoint.I8 {
+			v = float32(int8(t.Data[i]))
+		} else {
+			v = float32(int16(binary.LittleEndian.Uint16(t.Data[2*i:])))
+		}
+		out[i] = v * scales[i/row]
 	}
 	return out, nil
 }

@@ -12,26 +12,36 @@ var (
 	values []float32
 	out    []float32
 	rows   kernel.Quantized
+	blocks kernel.Blocks
 	m, n   int
 	k      int
 )
 
 func main() {}
 
+// prepare makes the matrix; bits is 32 for float32, 8 or 16 for integers.
+//
 //go:wasmexport prepare
-func prepare(rowCount, outputs, inputs, quantized int32) {
+func prepare(rowCount, outputs, inputs, bits int32) {
 	m, n, k = int(rowCount), int(outputs), int(inputs)
 	set := kernel.Active()
 	values, out = make([]float32, m*k), make([]float32, m*n)
 	for i := range values {
 		values[i] = float32(i%17)*0.1 - 0.8
 	}
-	if quantized != 0 {
-		w, scales := make([]int8, n*k), make([]float32, n)
+	if bits < 32 {
+		w, scales := make([]byte, n*k*int(bits)/8), make([]float32, n)
 		for i := range w {
-			w[i] = int8(i % 251)
+			w[i] = byte(i % 251)
+			if bits == 16 && i%2 == 1 {
+				w[i] %= 8 // at most 12 bits
+			}
 		}
-		matrix = kernel.NewQuantizedMatrix(set, w, scales, n, k, nil)
+		wrap := kernel.NewI8Matrix
+		if bits == 16 {
+			wrap = kernel.NewI16Matrix
+		}
+		matrix = wrap(set, w, scales, n, k, nil)
 		return
 	}
 	w := make([]float32, n*k)
@@ -43,9 +53,9 @@ func prepare(rowCount, outputs, inputs, quantized int32) {
 
 //go:wasmexport multiply
 func multiply() {
-	in := kernel.Input{Values: values, Stride: k}
+	in := kernel.Input{Values: values, Stride: k, Blocks: &blocks}
 	if matrix.Quantized() {
-		rows.Reset(kernel.Active(), m, k)
+		rows.Reset(matrix, m)
 		rows.Store(0, values, k, m)
 		in.Quantized = &rows
 	}

@@ -89,10 +89,12 @@ func main() {
 	layerNorm()
 	quantize()
 	for r := 1; r <= 6; r++ {
-		gemmI8AVX2(r)
+		gemmPairsAVX2(8, r)
+		gemmPairsAVX2(16, r)
 	}
 	for r := 1; r <= 12; r++ {
 		gemmI8VNNI(r)
+		gemmI16VNNI(r)
 	}
 	packing()
 	features()

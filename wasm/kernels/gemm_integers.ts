@@ -1,52 +1,96 @@
-// Products of quantised rows with one packed panel of at most 8 columns.
+// Products of quantised rows with packed panels of at most 8 columns, for 8-bit
+// and for 16-bit weights: T is i8 or i16.
 //
-// A quantised row holds k int16 values in -127 … 127, padded with a zero to an
-// even number. A panel holds for each pair of k, for each of 8 columns, the two
-// int8 weights: they are widened as they are loaded, which costs nothing beside
-// loading int16, and half the memory. i32x4.dot_i16x8_s then does two
+// A quantised row holds k int16 values, padded with zeros to a multiple of four.
+// A panel holds for each pair of k, for each of 8 columns, the two weights; those
+// of 8 bits are widened as they are loaded. i32x4.dot_i16x8_s then does two
 // multiplications and an addition a lane. Missing columns are zero.
 //
-// The sums are integers, so every order of them is exact. Rows regrouped in
-// fours (see gemm_f32.ts) hold pairs of k; one form of their tile, unrolled, is
-// the best in all engines.
+// The sums are integers, so every order of them is exact. Two pairs a turn are
+// the best in all engines: one pays for the loop, more for their registers.
 
-/** Row-major rows, one panel; see core/kernel Set.GemmI8. */
+/** See core/kernel Integers.Gemm. */
 export function gemm_i8(c: usize, ldc: i32, q: usize, rowScales: usize, m: i32, n: i32, k: i32, panel: usize, columnScales: usize, bias: usize): void {
+  gemm<i8>(c, ldc, q, rowScales, m, n, k, panel, columnScales, bias);
+}
+
+export function gemm_i16(c: usize, ldc: i32, q: usize, rowScales: usize, m: i32, n: i32, k: i32, panel: usize, columnScales: usize, bias: usize): void {
+  gemm<i16>(c, ldc, q, rowScales, m, n, k, panel, columnScales, bias);
+}
+
+/** See core/kernel Integers.gemmBlocks. */
+export function gemm_i8_blocks(c: usize, ldc: i32, blocks: usize, rowScales: usize, m: i32, n: i32, k: i32, panels: usize, columnScales: usize, bias: usize): void {
+  overBlocks<i8>(c, ldc, blocks, rowScales, m, n, k, panels, columnScales, bias);
+}
+
+export function gemm_i16_blocks(c: usize, ldc: i32, blocks: usize, rowScales: usize, m: i32, n: i32, k: i32, panels: usize, columnScales: usize, bias: usize): void {
+  overBlocks<i16>(c, ldc, blocks, rowScales, m, n, k, panels, columnScales, bias);
+}
+
+/** Pairs of k: an even number. */
+// @ts-ignore: decorator
+@inline
+function pairsOf(k: i32): i32 {
+  return ((k + 3) >> 2) << 1;
+}
+
+/** Bytes of a panel for one pair of k. */
+// @ts-ignore: decorator
+@inline
+function step<T>(): usize {
+  return 16 * sizeof<T>();
+}
+
+/** The pairs of weights of the first and of the last four columns. */
+// @ts-ignore: decorator
+@inline
+function left<T>(panel: usize): v128 {
+  if (sizeof<T>() == 1) return v128.load8x8_s(panel);
+  return v128.load(panel);
+}
+
+// @ts-ignore: decorator
+@inline
+function right<T>(panel: usize): v128 {
+  if (sizeof<T>() == 1) return v128.load8x8_s(panel, 8);
+  return v128.load(panel, 16);
+}
+
+function gemm<T>(c: usize, ldc: i32, q: usize, rowScales: usize, m: i32, n: i32, k: i32, panel: usize, columnScales: usize, bias: usize): void {
   ldc <<= 2;
-  const pairs = (k + 1) >> 1, stride = pairs << 2;
+  const pairs = pairsOf(k), stride = pairs << 2;
   if (n != 8 || pairs == 0) {
-    narrow(c, ldc, q, rowScales, m, n, pairs, panel, columnScales, bias);
+    narrow<T>(c, ldc, q, rowScales, m, n, pairs, panel, columnScales, bias);
     return;
   }
   let i = 0;
   for (; i + 4 <= m; i += 4) {
-    tile4x8(c, ldc, q, stride, rowScales, pairs, panel, columnScales, bias);
+    tile4x8<T>(c, ldc, q, stride, rowScales, pairs, panel, columnScales, bias);
     q += stride << 2;
     c += ldc << 2;
     rowScales += 16;
   }
   for (; i < m; i++) {
-    tile1x8(c, q, rowScales, pairs, panel, columnScales, bias);
+    tile1x8<T>(c, q, rowScales, pairs, panel, columnScales, bias);
     q += stride;
     c += ldc;
     rowScales += 4;
   }
 }
 
-/** Rows regrouped in fours; see core/kernel Set.gemmI8Blocks. */
-export function gemm_i8_blocks(c: usize, ldc: i32, blocks: usize, rowScales: usize, m: i32, n: i32, k: i32, panels: usize, columnScales: usize, bias: usize): void {
+function overBlocks<T>(c: usize, ldc: i32, blocks: usize, rowScales: usize, m: i32, n: i32, k: i32, panels: usize, columnScales: usize, bias: usize): void {
   ldc <<= 2;
-  const pairs = (k + 1) >> 1;
+  const pairs = pairsOf(k);
   for (; n > 0; n -= 8) {
     let row = c, block = blocks, scales = rowScales;
     for (let i = m; i > 0; i -= 4) {
-      block4x8(row, ldc, block, scales, pairs, panels, columnScales, bias);
+      block4x8<T>(row, ldc, block, scales, pairs, panels, columnScales, bias);
       row += ldc << 2;
       block += pairs << 4;
       scales += 16;
     }
     c += 32;
-    panels += pairs << 4;
+    panels += <usize>pairs * step<T>();
     columnScales += 32;
     if (bias) bias += 32;
   }
@@ -67,11 +111,13 @@ function finish(c: usize, s0: v128, s1: v128, rowScale: usize, columnScales: usi
   v128.store(c, f1, 16);
 }
 
-function block4x8(c: usize, ldc: i32, block: usize, rowScales: usize, pairs: i32, panel: usize, columnScales: usize, bias: usize): void {
-  let c00 = i32x4.splat(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00, c30 = c00, c31 = c00;
-  for (; pairs >= 2; pairs -= 2) {
+/** Four rows that were regrouped as pairs of k (pairs, 4): see gemm_f32.ts. */
+function block4x8<T>(c: usize, ldc: i32, block: usize, rowScales: usize, pairs: i32, panel: usize, columnScales: usize, bias: usize): void {
+  let c00 = i32x4.splat(0), c01 = i32x4.splat(0), c10 = i32x4.splat(0), c11 = i32x4.splat(0);
+  let c20 = i32x4.splat(0), c21 = i32x4.splat(0), c30 = i32x4.splat(0), c31 = i32x4.splat(0);
+  for (; pairs > 0; pairs -= 2) {
     {
-      const b1 = v128.load8x8_s(panel, 8), b0 = v128.load8x8_s(panel);
+      const b1 = right<T>(panel), b0 = left<T>(panel);
       const x3 = v128.load32_splat(block, 12);
       c30 = i32x4.add(i32x4.dot_i16x8_s(x3, b0), c30);
       c31 = i32x4.add(i32x4.dot_i16x8_s(x3, b1), c31);
@@ -86,7 +132,7 @@ function block4x8(c: usize, ldc: i32, block: usize, rowScales: usize, pairs: i32
       c01 = i32x4.add(i32x4.dot_i16x8_s(x0, b1), c01);
     }
     {
-      const b1 = v128.load8x8_s(panel, 24), b0 = v128.load8x8_s(panel, 16);
+      const b1 = right<T>(panel + step<T>()), b0 = left<T>(panel + step<T>());
       const x3 = v128.load32_splat(block, 28);
       c30 = i32x4.add(i32x4.dot_i16x8_s(x3, b0), c30);
       c31 = i32x4.add(i32x4.dot_i16x8_s(x3, b1), c31);
@@ -101,22 +147,7 @@ function block4x8(c: usize, ldc: i32, block: usize, rowScales: usize, pairs: i32
       c01 = i32x4.add(i32x4.dot_i16x8_s(x0, b1), c01);
     }
     block += 32;
-    panel += 32;
-  }
-  if (pairs) {
-    const b1 = v128.load8x8_s(panel, 8), b0 = v128.load8x8_s(panel);
-    const x3 = v128.load32_splat(block, 12);
-    c30 = i32x4.add(i32x4.dot_i16x8_s(x3, b0), c30);
-    c31 = i32x4.add(i32x4.dot_i16x8_s(x3, b1), c31);
-    const x2 = v128.load32_splat(block, 8);
-    c20 = i32x4.add(i32x4.dot_i16x8_s(x2, b0), c20);
-    c21 = i32x4.add(i32x4.dot_i16x8_s(x2, b1), c21);
-    const x1 = v128.load32_splat(block, 4);
-    c10 = i32x4.add(i32x4.dot_i16x8_s(x1, b0), c10);
-    c11 = i32x4.add(i32x4.dot_i16x8_s(x1, b1), c11);
-    const x0 = v128.load32_splat(block);
-    c00 = i32x4.add(i32x4.dot_i16x8_s(x0, b0), c00);
-    c01 = i32x4.add(i32x4.dot_i16x8_s(x0, b1), c01);
+    panel += 2 * step<T>();
   }
   finish(c, c00, c01, rowScales, columnScales, bias);
   c += ldc;
@@ -127,11 +158,11 @@ function block4x8(c: usize, ldc: i32, block: usize, rowScales: usize, pairs: i32
   finish(c, c30, c31, rowScales + 12, columnScales, bias);
 }
 
-function tile4x8(c: usize, ldc: i32, q: usize, stride: i32, rowScales: usize, pairs: i32, panel: usize, columnScales: usize, bias: usize): void {
+function tile4x8<T>(c: usize, ldc: i32, q: usize, stride: i32, rowScales: usize, pairs: i32, panel: usize, columnScales: usize, bias: usize): void {
   let c00 = i32x4.splat(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00, c30 = c00, c31 = c00;
   const stride2 = stride + stride, stride3 = stride2 + stride;
   do {
-    const b1 = v128.load8x8_s(panel, 8), b0 = v128.load8x8_s(panel);
+    const b1 = right<T>(panel), b0 = left<T>(panel);
     const x0 = v128.load32_splat(q);
     c00 = i32x4.add(i32x4.dot_i16x8_s(x0, b0), c00);
     c01 = i32x4.add(i32x4.dot_i16x8_s(x0, b1), c01);
@@ -145,7 +176,7 @@ function tile4x8(c: usize, ldc: i32, q: usize, stride: i32, rowScales: usize, pa
     c30 = i32x4.add(i32x4.dot_i16x8_s(x3, b0), c30);
     c31 = i32x4.add(i32x4.dot_i16x8_s(x3, b1), c31);
     q += 4;
-    panel += 16;
+    panel += step<T>();
     pairs -= 1;
   } while (pairs);
   finish(c, c00, c01, rowScales, columnScales, bias);
@@ -157,29 +188,29 @@ function tile4x8(c: usize, ldc: i32, q: usize, stride: i32, rowScales: usize, pa
   finish(c, c30, c31, rowScales + 12, columnScales, bias);
 }
 
-function tile1x8(c: usize, q: usize, rowScale: usize, pairs: i32, panel: usize, columnScales: usize, bias: usize): void {
+function tile1x8<T>(c: usize, q: usize, rowScale: usize, pairs: i32, panel: usize, columnScales: usize, bias: usize): void {
   let c0 = i32x4.splat(0), c1 = c0;
   do {
-    const b1 = v128.load8x8_s(panel, 8), b0 = v128.load8x8_s(panel);
+    const b1 = right<T>(panel), b0 = left<T>(panel);
     const x = v128.load32_splat(q);
     c0 = i32x4.add(i32x4.dot_i16x8_s(x, b0), c0);
     c1 = i32x4.add(i32x4.dot_i16x8_s(x, b1), c1);
     q += 4;
-    panel += 16;
+    panel += step<T>();
     pairs -= 1;
   } while (pairs);
   finish(c, c0, c1, rowScale, columnScales, bias);
 }
 
 /** Panels of fewer than 8 columns, and k = 0. */
-function narrow(c: usize, ldc: i32, q: usize, rowScales: usize, m: i32, n: i32, pairs: i32, panel: usize, columnScales: usize, bias: usize): void {
+function narrow<T>(c: usize, ldc: i32, q: usize, rowScales: usize, m: i32, n: i32, pairs: i32, panel: usize, columnScales: usize, bias: usize): void {
   for (let i = 0; i < m; i++) {
     const scale = load<f32>(rowScales + (<usize>i << 2));
     for (let j = 0; j < n; j++) {
       let sum = 0;
       for (let p = 0; p < pairs; p++) {
-        const x = q + (<usize>p << 2), w = panel + (<usize>p << 4) + (<usize>j << 1);
-        sum += <i32>load<i16>(x) * <i32>load<i8>(w) + <i32>load<i16>(x, 2) * <i32>load<i8>(w, 1);
+        const x = q + (<usize>p << 2), w = panel + <usize>p * step<T>() + 2 * sizeof<T>() * j;
+        sum += <i32>load<i16>(x) * <i32>load<T>(w) + <i32>load<i16>(x, 2) * <i32>load<T>(w + sizeof<T>());
       }
       let out = <f32>sum * (scale * load<f32>(columnScales + (<usize>j << 2)));
       if (bias) out += load<f32>(bias + (<usize>j << 2));
@@ -190,29 +221,41 @@ function narrow(c: usize, ldc: i32, q: usize, rowScales: usize, m: i32, n: i32, 
   }
 }
 
-/** See core/kernel Set.PackI8. */
+/** See core/kernel Integers.Pack. */
 export function pack_i8(panel: usize, w: usize, n: i32, k: i32): void {
-  const pairs = (k + 1) >> 1;
-  memory.fill(panel, 0, <usize>pairs << 4);
+  pack<i8>(panel, w, n, k);
+}
+
+export function pack_i16(panel: usize, w: usize, n: i32, k: i32): void {
+  pack<i16>(panel, w, n, k);
+}
+
+function pack<T>(panel: usize, w: usize, n: i32, k: i32): void {
+  const pairs = pairsOf(k), size = sizeof<T>();
+  memory.fill(panel, 0, <usize>pairs * step<T>());
   for (let j = 0; j < n; j++) {
-    const row = w + <usize>j * k, column = panel + (<usize>j << 1);
-    for (let p = 0; p < k; p++) store<i8>(column + (<usize>(p >> 1) << 4) + (p & 1), load<i8>(row + p));
+    let column = panel + 2 * size * j;
+    for (let p = 0; p < k; p++) {
+      store<T>(column, load<T>(w));
+      w += size;
+      column += p & 1 ? step<T>() - size : size;
+    }
   }
 }
 
-/** See core/kernel Set.QuantizeRows. */
-export function quantize_rows(q: usize, scales: usize, sums: usize, a: usize, lda: i32, m: i32, k: i32): void {
+/** See core/kernel Integers.Quantize; limit is what the largest magnitude of a row becomes. */
+export function quantize_rows(q: usize, scales: usize, sums: usize, a: usize, lda: i32, m: i32, k: i32, limit: f32): void {
   for (let i = 0; i < m; i++) {
-    quantize_row(q, scales + (<usize>i << 2), sums + (<usize>i << 2), a, k);
+    quantizeRow(q, scales + (<usize>i << 2), sums + (<usize>i << 2), a, k, limit);
     a += <usize>lda << 2;
-    q += <usize>((k + 1) & ~1) << 1;
+    q += <usize>((k + 3) & ~3) << 1;
   }
 }
 
-/** Rows whose largest magnitude is below this count as zeros: 127 / largest would overflow. */
-const SMALLEST: f32 = 1e-36;
+/** Rows whose largest magnitude is below this count as zeros: limit / largest would overflow. */
+const SMALLEST: f32 = 1e-33;
 
-function quantize_row(q: usize, scale: usize, sum: usize, a: usize, k: i32): void {
+function quantizeRow(q: usize, scale: usize, sum: usize, a: usize, k: i32, limit: f32): void {
   // The bits of magnitudes are ordered as the magnitudes are, NaN above all.
   let tops = i32x4.splat(0);
   let p = 0;
@@ -222,11 +265,11 @@ function quantize_row(q: usize, scale: usize, sum: usize, a: usize, k: i32): voi
   if (!(top >= SMALLEST)) {
     store<f32>(scale, 0);
     store<i32>(sum, 0);
-    memory.fill(q, 0, <usize>((k + 1) & ~1) << 1);
+    memory.fill(q, 0, <usize>((k + 3) & ~3) << 1);
     return;
   }
-  store<f32>(scale, top / 127);
-  const inverse: f32 = 127 / top;
+  store<f32>(scale, top / limit);
+  const inverse: f32 = limit / top;
   const inverses = f32x4.splat(inverse);
   let totals = i32x4.splat(0);
   for (p = 0; p + 4 <= k; p += 4) {
@@ -241,6 +284,6 @@ function quantize_row(q: usize, scale: usize, sum: usize, a: usize, k: i32): voi
     total += r;
     store<i16>(q + (<usize>p << 1), <i16>r);
   }
-  if (k & 1) store<i16>(q + (<usize>k << 1), 0);
+  for (; p & 3; p++) store<i16>(q + (<usize>p << 1), 0);
   store<i32>(sum, total);
 }

@@ -9,11 +9,11 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-const gemmI8Signature = "func(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32"
+const integerSignature = "func(c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32"
 
-// finishI8 scales the integer sums as the plain twin does, without fusing:
+// finishIntegers scales the integer sums as the plain twin does, without fusing:
 // c = bias + float(sum)·(rowScale·columnScale).
-func finishI8(v vector, sums [][]reg.VecVirtual) {
+func finishIntegers(v vector, sums [][]reg.VecVirtual) {
 	c, ldc, rowScales, columnScales, bias := pointer("c"), pointer("ldc"), pointer("rowScales"), pointer("columnScales"), pointer("bias")
 	SHLQ(operand.U8(2), ldc)
 	for r := range sums {
@@ -51,11 +51,12 @@ func zeroSums(v vector, rows, vecs int) [][]reg.VecVirtual {
 	return sums
 }
 
-// gemmI8AVX2 multiplies pairs of 16-bit values, so nothing can saturate. A row
-// of q is K 16-bit integers, a panel step two inputs of 16 columns: 32 bytes.
-func gemmI8AVX2(rows int) {
-	v := avx2
-	text(fmt.Sprintf("gemmI8Rows%dAVX2", rows), gemmI8Signature+")", fmt.Sprintf("computes %d rows and 16 columns; a step is two inputs.", rows))
+// gemmPairsAVX2 multiplies pairs of 16-bit values, so nothing can saturate. A
+// row of q is K 16-bit integers, a panel step two inputs of 16 columns: 32 bytes
+// of 8-bit weights or 64 of 16-bit ones.
+func gemmPairsAVX2(bits, rows int) {
+	v, step := avx2, 4*bits
+	text(fmt.Sprintf("gemmI%dRows%dAVX2", bits, rows), integerSignature+")", fmt.Sprintf("computes %d rows and 16 columns; a step is two inputs.", rows))
 	q, stride, steps, panel := pointer("q"), pointer("stride"), pointer("steps"), pointer("panel")
 	sums := zeroSums(v, rows, 2)
 	p := newRowPointers(q, stride, rows)
@@ -64,7 +65,11 @@ func gemmI8AVX2(rows int) {
 			for u := range unroll {
 				b := []reg.VecVirtual{v.reg(), v.reg()}
 				for j := range b {
-					VPMOVSXBW(at(panel, 32*u+16*j), b[j])
+					if from := at(panel, step*u+step/2*j); bits == 8 {
+						VPMOVSXBW(from, b[j])
+					} else {
+						VMOVDQU(from, b[j])
+					}
 				}
 				for r := range rows {
 					x := v.reg()
@@ -77,10 +82,10 @@ func gemmI8AVX2(rows int) {
 				}
 			}
 			p.advance(4 * unroll)
-			ADDQ(operand.I32(32*unroll), panel)
+			ADDQ(operand.I32(step*unroll), panel)
 		})
 	}
-	finishI8(v, sums)
+	finishIntegers(v, sums)
 }
 
 // gemmI8VNNI multiplies unsigned weights (the 8-bit weight plus 128) with
@@ -88,8 +93,7 @@ func gemmI8AVX2(rows int) {
 // q is K bytes, a panel step four inputs of 32 columns: 128 bytes.
 func gemmI8VNNI(rows int) {
 	v := avx512
-	text(fmt.Sprintf("gemmI8Rows%dVNNI", rows), gemmI8Signature+", rowSums *int32)", fmt.Sprintf("computes %d rows and 32 columns; a step is four inputs.", rows))
-	q, stride, steps, panel := pointer("q"), pointer("stride"), pointer("steps"), pointer("panel")
+	text(fmt.Sprintf("gemmI8Rows%dVNNI", rows), integerSignature+", rowSums *int32)", fmt.Sprintf("computes %d rows and 32 columns; a step is four inputs.", rows))
 	rowSums := pointer("rowSums")
 	sums := make([][]reg.VecVirtual, rows)
 	for r := range sums {
@@ -101,7 +105,25 @@ func gemmI8VNNI(rows int) {
 		VMOVDQA32(s, t)
 		sums[r] = []reg.VecVirtual{s, t}
 	}
-	p := newRowPointers(q, stride, rows)
+	dotSteps(v, sums, "VPDPBUSD")
+	finishIntegers(v, sums)
+}
+
+// gemmI16VNNI multiplies pairs of 16-bit values. A row of q is K 16-bit
+// integers, a panel step two inputs of 32 columns: 128 bytes.
+func gemmI16VNNI(rows int) {
+	v := avx512
+	text(fmt.Sprintf("gemmI16Rows%dVNNI", rows), integerSignature+")", fmt.Sprintf("computes %d rows and 32 columns; a step is two inputs.", rows))
+	sums := zeroSums(v, rows, 2)
+	dotSteps(v, sums, "VPDPWSSD")
+	finishIntegers(v, sums)
+}
+
+// dotSteps adds the products of all steps: 4 bytes of each row with 4 bytes of
+// 32 columns.
+func dotSteps(v vector, sums [][]reg.VecVirtual, instruction string) {
+	q, stride, steps, panel := pointer("q"), pointer("stride"), pointer("steps"), pointer("panel")
+	p := newRowPointers(q, stride, len(sums))
 	for _, unroll := range []int{4, 1} {
 		countDown(fmt.Sprintf("loop%d", unroll), steps, unroll, func() {
 			for u := range unroll {
@@ -109,11 +131,11 @@ func gemmI8VNNI(rows int) {
 				for j := range b {
 					VMOVDQU32(at(panel, 128*u+64*j), b[j])
 				}
-				for r := range rows {
+				for r := range sums {
 					x := v.reg()
 					VPBROADCASTD(p.at(r, 4*u), x)
 					for j := range b {
-						vpdpbusd(x, b[j], sums[r][j])
+						dot(instruction, x, b[j], sums[r][j])
 					}
 				}
 			}
@@ -121,16 +143,16 @@ func gemmI8VNNI(rows int) {
 			ADDQ(operand.I32(128*unroll), panel)
 		})
 	}
-	finishI8(v, sums)
 }
 
-// vpdpbusd adds to each 32-bit sum the products of four unsigned and four
-// signed bytes. avo has no table entry for it.
-func vpdpbusd(signed, unsigned, sum reg.VecVirtual) {
+// dot adds to each 32-bit sum the products of four signed and unsigned bytes
+// (VPDPBUSD) or of two pairs of signed 16-bit integers (VPDPWSSD). avo has no
+// table entries for them.
+func dot(instruction string, row, weights, sum reg.VecVirtual) {
 	Instruction(&ir.Instruction{
-		Opcode:   "VPDPBUSD",
-		Operands: []operand.Op{signed, unsigned, sum},
-		Inputs:   []operand.Op{signed, unsigned, sum},
+		Opcode:   instruction,
+		Operands: []operand.Op{row, weights, sum},
+		Inputs:   []operand.Op{row, weights, sum},
 		Outputs:  []operand.Op{sum},
 		ISA:      []string{"AVX512VNNI"},
 	})
@@ -166,7 +188,7 @@ func quantize() {
 	VZEROUPPER()
 	RET()
 
-	// q as 16-bit integers for AVX2, as bytes for VNNI.
+	// q as 16-bit integers for pairs, as bytes for fours.
 	for _, bytes := range []int{2, 1} {
 		text(fmt.Sprintf("quantizeRow%dAVX2", 8*bytes), "func(q *byte, x *float32, n int, inverse float32) int32",
 			fmt.Sprintf("rounds n values times inverse to %d-bit integers and returns their sum.", 8*bytes))
