@@ -24,6 +24,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"m2embed/host/bench/share"
 )
 
 func main() {
@@ -34,7 +36,7 @@ func main() {
 	flag.Var(&b.lengths, "lengths", "`tokens` of the texts, separated by commas")
 	out := flag.String("out", "testdata/bench", "`folder` of the results")
 	cache := flag.String("cache", ".cache/bench", "`folder` for generated weights, 1.6 GB")
-	only := flag.String("only", "", "run one `part` again (kernels, model, tokenizer or memory) and keep the results of the others")
+	only := flag.String("only", "", "run one `part` again (kernels, tokenizer, memory, share or model) and keep the results of the others")
 	render := flag.Bool("render", false, "measure nothing; write bench.md and speed.svg again from bench.json")
 	child := flag.String("child", "", "for the program itself: what a child process measures")
 	flag.Parse()
@@ -109,6 +111,7 @@ func (b *bench) run(out, only string) error {
 		{"kernels", b.kernels},
 		{"tokenizer", b.tokenizers},
 		{"memory", b.memory},
+		{"share", b.shares},
 		{"model", b.models},
 	} {
 		if only != "" && only != part.name {
@@ -124,6 +127,12 @@ func (b *bench) run(out, only string) error {
 	}
 	fmt.Print(b.result.markdown())
 	return nil
+}
+
+// shares measures what part of a pass the long convolution is.
+func (b *bench) shares() (err error) {
+	b.result.Kept, b.result.Anew, err = share.Measure(b.lengths)
+	return err
 }
 
 // render writes the reports again from earlier results.

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"m2embed/core/kernel"
+	"m2embed/host/bench/share"
 )
 
 // result is everything that a run found, as it stands in bench.json.
@@ -22,6 +23,8 @@ type result struct {
 	Int8Cosine []cosineRow    `json:"int8_cosine"`
 	Tokenizers []tokenizerRow `json:"tokenizers"`
 	Memory     []memoryRow    `json:"memory"`
+	Kept       []share.Row    `json:"share_filters_kept"`
+	Anew       []share.Row    `json:"share_filters_anew"`
 	Notes      []string       `json:"notes"`
 }
 
@@ -119,6 +122,10 @@ func (r result) markdown() string {
 	}
 	if len(r.Speed) > 0 {
 		r.speedTables(line)
+	}
+	if len(r.Kept) > 0 {
+		line("\n## The long convolution's share of a pass, f32, one thread\n")
+		line("%s", share.Markdown(r.Kept, r.Anew))
 	}
 	if len(r.Kernels) > 0 {
 		line("\n## Kernels, one thread, per second of processor time\n")

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"m2embed/host/bench/share"
 )
 
 func sample() result {
@@ -23,6 +25,8 @@ func sample() result {
 		Int8Cosine: []cosineRow{{128, 0.9998}},
 		Tokenizers: []tokenizerRow{{2000, 30, 28, 2}},
 		Memory:     []memoryRow{{What: "conversion", Peak: 14, File: 441}},
+		Kept:       []share.Row{{Length: 128, Convolve: 0.05}},
+		Anew:       []share.Row{{Length: 128, Convolve: 0.04, Filters: 0.125}},
 		Notes:      []string{"a note"},
 	}
 }
@@ -37,6 +41,7 @@ func TestMarkdown(t *testing.T) {
 		"| m2embed f32, 2 threads : 1 | | 1.90 | – |",
 		"| 2000 | 30.0 | 28.0 | 2.00 | 15.0× |",
 		"| conversion | 441 MB | 14 MB | 0.03 |",
+		"| 128 | 5.0 % | 4.0 % | 12.5 % |",
 		"128: 0.999800", "a note",
 	} {
 		if !strings.Contains(text, want) {

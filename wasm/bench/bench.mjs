@@ -9,8 +9,9 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { brotliCompressSync, gzipSync } from 'node:zlib';
-import { chromium } from '../js/test/browsers.mjs';
+import { chromium, firefox } from '../js/test/browsers.mjs';
 import { serve } from '../js/test/serve.mjs';
+import { workerd } from '../js/test/workerd.mjs';
 
 const quick = process.argv.includes('quick');
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -103,22 +104,13 @@ async function speed() {
   return { rows, open };
 }
 
-async function starts() {
-  const rows = [];
-  const module = new WebAssembly.Module(readFileSync(join(root, 'wasm/module/m2embed.wasm')));
-  const { Instance } = await import('../js/dist/abi.js');
-  const times = [];
-  let rest = 0;
-  for (let i = 0; i < 9; i++) {
-    const start = performance.now();
-    rest = (await Instance.create(module)).memory;
-    times.push(performance.now() - start);
-  }
-  rows.push({ runtime: `Node ${process.version}`, first: times[0], median: median(times), memory: rest });
-  const server = await serve();
+const row = (runtime, { times, memory, compile }) => ({ runtime, compile, first: times[0], median: median(times), memory });
+
+/** The start in a page: the browser compiles while it downloads. */
+async function inPage(start, url) {
+  const browser = await start(`${url}/wasm/js/parity/page.html`);
   try {
-    const browser = await chromium(`${server.url}/wasm/js/parity/page.html`);
-    const inPage = await browser.evaluate(async () => {
+    const found = await browser.evaluate(async () => {
       const { Instance } = await import('/wasm/js/dist/abi.js');
       const begun = performance.now();
       const module = await WebAssembly.compileStreaming(fetch('/wasm/js/dist/m2embed.wasm'));
@@ -132,8 +124,86 @@ async function starts() {
       }
       return { times, memory, compile };
     });
-    rows.push({ runtime: `Chromium ${browser.version}`, compile: inPage.compile, first: inPage.times[0], median: median(inPage.times), memory: inPage.memory });
+    return { version: browser.version, ...found };
+  } finally {
     await browser.close();
+  }
+}
+
+/** The start in a Worker. Its clock stands still while it computes, so requests are timed from outside. */
+async function inWorkerd() {
+  const script = here('starts-worker.mjs');
+  const worker = await workerd(
+    script,
+    `import module from 'm2embed/m2embed.wasm';
+     import { Instance } from './m2embed/abi.js';
+     export default { async fetch(request) {
+       const n = Number(new URL(request.url).searchParams.get('n'));
+       let memory = 0;
+       for (let i = 0; i < n; i++) memory = (await Instance.create(module)).memory;
+       return Response.json({ memory });
+     } };`,
+  );
+  try {
+    const ask = async (n) => {
+      const begun = performance.now();
+      const { memory } = await (await worker.dispatchFetch(`http://localhost/?n=${n}`)).json();
+      return { took: performance.now() - begun, memory };
+    };
+    await ask(0);
+    const times = [];
+    let memory = 0;
+    for (let i = 0; i < 9; i++) {
+      const without = (await ask(0)).took;
+      const one = await ask(1);
+      times.push(one.took - without);
+      memory = one.memory;
+    }
+    return { times, memory };
+  } finally {
+    await worker.dispose();
+  }
+}
+
+async function starts() {
+  const rows = [];
+  const bin = (path) => join(root, 'wasm/js/node_modules', path);
+  const script = (file, args) => JSON.parse(execFileSync(file, [...args, here('starts.mjs')], { encoding: 'utf8', env: { ...process.env, NO_COLOR: '1' } }));
+  const server = await serve();
+  const version = (name) => JSON.parse(readFileSync(bin(`${name}/package.json`), 'utf8')).version;
+  const places = {
+    Node: () => row(`Node ${process.version}`, script(process.execPath, ['--no-warnings'])),
+    Deno: () => row(`Deno ${version('@deno/linux-x64-glibc')}`, script(bin('@deno/linux-x64-glibc/deno'), ['run', '--allow-all', '--no-lock', '--node-modules-dir=none'])),
+    Bun: () => row(`Bun ${version('bun')}`, script(bin('bun/bin/bun.exe'), ['run'])),
+    workerd: async () => row(`workerd ${version('workerd')}, by the request's time`, await inWorkerd()),
+    Chromium: async () => {
+      const found = await inPage(chromium, server.url);
+      return row(`Chromium ${found.version}`, found);
+    },
+    Firefox: async () => {
+      const found = await inPage(firefox, server.url);
+      return row(`Firefox ${found.version}`, found);
+    },
+    wazero: async () => {
+      const times = [];
+      let memory = 0;
+      for (let i = 0; i < 5; i++) {
+        const engine = await Engine.start('wazero', join(build, 'wazero-bench'), [join(root, 'wasm/module/m2embed.wasm'), join(root, 'testdata/m2-bert-small'), join(build, 'cache')]);
+        times.push(engine.ready.open * 1000);
+        memory = engine.ready.memory;
+        engine.stop();
+      }
+      return row('wazero, compiled module from disk, with m2-bert-small opened', { times, memory });
+    },
+  };
+  for (const [name, measure] of Object.entries(places)) {
+    try {
+      rows.push(await measure());
+    } catch (error) {
+      say(`${name}: ${error.message}`);
+    }
+  }
+  try {
     // To the first vector, in a fresh profile each time.
     const folder = existsSync(join(root, 'testdata/m2-bert-small/model.safetensors')) ? 'm2-bert-small' : 'tiny';
     const firsts = [];
@@ -165,7 +235,7 @@ function sizes() {
 
 const mb = (n) => (n / 1e6).toFixed(1);
 
-function markdown({ machine, seconds, size, starts, products, speed }) {
+function markdown({ machine, seconds, size, starts, products, shares, speed }) {
   const out = [
     `${machine}. One run of ${Math.round(seconds / 60)} minutes, one thread, engines in turns, medians.`,
     '',
@@ -180,6 +250,10 @@ function markdown({ machine, seconds, size, starts, products, speed }) {
     ...products.map((r) => `| ${r.dtype} | ${r.shape} | ${r.bare.toFixed(1)} | ${r.merged.toFixed(1)} | ${r.ratio.toFixed(2)} | ${r.best.toFixed(1)} |`),
     '',
     'GFLOP/s (Gop/s for int8); through the module with packing, quantisation of rows and tails.',
+    '',
+    "The long convolution's share of a pass in Node, f32:",
+    '',
+    shares,
     '',
     '| tokens/s | tokens | median | best | per processor second | memory MB | above weights MB |',
     '| --- | --- | --- | --- | --- | --- | --- |',
@@ -198,6 +272,8 @@ const result = { machine: `${cpus()[0].model.trim()}, ${cpus().length} cores, No
 result.size = sizes();
 say('products');
 result.products = JSON.parse(execFileSync(process.execPath, ['--no-warnings', here('products.mjs'), join(build, 'kernels.wasm'), join(build, 'product.wasm')], { maxBuffer: 1 << 24 }));
+say('shares');
+result.shares = execFileSync(process.execPath, ['--no-warnings', here('shares.mjs'), join(build, 'product.wasm'), quick ? '2048' : '32768'], { encoding: 'utf8' }).trim();
 say('starts');
 result.starts = await starts();
 say('speed');

@@ -2,10 +2,16 @@
 
 // Command product is a module that multiplies matrices of the model's shapes
 // through core/kernel, to time the products as the model calls them against the
-// bare kernels.
+// bare kernels, and that tells the long convolution's share of a pass.
 package main
 
-import "m2embed/core/kernel"
+import (
+	"fmt"
+	"unsafe"
+
+	"m2embed/core/kernel"
+	"m2embed/host/bench/share"
+)
 
 var (
 	matrix *kernel.Matrix
@@ -61,3 +67,27 @@ func multiply() {
 	}
 	matrix.Multiply(out, n, in, m, 0, n)
 }
+
+var shares []byte
+
+// measureShares measures up to the given length and returns the length of the
+// table that it made, shareTable where it stands.
+//
+//go:wasmexport measureShares
+func measureShares(longest int32) int32 {
+	var lengths []int
+	for _, length := range []int{128, 512, 2048, 8192, 32768} {
+		if length <= int(longest) {
+			lengths = append(lengths, length)
+		}
+	}
+	kept, anew, err := share.Measure(lengths)
+	if err != nil {
+		panic(fmt.Sprintf("measure shares: %v", err))
+	}
+	shares = []byte(share.Markdown(kept, anew))
+	return int32(len(shares))
+}
+
+//go:wasmexport shareTable
+func shareTable() int32 { return int32(uintptr(unsafe.Pointer(&shares[0]))) }
