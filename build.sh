@@ -130,8 +130,11 @@ test) run_tests ;;
 check) check ;;
 bench)
 	build
-	go run ./host/bench "$@"
-	go run ./host/internal/tokenizertest/bench
+	if sh host/internal/tokenizertest/build-rust.sh; then
+		CGO_ENABLED=1 CGO_LDFLAGS="-L$PWD/build/tokenizers" go run -tags daulet ./host/bench "$@"
+	else
+		go run ./host/bench "$@"
+	fi
 	sh wasm/build.sh bench
 	sh webgpu/build.sh bench
 	;;

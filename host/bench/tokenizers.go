@@ -15,7 +15,8 @@ type tokenizerRow struct {
 	Bytes   int     `json:"bytes"` // of a text
 	Ours    float64 `json:"ours_mb_per_second"`
 	Offsets float64 `json:"ours_with_offsets_mb_per_second"`
-	Rust    float64 `json:"rust_mb_per_second"`
+	Rust    float64 `json:"rust_mb_per_second"`      // linked into this program
+	Node    float64 `json:"rust_node_mb_per_second"` // through its Node binding
 }
 
 // tokenizers takes turns between core's tokenizer and the Rust library.
@@ -43,8 +44,14 @@ func (b *bench) tokenizers() error {
 		err = oracle.Load(vocabulary)
 	}
 	if err != nil {
-		b.note("the Rust tokenizers library is missing: %v", err)
+		b.note("the Rust tokenizers library's Node binding is missing: %v", err)
 		oracle = nil
+	}
+	rust, done, err := rustLibrary(vocabulary)
+	if err != nil {
+		b.note("the Rust tokenizers library is missing: %v", err)
+	} else {
+		defer done()
 	}
 	b.result.Tokenizers = nil
 	rounds := 9
@@ -56,10 +63,10 @@ func (b *bench) tokenizers() error {
 		for i := range texts {
 			texts[i] = text[i*size : (i+1)*size]
 		}
-		var times [3][]float64
+		var times [4][]float64
 		var ids []int32
 		for round := range rounds + 1 {
-			var seconds [3]float64
+			var seconds [4]float64
 			start := time.Now()
 			for _, s := range texts {
 				if ids, _, err = ours.AppendIDs(ids[:0], s, tokenizer.Options{}); err != nil {
@@ -73,6 +80,15 @@ func (b *bench) tokenizers() error {
 				}
 			}
 			seconds[0], seconds[1] = middle.Sub(start).Seconds(), time.Since(middle).Seconds()
+			if rust != nil {
+				start := time.Now()
+				for _, s := range texts {
+					if err := rust(s); err != nil {
+						return err
+					}
+				}
+				seconds[3] = time.Since(start).Seconds()
+			}
 			if oracle != nil {
 				t, err := oracle.Time(texts, 1)
 				if err != nil {
@@ -89,7 +105,10 @@ func (b *bench) tokenizers() error {
 		megabytes := float64(size*len(texts)) / 1e6
 		row := tokenizerRow{Bytes: size, Ours: megabytes / median(times[0]), Offsets: megabytes / median(times[1])}
 		if oracle != nil {
-			row.Rust = megabytes / median(times[2])
+			row.Node = megabytes / median(times[2])
+		}
+		if rust != nil {
+			row.Rust = megabytes / median(times[3])
 		}
 		b.result.Tokenizers = append(b.result.Tokenizers, row)
 	}
