@@ -30,16 +30,9 @@ package() {
 	fi
 }
 
-# planner builds the GPU planner, which the page fetches for its comparison.
-planner() {
-	mkdir -p "$site/build"
-	(cd "$root" && GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -trimpath -ldflags='-s -w' -o "$site/build/planner.wasm" ./site/planner)
-}
-
 build() {
 	dependencies
 	package
-	planner
 	(cd "$site" && node_modules/.bin/tsc --noEmit && node_modules/.bin/vite build)
 }
 

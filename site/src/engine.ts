@@ -3,7 +3,7 @@
  * what the visitor waits for, others embed documents in the background.
  */
 
-import { M2EmbedWorker, type Embedder, type LoadProgress, type ModelFiles } from 'm2embed/worker';
+import { M2EmbedWorker, type Embedder, type LoadProgress, type ModelFiles, type WorkerLoadOptions } from 'm2embed/worker';
 
 /** A model that can be loaded. */
 export interface ModelChoice {
@@ -46,8 +46,7 @@ class Engine extends EventTarget {
     this.set({ phase: 'loading' });
     const loading = (async () => {
       const started = performance.now();
-      const model = await M2EmbedWorker.load(await choice.files(), {
-        cache: choice === builtIn ? CACHE : false,
+      const model = await load(choice, {
         signal: abort.signal,
         onProgress: (progress) => !abort.signal.aborted && this.set({ phase: 'loading', progress: { ...progress } }),
       });
@@ -81,12 +80,20 @@ class Engine extends EventTarget {
     const model = await this.model();
     if (model.info.weightBytes > SMALL) return model;
     const workers = Math.max(1, Math.min(4, (navigator.hardwareConcurrency || 2) - 1));
-    this.helpers ??= this.choice.files().then((files) => M2EmbedWorker.load(files, { cache: this.choice === builtIn ? CACHE : false, workers }));
+    this.helpers ??= load(this.choice, { workers });
     const helpers = this.helpers;
     return helpers.catch(() => {
       this.helpers = undefined;
       return model;
     });
+  }
+
+  /**
+   * The same model on the GPU, in a worker of its own; whoever asks disposes of it.
+   * @throws M2EmbedError with a `gpu_` code where the GPU cannot be used
+   */
+  onGpu(options: Pick<WorkerLoadOptions, 'signal' | 'onProgress'>): Promise<Embedder> {
+    return load(this.choice, { ...options, backend: 'webgpu' });
   }
 
   /** Frees the background workers. */
@@ -111,6 +118,11 @@ class Engine extends EventTarget {
     this.state = state;
     this.dispatchEvent(new Event('change'));
   }
+}
+
+/** Loads a model into workers; the page keeps the weights of the built-in one. */
+async function load(choice: ModelChoice, options: WorkerLoadOptions): Promise<Embedder> {
+  return M2EmbedWorker.load(await choice.files(), { cache: choice === builtIn ? CACHE : false, ...options });
 }
 
 export const engine = new Engine();

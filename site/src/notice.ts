@@ -31,7 +31,7 @@ export async function report(error: unknown, action?: Action): Promise<void> {
 
 /** What went wrong, and what to do about it. */
 export async function explain(error: unknown): Promise<string> {
-  const { name = 'Error', message = String(error), code, kind } = error as { name?: string; message?: string; code?: string; kind?: string };
+  const { name = 'Error', message = String(error), code } = error as { name?: string; message?: string; code?: string };
   if (name === 'QuotaExceededError') {
     const { usage = 0, quota = 0 } = (await navigator.storage?.estimate().catch(() => undefined)) ?? {};
     return `The browser gives this page no more room: ${size(usage)} of ${size(quota)} are taken. Delete a model or documents, then try again; until then this stays in memory only.`;
@@ -54,11 +54,9 @@ export async function explain(error: unknown): Promise<string> {
       return 'The model was changed in the meantime, so this work ended. Start it again with the new one.';
     case 'too_long':
       return `The text is longer than the model takes (${message}). Cut it into passages.`;
-  }
-  switch (kind) {
-    case 'device-lost':
+    case 'gpu_lost':
       return `The GPU was taken away (${message}). The CPU still works; run the comparison again to ask for the GPU anew.`;
-    case 'out-of-memory':
+    case 'gpu_out_of_memory':
       return `The GPU has too little memory for this length (${message}). Leave out the longest texts.`;
   }
   if (error instanceof RangeError && /allocation|memory/i.test(message)) return `The tab ran out of memory (${message}). Take shorter texts or a smaller model, or close other tabs.`;

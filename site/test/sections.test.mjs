@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { test } from 'node:test';
-import { copied, idle, openWithGpu, ready, says, screenshots, trained, visit } from './browser.mjs';
+import { copied, dist, idle, openWithGpu, ready, repository, says, screenshots, startServer, trained, visit } from './browser.mjs';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
@@ -57,40 +57,95 @@ test('the map: groups in words, keyboard, UMAP on demand', async (t) => {
   assert.ok(await page.isVisible('#dialog .here'));
 });
 
+/** Ticks the first lengths, and runs them. */
+async function compare(page, lengths) {
+  await page.waitForSelector('#compare-lengths input');
+  await page.$$eval('#compare-lengths input', (boxes, n) => boxes.forEach((box, i) => i < n !== box.checked && box.click()), lengths);
+  await page.click('#compare-run');
+}
+
+/** Waits for the end of a comparison; gives its status and the cells of the table, as they are copied. */
+async function compared(page) {
+  await page.waitForFunction(() => document.querySelector('#compare-run').textContent === 'Run again', null, { timeout: 150_000 });
+  const text = await copied(page, '#compare-copy');
+  const rows = text.split('\n\n')[0].split('\n').slice(2);
+  return { status: await page.textContent('#compare-status'), text, rows: rows.map((row) => row.split('|').map((cell) => cell.trim().replaceAll(',', ''))) };
+}
+
 test('compare without a GPU says why, and measures the CPU', async (t) => {
   const { page } = await visit(t, { path: '#compare', errors: [/WebGPU|adapter/i] });
   await ready(page);
-  await page.waitForSelector('#compare-lengths input');
-  await page.$$eval('#compare-lengths input', (boxes) => boxes.forEach((box, i) => i > 1 === box.checked && box.click()));
-  await page.click('#compare-run');
-  await says(page, '#compare-run', /Run again/);
-  assert.match(await page.textContent('#compare-status'), /^Only the CPU was measured: /);
-  const text = await copied(page, '#compare-copy');
-  const row = text.split('\n')[2].split('|').map((cell) => cell.trim());
-  assert.ok(Number(row[2].replaceAll(',', '')) > 0, text);
-  assert.equal(row[3], '–');
+  await compare(page, 2);
+  const { status, text, rows } = await compared(page);
+  assert.match(status, /^Only the CPU was measured: .*no graphics adapter/);
+  assert.ok(Number(rows[0][2]) > 0, text);
+  assert.equal(rows[0][3], '–');
   assert.match(text, /Model: .*Browser: /);
   assert.equal(await page.$$eval('#compare-plot .cpu-dot', (all) => all.length), 2);
 });
 
-test('compare with a GPU in software: the vectors agree', async (t) => {
+test('compare with a GPU in software: the vectors agree; it can be stopped and run again', async (t) => {
   const browser = await openWithGpu();
   t.after(() => browser.close());
   const { page } = await visit(t, { in: browser, path: '#compare' });
   await ready(page);
-  await page.waitForSelector('#compare-lengths input');
-  await page.$$eval('#compare-lengths input', (boxes) => boxes.forEach((box, i) => i > 0 === box.checked && box.click()));
+  await compare(page, 1);
+  await says(page, '#compare-status', /on the CPU and the GPU/);
   await page.click('#compare-run');
-  await page.waitForFunction(() => document.querySelector('#compare-run').textContent === 'Run again', null, { timeout: 150_000 });
-  assert.match(await page.textContent('#compare-status'), /^Done, on /);
-  const text = await copied(page, '#compare-copy');
-  const row = text.split('\n')[2].split('|').map((cell) => cell.trim());
+  await says(page, '#compare-status', /^Stopped/);
+  assert.ok(await page.isHidden('#compare-progress'));
+  await page.click('#compare-run');
+  const { status, text, rows } = await compared(page);
   t.diagnostic(text.split('\n').slice(0, 3).join('\n'));
-  assert.ok(Number(row[3].replaceAll(',', '')) > 0, text);
+  assert.match(status, /^Done, on /);
+  const [, length, , gpu, , cosine, difference, cpuMemory, gpuMemory, prepare] = rows[0];
+  assert.ok(Number(length) > 0 && Number(gpu) > 0, text);
   // Of 8-bit weights the CPU makes 8-bit products, the GPU 32-bit ones.
-  assert.ok(Number(row[5]) < (trained ? 1e-3 : 1e-6), `1 − cosine ${row[5]}`);
-  assert.ok(Number(row[6]) < (trained ? 2e-2 : 1e-4), `largest difference ${row[6]}`);
+  assert.ok(Number(cosine) < (trained ? 1e-3 : 1e-6), `1 − cosine ${cosine}`);
+  assert.ok(Number(difference) < (trained ? 2e-2 : 1e-4), `largest difference ${difference}`);
+  for (const cell of [cpuMemory, gpuMemory, prepare]) assert.match(cell, /^\d/);
+  assert.match(text, /; GPU: /);
   await page.screenshot({ path: `${screenshots}/compare-gpu.png` });
+});
+
+test('a GPU that goes away in the middle: the CPU goes on, and the page says so; with a model of one\'s own', async (t) => {
+  const browser = await openWithGpu();
+  t.after(() => browser.close());
+  const server = await startServer(t);
+  // The device goes when it is given 128 tokens.
+  const lose = `{
+    const { requestDevice } = GPUAdapter.prototype;
+    GPUAdapter.prototype.requestDevice = async function (descriptor) {
+      const device = await requestDevice.call(this, descriptor);
+      const write = device.queue.writeBuffer.bind(device.queue);
+      device.queue.writeBuffer = (buffer, at, data, ...rest) => {
+        if (data.length === 128) device.destroy();
+        write(buffer, at, data, ...rest);
+      };
+      return device;
+    };
+  }`;
+  server.hooks.before = (request, response) => {
+    if (!/\/worker-host-[^/]*\.js$/.test(request.url)) return false;
+    response.writeHead(200, { 'content-type': 'text/javascript' }).end(`${lose}\n${readFileSync(dist + request.url, 'utf8')}`);
+    return true;
+  };
+  const { page } = await visit(t, { server, in: browser, path: '#compare' });
+  await ready(page);
+  await page.click('#model-button');
+  await page.setInputFiles('#model-files', ['pytorch_model.bin', 'config.json', 'tokenizer.json'].map((name) => `${repository}/testdata/tiny/${name}`));
+  await page.selectOption('#model-padding', 'none');
+  await page.click('#drawer button[type="submit"].primary');
+  await page.waitForFunction(() => document.querySelector('#model-button .name').textContent === 'pytorch_model');
+  await ready(page);
+  await page.click('#drawer .head button');
+  await compare(page, 3);
+  const { status, text, rows } = await compared(page);
+  assert.match(status, /^The GPU was taken away .*The CPU still works/);
+  assert.deepEqual(rows.map((row) => row[1]), ['32', '128', '512']);
+  assert.deepEqual(rows.map((row) => Number(row[2]) > 0), [true, true, true], text);
+  assert.deepEqual(rows.map((row) => Number(row[3]) > 0), [true, false, false], text);
+  assert.ok(Number(rows[0][5]) < 1e-6, text);
 });
 
 test('every section is accessible, in light, dark and narrow', async (t) => {

@@ -1,12 +1,11 @@
 /** Compare: the CPU against the GPU of this device, by length, in turns. */
 
 import { cosine, type Embedder } from 'm2embed/worker';
-import plannerAddress from '../../build/planner.wasm?url';
 import { $, copy, count, duration, h, isAbort, size } from '../dom.js';
 import { engine } from '../engine.js';
 import { explain, report } from '../notice.js';
 import { sample } from '../search/sample.js';
-import { Gpu, whyNoGpu } from './gpu.js';
+import { openGpu, whyNoGpu, whyNotOpened, type Gpu } from './gpu.js';
 import { drawPlot } from './plot.js';
 
 const LENGTHS = [128, 512, 2048, 8192, 32768];
@@ -103,18 +102,18 @@ async function start(): Promise<void> {
     else {
       say('Opening the GPU.');
       try {
-        const { config, weights } = await modelFiles();
-        ({ gpu, adapter } = await Gpu.open(plannerAddress, config, weights, signal));
+        gpu = await openGpu(signal, (bytes) => say(`Opening the GPU: ${size(bytes)} of weights are there.`));
+        adapter = gpu.model.info.adapter ?? '';
       } catch (error) {
         if (isAbort(error)) throw error;
-        note = `Only the CPU was measured: ${reason(error)}.`;
+        note = `Only the CPU was measured: ${whyNotOpened(error)}.`;
       }
     }
     const words = await model.tokenize(`${sample.text}\n`.repeat(4));
     for (const [i, length] of lengths.entries()) {
       const row: Row = { length };
       rows.push(row);
-      const share = (part: number): void => void (progress.value = (i + part) / lengths.length);
+      const share = (part: number): void => void (progress.value = Math.max(progress.value, (i + part) / lengths.length));
       say(`${count(length)} tokens on the CPU${gpu ? ' and the GPU' : ''}.`);
       try {
         await measure(model, gpu, idsOf(words.ids, length), row, signal, share, () => draw(lengths));
@@ -123,7 +122,7 @@ async function start(): Promise<void> {
         if (row.cpu === undefined) throw error;
         // The GPU gave up at this length; the CPU goes on.
         note = await explain(error);
-        gpu?.close();
+        void gpu?.model.dispose();
         gpu = undefined;
       }
       draw(lengths);
@@ -137,7 +136,7 @@ async function start(): Promise<void> {
       void report(error);
     }
   } finally {
-    gpu?.close();
+    void gpu?.model.dispose();
     abort = undefined;
     button.textContent = 'Run again';
     progress.hidden = true;
@@ -150,37 +149,38 @@ async function measure(model: Embedder, gpu: Gpu | undefined, ids: Int32Array, r
   const { length } = row;
   const cpuTimes: number[] = [];
   const gpuTimes: number[] = [];
-  let vector: Float32Array | undefined;
   for (let run = 0; run < RUNS; run++) {
-    const part = (within: number): void => share((run + within) / RUNS);
-    let started = performance.now();
-    const [embedding] = await model.embedDetailed([ids], { padding: 'none', normalize: true, signal, onProgress: ({ done, total }) => part((0.5 * done) / total) });
-    let ms = performance.now() - started;
-    if (run === 0 && ms < LONG) {
-      // The first run makes the filters of this length, which later ones find ready.
-      started = performance.now();
-      await model.embedDetailed([ids], { padding: 'none', normalize: true, signal });
-      ms = performance.now() - started;
-    }
-    vector = embedding!.vector;
-    cpuTimes.push(ms);
+    const cpuPart = (within: number): void => share((run + (gpu ? 0.5 : 1) * within) / RUNS);
+    const gpuPart = (within: number): void => share((run + 0.5 + 0.5 * within) / RUNS);
+    let cpu = await once(model, ids, signal, cpuPart);
+    // The first run makes the filters of this length, which later ones find ready.
+    if (run === 0 && cpu.ms < LONG) cpu = { ...cpu, ms: (await once(model, ids, signal, cpuPart)).ms };
+    cpuTimes.push(cpu.ms);
     row.cpu = (1000 * length) / median(cpuTimes);
     row.cpuMemory = model.memory;
     changed();
     if (gpu) {
-      const result = await gpu.run(Uint32Array.from(ids), signal, (within) => part(0.5 + 0.5 * within));
-      gpuTimes.push(result.ms);
+      if (run === 0) {
+        row.prepare = gpu.upload + (await once(gpu.model, ids, signal, gpuPart)).ms;
+        gpu.upload = 0;
+      }
+      const { vector, ms } = await once(gpu.model, ids, signal, gpuPart);
+      gpuTimes.push(ms);
       row.gpu = (1000 * length) / median(gpuTimes);
-      row.prepare = Math.max(row.prepare ?? 0, result.prepare);
-      row.gpuMemory = result.memory;
-      // The buffer that is read back may be longer than the vector.
-      const other = result.vector.subarray(0, vector.length);
-      row.cosine = cosine(vector, other);
-      row.difference = vector.reduce((most, value, j) => Math.max(most, Math.abs(value - other[j]!)), 0);
+      row.gpuMemory = gpu.model.gpuMemory;
+      row.cosine = cosine(cpu.vector, vector);
+      row.difference = cpu.vector.reduce((most, value, j) => Math.max(most, Math.abs(value - vector[j]!)), 0);
       changed();
     }
     if (Math.max(cpuTimes[0]!, gpuTimes[0] ?? 0) > LONG) break;
   }
+}
+
+/** The unit vector (D) of token ids (L), and the milliseconds that it took. */
+async function once(model: Embedder, ids: Int32Array, signal: AbortSignal, onShare: (share: number) => void): Promise<{ vector: Float32Array; ms: number }> {
+  const started = performance.now();
+  const [embedding] = await model.embedDetailed([ids], { padding: 'none', normalize: true, signal, onProgress: ({ done, total }) => onShare(done / total) });
+  return { vector: embedding!.vector, ms: performance.now() - started };
 }
 
 /** [CLS], words of the sample as often as needed, [SEP]. */
@@ -196,32 +196,6 @@ function idsOf(ids: Int32Array, length: number): Int32Array {
 function median(times: readonly number[]): number {
   const sorted = [...times].sort((a, b) => a - b);
   return sorted[Math.floor(sorted.length / 2)]!;
-}
-
-function reason(error: unknown): string {
-  const { message, kind } = error as { message?: string; kind?: string };
-  if (kind === 'unsupported' && /no adapter/.test(message ?? '')) return 'the browser has WebGPU but offers no graphics adapter; the driver may be blocked, or the GPU switched off in the settings';
-  return message ?? String(error);
-}
-
-/** The configuration and weights of the model in use, for the GPU. */
-async function modelFiles(): Promise<{ config: Uint8Array; weights: Blob }> {
-  const files = await engine.choice.files();
-  if (typeof files !== 'string') {
-    return { config: await bytesOf(files.config as Blob | Uint8Array), weights: files.weights as Blob };
-  }
-  const [config, weights] = await Promise.all([fetch(`${files}config.json`), (await keptWeights(`${files}model.safetensors`)) ?? fetch(`${files}model.safetensors`)]);
-  if (!config.ok || !weights.ok) throw new Error('the model could not be fetched again');
-  return { config: new Uint8Array(await config.arrayBuffer()), weights: await weights.blob() };
-}
-
-/** Weights that the package has kept. */
-async function keptWeights(address: string): Promise<Response | undefined> {
-  return typeof caches === 'undefined' ? undefined : caches.match(address);
-}
-
-async function bytesOf(source: Blob | Uint8Array): Promise<Uint8Array> {
-  return source instanceof Uint8Array ? source : new Uint8Array(await source.arrayBuffer());
 }
 
 function draw(lengths: readonly number[]): void {

@@ -1,12 +1,12 @@
-/** The GPU worker behind promises. */
+/** The GPU side of the comparison: the model in use once more, on the GPU. */
 
-import type { GpuCall, GpuReply } from './gpu-worker.js';
+import type { Embedder, LoadProgress } from 'm2embed/worker';
+import { engine } from '../engine.js';
 
-export interface GpuRun {
-  vector: Float32Array;
-  ms: number;
-  prepare: number;
-  memory: number;
+export interface Gpu {
+  model: Embedder;
+  /** Milliseconds that the weights took to the GPU, until the first length has them in its account. */
+  upload: number;
 }
 
 /** Why WebGPU cannot be asked for at all, or undefined. */
@@ -16,54 +16,20 @@ export function whyNoGpu(): string | undefined {
   return undefined;
 }
 
-export class Gpu {
-  private readonly worker = new Worker(new URL('./gpu-worker.ts', import.meta.url), { type: 'module', name: 'gpu' });
-  private constructor() {}
+/** Opens the GPU and hands it the model. */
+export async function openGpu(signal: AbortSignal, onUpload: (bytes: number) => void): Promise<Gpu> {
+  let arrived = performance.now();
+  const onProgress = ({ stage, loaded }: LoadProgress): void => {
+    if (stage === 'weights') arrived = performance.now();
+    if (stage === 'gpu') onUpload(loaded);
+  };
+  const model = await engine.onGpu({ signal, onProgress });
+  return { model, upload: performance.now() - arrived };
+}
 
-  /** Opens the device and hands it the model. */
-  static async open(planner: string, config: Uint8Array, weights: Blob, signal: AbortSignal): Promise<{ gpu: Gpu; adapter: string }> {
-    const gpu = new Gpu();
-    try {
-      const reply = await gpu.call({ call: 'open', planner, config, weights }, signal);
-      if (!('opened' in reply)) throw new Error('the GPU worker gave no answer');
-      return { gpu, adapter: reply.opened.adapter };
-    } catch (error) {
-      gpu.close();
-      throw error;
-    }
-  }
-
-  async run(ids: Uint32Array, signal: AbortSignal, onProgress?: (share: number) => void): Promise<GpuRun> {
-    const reply = await this.call({ call: 'run', ids }, signal, onProgress);
-    if (!('vector' in reply)) throw new Error('the GPU worker gave no vector');
-    return reply;
-  }
-
-  close(): void {
-    this.worker.terminate();
-  }
-
-  private call(call: GpuCall, signal: AbortSignal, onProgress?: (share: number) => void): Promise<Exclude<GpuReply, { progress: number } | { failure: unknown }>> {
-    const { worker } = this;
-    return new Promise((resolve, reject) => {
-      const stop = (): void => {
-        worker.terminate();
-        reject(signal.reason);
-      };
-      if (signal.aborted) return stop();
-      signal.addEventListener('abort', stop, { once: true });
-      worker.onmessage = ({ data }: MessageEvent<GpuReply>) => {
-        if ('progress' in data) return onProgress?.(data.progress);
-        signal.removeEventListener('abort', stop);
-        if ('failure' in data) reject(Object.assign(new Error(data.failure.message), data.failure.kind === undefined ? {} : { kind: data.failure.kind }));
-        else resolve(data);
-      };
-      worker.onerror = (event) => {
-        event.preventDefault();
-        signal.removeEventListener('abort', stop);
-        reject(new Error(`The GPU worker stopped: ${event.message}`));
-      };
-      worker.postMessage(call);
-    });
-  }
+/** Why the GPU could not be opened. */
+export function whyNotOpened(error: unknown): string {
+  const { message, code } = error as { message?: string; code?: string };
+  if (code === 'gpu_unsupported' && /no adapter/.test(message ?? '')) return 'the browser has WebGPU but offers no graphics adapter; the driver may be blocked, or the GPU switched off in the settings';
+  return message ?? String(error);
 }
