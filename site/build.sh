@@ -23,8 +23,8 @@ dependencies() {
 package() {
 	js=$root/wasm/js
 	if [ ! -f "$js/dist/worker.js" ] || [ ! -f "$js/dist/m2embed.wasm" ] ||
-		[ -n "$(find "$js/src" "$root/wasm" "$root/core" -name node_modules -prune -o -name dist -prune -o -name build -prune -o \
-			\( -name '*.go' -o -name '*.ts' \) ! -name '*_test.go' -newer "$js/dist/m2embed.wasm" -print | head -n 1)" ]; then
+		[ -n "$(find "$js/src" "$root/wasm" "$root/core" "$root/webgpu/executor.ts" "$root/webgpu/kernels" "$root/webgpu/plan" -name node_modules -prune -o -name dist -prune -o -name build -prune -o \
+			\( -name '*.go' -o -name '*.ts' -o -name '*.wgsl' \) ! -name '*_test.go' -newer "$js/dist/m2embed.wasm" -print | head -n 1)" ]; then
 		"$root/wasm/build.sh" module
 		"$root/wasm/build.sh" js
 	fi
