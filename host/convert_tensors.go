@@ -125,7 +125,7 @@ func (c *tensorConverter) output(prefix string, info checkpoint.Info) []checkpoi
 		return []checkpoint.Output{o}
 	case limit > 0:
 		rows := info.Shape[:len(info.Shape)-1]
-		scales := checkpoint.Output{Name: o.Name + "_scale", DType: checkpoint.F32, Shape: rows}
+		scales := checkpoint.Output{Name: o.Name + checkpoint.ScaleSuffix, DType: checkpoint.F32, Shape: rows}
 		scales.Write = func(w io.Writer) error { return c.writeScales(w, info, limit) }
 		o.Write = func(w io.Writer) error { return c.writeIntegers(w, info, limit) }
 		return []checkpoint.Output{o, scales}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 	"unsafe"
 )
 
@@ -47,6 +48,45 @@ func (t Tensor) Float32(dst []float32) ([]float32, error) {
 		return nil, fmt.Errorf("tensor %q: %w", t.Name, err)
 	}
 	return dst, nil
+}
+
+// ScaleSuffix ends the name of the tensor that holds the scales of a quantised
+// one: one for each row of the last axis.
+const ScaleSuffix = "_scale"
+
+// Quantized says whether the tensor holds integers that stand for numbers: as
+// many steps of their row's scale.
+func (t Tensor) Quantized() bool { return t.DType == I8 || t.DType == I16 }
+
+// Dequantize multiplies the integers of a quantised tensor with their scales, a
+// tensor of the same shape without the last axis.
+//
+// # Errors
+//
+// Types other than I8 and I16, and scales of another shape.
+func (t Tensor) Dequantize(scales Tensor) ([]float32, error) {
+	n := t.Elements()
+	if !t.Quantized() || n < 0 || len(t.Data) != n*t.DType.Size() {
+		return nil, fmt.Errorf("tensor %q: %d bytes of %s, want %v elements of I8 or I16", t.Name, len(t.Data), t.DType, t.Shape)
+	}
+	if len(t.Shape) == 0 || !slices.Equal(scales.Shape, t.Shape[:len(t.Shape)-1]) {
+		return nil, fmt.Errorf("tensor %q: shape %v, want the scales of the rows of %v", scales.Name, scales.Shape, t.Shape)
+	}
+	steps, err := scales.Float32(nil)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]float32, n)
+	columns := t.Shape[len(t.Shape)-1]
+	for i := range out {
+		step := steps[i/columns]
+		if t.DType == I8 {
+			out[i] = float32(int8(t.Data[i])) * step
+		} else {
+			out[i] = float32(int16(binary.LittleEndian.Uint16(t.Data[2*i:]))) * step
+		}
+	}
+	return out, nil
 }
 
 // Float32View returns the elements without a copy: they alias Data. It

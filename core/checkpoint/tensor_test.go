@@ -3,6 +3,7 @@ package checkpoint
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 	"testing"
 )
 
@@ -64,5 +65,27 @@ func TestDType(t *testing.T) {
 	}
 	if DType(99).Size() != 0 || DType(99).String() != "DType(99)" {
 		t.Error(DType(99).String(), DType(99).Size())
+	}
+}
+
+func TestDequantize(t *testing.T) {
+	scales := Tensor{Name: "w_scale", DType: F32, Shape: []int{2}, Data: []byte{0, 0, 0, 0x3f, 0, 0, 0, 0x40}} // 0.5, 2
+	for _, c := range []struct {
+		tensor Tensor
+		want   []float32
+	}{
+		{Tensor{DType: I8, Shape: []int{2, 3}, Data: []byte{1, 0xff, 127, 2, 0x80, 0}}, []float32{0.5, -0.5, 63.5, 4, -256, 0}},
+		{Tensor{DType: I16, Shape: []int{2, 1}, Data: []byte{0xff, 7, 1, 0xf8}}, []float32{1023.5, -4094}},
+		{Tensor{DType: I16, Shape: []int{2, 0}}, []float32{}},
+		{Tensor{DType: I8, Shape: []int{2, 3}, Data: make([]byte, 5)}, nil},
+		{Tensor{DType: I16, Shape: []int{2, 3}, Data: make([]byte, 6)}, nil},
+		{Tensor{DType: I8, Shape: []int{3, 2}, Data: make([]byte, 6)}, nil},
+		{Tensor{DType: I8, Data: []byte{1}}, nil},
+		{Tensor{DType: I32, Shape: []int{2, 1}, Data: make([]byte, 8)}, nil},
+	} {
+		got, err := c.tensor.Dequantize(scales)
+		if (err != nil) != (c.want == nil) || !slices.Equal(got, c.want) {
+			t.Errorf("%s %v: %v, %v, want %v", c.tensor.DType, c.tensor.Shape, got, err, c.want)
+		}
 	}
 }

@@ -1,7 +1,6 @@
 package model
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -118,7 +117,7 @@ func (l *loader) float32s(name string, shape ...int) []float32 {
 	if view, ok := t.Float32View(); ok {
 		return view
 	}
-	if quantized(t) {
+	if t.Quantized() {
 		return l.dequantized(t)
 	}
 	v, err := t.Float32(nil)
@@ -128,35 +127,23 @@ func (l *loader) float32s(name string, shape ...int) []float32 {
 	return v
 }
 
-// quantized says whether a tensor holds integers that stand for numbers: as
-// many steps of a row's scale.
-func quantized(t checkpoint.Tensor) bool {
-	return t.DType == checkpoint.I8 || t.DType == checkpoint.I16
-}
-
+// dequantized returns integers times their scales.
 func (l *loader) dequantized(t checkpoint.Tensor) []float32 {
-	scales := l.scales(t)
+	scales := l.tensor(t.Name+checkpoint.ScaleSuffix, t.Shape[:len(t.Shape)-1]...)
 	if l.err != nil {
 		return nil
 	}
-	out := make([]float32, t.Elements())
-	row := max(len(out)/max(len(scales), 1), 1)
-	for i := range out {
-		var v float32
-		if t.DType == checkpoint.I8 {
-			v = float32(int8(t.Data[i]))
-		} else {
-			v = float32(int16(binary.LittleEndian.Uint16(t.Data[2*i:])))
-		}
-		out[i] = v * scales[i/row]
+	v, err := t.Dequantize(scales)
+	if err != nil {
+		l.err = fmt.Errorf("read %w", err)
 	}
-	return out
+	return v
 }
 
-// scales returns the scales of a tensor of integers, one for each row of the
-// last dimension, from the sibling tensor name_scale.
+// scales returns the scales of a quantised tensor, one for each row of the last
+// axis.
 func (l *loader) scales(t checkpoint.Tensor) []float32 {
-	return l.float32s(t.Name+"_scale", t.Shape[:len(t.Shape)-1]...)
+	return l.float32s(t.Name+checkpoint.ScaleSuffix, t.Shape[:len(t.Shape)-1]...)
 }
 
 // owned returns values that packing may reorder in place.
@@ -189,7 +176,7 @@ func (l *loader) matrices(name string, shape []int, count, outputs, inputs int, 
 	}
 	ms := make([]*kernel.Matrix, count)
 	size := outputs * inputs
-	if quantized(t) {
+	if t.Quantized() {
 		scales, wrap := l.scales(t), kernel.NewI8Matrix
 		if t.DType == checkpoint.I16 {
 			wrap = kernel.NewI16Matrix
@@ -384,7 +371,7 @@ func (l *loader) filterOut(name string, d, o int) *kernel.Matrix {
 		return nil
 	}
 	var w []float32
-	if quantized(t) {
+	if t.Quantized() {
 		w = l.dequantized(t)
 	} else {
 		w = l.owned(t)

@@ -16,7 +16,6 @@ import (
 type wordTable struct {
 	tokenizer *tokenizer.Tokenizer
 	values    []float32 // (V, D)
-	scales    []float32 // (V), of 8-bit tables, else nil
 	d         int
 }
 
@@ -27,19 +26,15 @@ func newWordTable(weights core.Weights, t *tokenizer.Tokenizer) (*wordTable, err
 		return nil, err
 	}
 	w := &wordTable{tokenizer: t, d: table.Shape[1]}
-	if table.DType != checkpoint.I8 {
+	if !table.Quantized() {
 		w.values, err = table.Float32(nil)
 		return w, err
 	}
-	w.values = make([]float32, len(table.Data))
-	for i, b := range table.Data {
-		w.values[i] = float32(int8(b))
-	}
-	scales, err := weights.Tensor(name + "_scale")
+	scales, err := weights.Tensor(name + checkpoint.ScaleSuffix)
 	if err != nil {
 		return nil, err
 	}
-	w.scales, err = scales.Float32(nil)
+	w.values, err = table.Dequantize(scales)
 	return w, err
 }
 
@@ -51,12 +46,8 @@ func (w *wordTable) vector(text string) ([]float32, error) {
 	}
 	sum := make([]float64, w.d)
 	for _, id := range ids {
-		scale := 1.0
-		if w.scales != nil {
-			scale = float64(w.scales[id])
-		}
 		for c, v := range w.values[int(id)*w.d : (int(id)+1)*w.d] {
-			sum[c] += scale * float64(v)
+			sum[c] += float64(v)
 		}
 	}
 	var norm float64

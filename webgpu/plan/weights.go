@@ -146,8 +146,16 @@ func (p Piece) values(tensors Tensors) ([]float32, error) {
 	if t.Elements() != p.Total {
 		return nil, fmt.Errorf("read tensor %q: shape %v, want %d elements", p.Tensor, t.Shape, p.Total)
 	}
-	if t.DType == checkpoint.I8 || t.DType == checkpoint.I16 {
-		return dequantized(t, tensors)
+	if t.Quantized() {
+		scales, err := tensors.Tensor(t.Name + checkpoint.ScaleSuffix)
+		if err != nil {
+			return nil, err
+		}
+		v, err := t.Dequantize(scales)
+		if err != nil {
+			return nil, fmt.Errorf("read %w", err)
+		}
+		return v, nil
 	}
 	if view, ok := t.Float32View(); ok {
 		return view, nil
@@ -157,30 +165,6 @@ func (p Piece) values(tensors Tensors) ([]float32, error) {
 		return nil, fmt.Errorf("read tensor %q: %w", p.Tensor, err)
 	}
 	return v, nil
-}
-
-func dequantized(t checkpoint.Tensor, tensors Tensors) ([]float32, error) {
-	s, err := tensors.Tensor(t.Name + "_scale")
-	if err != nil {
-		return nil, err
-	}
-	n := t.Elements()
-	scales, err := s.Float32(nil)
-	if err != nil || len(scales) == 0 || n%len(scales) != 0 {
-		return nil, fmt.Errorf("read tensor %q: %d scales for %d numbers: %w", t.Name, len(scales), n, err)
-	}
-	row := n / len(scales)
-	out := make([]float32, n)
-	for i := range out {
-		var v float32
-		if t.DType == checkpoint.I8 {
-			v = float32(int8(t.Data[i]))
-		} else {
-			v = float32(int16(binary.LittleEndian.Uint16(t.Data[2*i:])))
-		}
-		out[i] = v * scales[i/row]
-	}
-	return out, nil
 }
 
 // twiddles writes the table that long_convolution.wgsl reads.
