@@ -108,6 +108,36 @@ func TestInt8Tiny(t *testing.T) {
 	}
 }
 
+// partlyInt8 keeps some tensors of an int8 model as they were.
+type partlyInt8 struct {
+	int8Weights
+	float string // part of their names
+}
+
+func (w partlyInt8) Tensor(name string) (checkpoint.Tensor, error) {
+	if strings.Contains(name, w.float) {
+		return w.Weights.Tensor(name)
+	}
+	return w.int8Weights.Tensor(name)
+}
+
+// TestMixedTypes runs files whose layers differ in the types of their matrices.
+func TestMixedTypes(t *testing.T) {
+	want := file(t, "tiny/outputs.safetensors")
+	for _, float := range []string{"layer.0.", "layer.1.", "layer.0.attention.in_linear", "layer.1.attention.in_linear", "out_linear", "mlp.", "word_embeddings", "layer"} {
+		for _, set := range kernel.Sets() {
+			m := load(t, tinyConfig(t), partlyInt8{int8Weights{file(t, "tiny/model.safetensors"), 2}, float}, LoadOptions{Kernels: set})
+			for _, pooling := range []Pooling{PoolClass, PoolMean} {
+				name := map[Pooling]string{PoolClass: "pooled_cls", PoolMean: "pooled_mean"}[pooling]
+				got := run(t, m, pooling, false, alone(integers(t, want, "L100/input_ids")[0])).Vector(0)
+				if c := cosine(got, floats(t, want, "L100/"+name)); !(c >= int8Cosine) {
+					t.Errorf("%s, %s in float32, %s: cosine %.6f, want at least %v", set.Name, float, name, c, int8Cosine)
+				}
+			}
+		}
+	}
+}
+
 // TestInt8Golden80M compares the 80M shape in 8 bits with the golden vectors.
 func TestInt8Golden80M(t *testing.T) {
 	if testing.Short() {
