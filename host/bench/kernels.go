@@ -33,8 +33,8 @@ type operation struct {
 	run        func(set *kernel.Set)
 }
 
-// kernels times the operations of every back end in turns.
-func (b *bench) kernels() error {
+// operations times the operations of every back end in turns.
+func (b *bench) operations() error {
 	r := rand.New(rand.NewPCG(1, 1))
 	var operations []operation
 	for _, s := range [][3]int{{128, 2304, 768}, {512, 768, 768}, {2048, 768, 768}, {96, 1536, 192}} {

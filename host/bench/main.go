@@ -33,6 +33,7 @@ func main() {
 	flag.BoolVar(&b.quick, "quick", false, "up to 2,048 tokens and fewer rounds")
 	flag.DurationVar(&b.budget, "budget", 45*time.Second, "`time` in which rounds begin, for each length")
 	flag.StringVar(&b.peer, "peer", "node", "`program` that runs onnxruntime: node or a Python")
+	flag.StringVar(&b.kernels, "kernels", "", "`set` of kernels that the models run on, avx2 say; empty: the fastest")
 	flag.Var(&b.lengths, "lengths", "`tokens` of the texts, separated by commas")
 	out := flag.String("out", "testdata/bench", "`folder` of the results")
 	cache := flag.String("cache", ".cache/bench", "`folder` for generated weights, 1.6 GB")
@@ -66,6 +67,7 @@ type bench struct {
 	lengths numbers       // tokens of the texts
 	budget  time.Duration // in which rounds begin, for each length
 	peer    string        // program that runs onnxruntime
+	kernels string        // name of the models' set of kernels; empty: the fastest
 	cache   string        // folder of generated weights
 	out     string        // folder of the results; empty: write none
 	start   time.Time
@@ -108,7 +110,7 @@ func (b *bench) run(out, only string) error {
 		name string
 		run  func() error
 	}{
-		{"kernels", b.kernels},
+		{"kernels", b.operations},
 		{"tokenizer", b.tokenizers},
 		{"memory", b.memory},
 		{"share", b.shares},

@@ -5,9 +5,11 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"m2embed/core/checkpoint/goldenweights"
+	"m2embed/core/kernel"
 	"m2embed/core/model"
 	"m2embed/host"
 )
@@ -82,8 +84,20 @@ func (b *bench) checkpoints() error {
 
 func (b *bench) path(name string) string { return filepath.Join(b.cache, name) }
 
+// set finds a set of kernels by its name.
+func set(name string) (*kernel.Set, error) {
+	var names []string
+	for _, s := range kernel.Sets() {
+		if s.Name == name {
+			return s, nil
+		}
+		names = append(names, s.Name)
+	}
+	return nil, fmt.Errorf("kernels %q, want one of %s", name, strings.Join(names, ", "))
+}
+
 // load opens a converted model as the command line does.
-func load(folder string, threads, budget int) (*model.Model, func(), error) {
+func load(folder string, kernels *kernel.Set, threads, budget int) (*model.Model, func(), error) {
 	files, err := host.OpenModel(folder, host.OpenOptions{})
 	if err != nil {
 		return nil, nil, err
@@ -92,7 +106,7 @@ func load(folder string, threads, budget int) (*model.Model, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	m, err := model.Load(c, files.Weights, model.LoadOptions{Overwrite: files.Writable, Threads: threads, FilterBudget: budget})
+	m, err := model.Load(c, files.Weights, model.LoadOptions{Kernels: kernels, Overwrite: files.Writable, Threads: threads, FilterBudget: budget})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -130,6 +144,14 @@ func (b *bench) models() error {
 	if err := b.checkpoints(); err != nil {
 		return err
 	}
+	kernels := kernel.Active()
+	if b.kernels != "" {
+		var err error
+		if kernels, err = set(b.kernels); err != nil {
+			return err
+		}
+	}
+	b.result.Machine.Used = kernels.Name
 	var contenders []contender
 	runs := map[string]*model.Run{}
 	for _, m := range []struct {
@@ -145,7 +167,7 @@ func (b *bench) models() error {
 		{"m2embed small int8", smallModel, 1, longest, model.PoolMeanHidden},
 		{"m2embed small int8", smallModel, 2, longest, model.PoolMeanHidden},
 	} {
-		loaded, done, err := load(m.folder, m.threads, 0)
+		loaded, done, err := load(m.folder, kernels, m.threads, 0)
 		if err != nil {
 			return err
 		}

@@ -36,6 +36,7 @@ type machineInfo struct {
 	Node      string   `json:"node"`
 	Peer      string   `json:"peer"` // the other engine, with versions
 	Kernels   []string `json:"kernels"`
+	Used      string   `json:"kernels_used"` // by the models
 	Load      string   `json:"load_average"`
 }
 
@@ -158,7 +159,7 @@ func (r result) speedTables(line func(string, ...any)) {
 		rule += " ---: |"
 	}
 	line("\n## Tokens/s over the length of the text\n")
-	line("m2embed: the 80M shape with random weights and the embedded small model, filters cached up to the default budget. The peer, %s: a BERT-base-shaped encoder (12 layers, 768, 3072, 12 heads) with random weights. Median, and the best in brackets.\n", r.Machine.Peer)
+	line("m2embed: the 80M shape with random weights and the embedded small model, %s kernels, filters cached up to the default budget. The peer, %s: a BERT-base-shaped encoder (12 layers, 768, 3072, 12 heads) with random weights. Median, and the best in brackets.\n", r.Machine.Used, r.Machine.Peer)
 	line("%s\n%s", header, rule)
 	for _, threads := range []int{1, 2} {
 		for _, engine := range r.engines() {
