@@ -82,68 +82,6 @@ func packI16AVX2(panel, w []byte, n, k int) {
 	packWords(panel[:panelI16BytesAVX2(n, k)], w, n, 2*k, 16, 0)
 }
 
-func gemmI8AVX2(c []float32, ldc int, q []byte, rowScales []float32, _ []int32, m, n, k int, panel []byte, columnScales, bias []float32) {
-	stride, steps := pairsStride(k), (k+1)/2
-	if n < 16 {
-		gemmNarrow(i8AVX2, c, ldc, q, stride, rowScales, nil, m, n, k, panel, columnScales, bias)
-		return
-	}
-	b := &zeros[0]
-	if bias != nil {
-		b = &bias[0]
-	}
-	for i := 0; i < m; {
-		rows := nextTile(m-i, 6)
-		out, in, scales := at(c, i*ldc), at(q, i*stride), at(rowScales, i)
-		switch rows {
-		case 1:
-			gemmI8Rows1AVX2(out, ldc, in, stride, steps, &panel[0], scales, &columnScales[0], b)
-		case 2:
-			gemmI8Rows2AVX2(out, ldc, in, stride, steps, &panel[0], scales, &columnScales[0], b)
-		case 3:
-			gemmI8Rows3AVX2(out, ldc, in, stride, steps, &panel[0], scales, &columnScales[0], b)
-		case 4:
-			gemmI8Rows4AVX2(out, ldc, in, stride, steps, &panel[0], scales, &columnScales[0], b)
-		case 5:
-			gemmI8Rows5AVX2(out, ldc, in, stride, steps, &panel[0], scales, &columnScales[0], b)
-		case 6:
-			gemmI8Rows6AVX2(out, ldc, in, stride, steps, &panel[0], scales, &columnScales[0], b)
-		}
-		i += rows
-	}
-}
-
-func gemmI16AVX2(c []float32, ldc int, q []byte, rowScales []float32, _ []int32, m, n, k int, panel []byte, columnScales, bias []float32) {
-	stride, steps := pairsStride(k), (k+1)/2
-	if n < 16 {
-		gemmNarrow(i16AVX2, c, ldc, q, stride, rowScales, nil, m, n, k, panel, columnScales, bias)
-		return
-	}
-	b := &zeros[0]
-	if bias != nil {
-		b = &bias[0]
-	}
-	for i := 0; i < m; {
-		rows := nextTile(m-i, 6)
-		out, in, scales := at(c, i*ldc), at(q, i*stride), at(rowScales, i)
-		switch rows {
-		case 1:
-			gemmI16Rows1AVX2(out, ldc, in, stride, steps, &panel[0], scales, &columnScales[0], b)
-		case 2:
-			gemmI16Rows2AVX2(out, ldc, in, stride, steps, &panel[0], scales, &columnScales[0], b)
-		case 3:
-			gemmI16Rows3AVX2(out, ldc, in, stride, steps, &panel[0], scales, &columnScales[0], b)
-		case 4:
-			gemmI16Rows4AVX2(out, ldc, in, stride, steps, &panel[0], scales, &columnScales[0], b)
-		case 5:
-			gemmI16Rows5AVX2(out, ldc, in, stride, steps, &panel[0], scales, &columnScales[0], b)
-		case 6:
-			gemmI16Rows6AVX2(out, ldc, in, stride, steps, &panel[0], scales, &columnScales[0], b)
-		}
-		i += rows
-	}
-}
-
 // The VNNI panels hold for every four bytes of a row of weights those of 32
 // columns: four 8-bit weights, each plus 128, or two 16-bit ones.
 
@@ -177,10 +115,44 @@ func packWords(panel, w []byte, n, bytes, columns int, flip byte) {
 	}
 }
 
+// integerGemm is one of the products. It is no table of functions, which would
+// move the arrays of narrow to the heap.
+type integerGemm uint8
+
+const (
+	i8AVX2 integerGemm = iota
+	i16AVX2
+	i8VNNI
+	i16VNNI
+)
+
+func gemmI8AVX2(c []float32, ldc int, q []byte, rowScales []float32, rowSums []int32, m, n, k int, panel []byte, columnScales, bias []float32) {
+	i8AVX2.multiply(c, ldc, q, rowScales, rowSums, m, n, k, panel, columnScales, bias)
+}
+
+func gemmI16AVX2(c []float32, ldc int, q []byte, rowScales []float32, rowSums []int32, m, n, k int, panel []byte, columnScales, bias []float32) {
+	i16AVX2.multiply(c, ldc, q, rowScales, rowSums, m, n, k, panel, columnScales, bias)
+}
+
 func gemmI8VNNI(c []float32, ldc int, q []byte, rowScales []float32, rowSums []int32, m, n, k int, panel []byte, columnScales, bias []float32) {
-	stride, steps := foursStride(k), (k+3)/4
-	if n < 32 {
-		gemmNarrow(i8VNNI, c, ldc, q, stride, rowScales, rowSums, m, n, k, panel, columnScales, bias)
+	i8VNNI.multiply(c, ldc, q, rowScales, rowSums, m, n, k, panel, columnScales, bias)
+}
+
+func gemmI16VNNI(c []float32, ldc int, q []byte, rowScales []float32, rowSums []int32, m, n, k int, panel []byte, columnScales, bias []float32) {
+	i16VNNI.multiply(c, ldc, q, rowScales, rowSums, m, n, k, panel, columnScales, bias)
+}
+
+// multiply is Integers.Gemm. Every step of a kernel takes four bytes of a row.
+func (g integerGemm) multiply(c []float32, ldc int, q []byte, rowScales []float32, rowSums []int32, m, n, k int, panel []byte, columnScales, bias []float32) {
+	stride, width, most := pairsStride(k), 16, 6
+	if g >= i8VNNI {
+		width, most = 32, 12
+	}
+	if g == i8VNNI {
+		stride = foursStride(k)
+	}
+	if n < width {
+		g.narrow(c, ldc, q, stride, rowScales, rowSums, m, n, k, width, panel, columnScales, bias)
 		return
 	}
 	b := &zeros[0]
@@ -188,84 +160,25 @@ func gemmI8VNNI(c []float32, ldc int, q []byte, rowScales []float32, rowSums []i
 		b = &bias[0]
 	}
 	for i := 0; i < m; {
-		rows := nextTile(m-i, 12)
+		rows := nextTile(m-i, most)
 		out, in, scales := at(c, i*ldc), at(q, i*stride), at(rowScales, i)
-		switch rows {
-		case 1:
-			gemmI8Rows1VNNI(out, ldc, in, stride, steps, &panel[0], scales, &columnScales[0], b, at(rowSums, i))
-		case 2:
-			gemmI8Rows2VNNI(out, ldc, in, stride, steps, &panel[0], scales, &columnScales[0], b, at(rowSums, i))
-		case 3:
-			gemmI8Rows3VNNI(out, ldc, in, stride, steps, &panel[0], scales, &columnScales[0], b, at(rowSums, i))
-		case 4:
-			gemmI8Rows4VNNI(out, ldc, in, stride, steps, &panel[0], scales, &columnScales[0], b, at(rowSums, i))
-		case 5:
-			gemmI8Rows5VNNI(out, ldc, in, stride, steps, &panel[0], scales, &columnScales[0], b, at(rowSums, i))
-		case 6:
-			gemmI8Rows6VNNI(out, ldc, in, stride, steps, &panel[0], scales, &columnScales[0], b, at(rowSums, i))
-		case 7:
-			gemmI8Rows7VNNI(out, ldc, in, stride, steps, &panel[0], scales, &columnScales[0], b, at(rowSums, i))
-		case 8:
-			gemmI8Rows8VNNI(out, ldc, in, stride, steps, &panel[0], scales, &columnScales[0], b, at(rowSums, i))
-		case 9:
-			gemmI8Rows9VNNI(out, ldc, in, stride, steps, &panel[0], scales, &columnScales[0], b, at(rowSums, i))
-		case 10:
-			gemmI8Rows10VNNI(out, ldc, in, stride, steps, &panel[0], scales, &columnScales[0], b, at(rowSums, i))
-		case 11:
-			gemmI8Rows11VNNI(out, ldc, in, stride, steps, &panel[0], scales, &columnScales[0], b, at(rowSums, i))
-		case 12:
-			gemmI8Rows12VNNI(out, ldc, in, stride, steps, &panel[0], scales, &columnScales[0], b, at(rowSums, i))
+		switch g {
+		case i8AVX2:
+			tileI8AVX2(rows, out, ldc, in, stride, stride/4, &panel[0], scales, &columnScales[0], b)
+		case i16AVX2:
+			tileI16AVX2(rows, out, ldc, in, stride, stride/4, &panel[0], scales, &columnScales[0], b)
+		case i8VNNI:
+			tileI8VNNI(rows, out, ldc, in, stride, stride/4, &panel[0], scales, &columnScales[0], b, at(rowSums, i))
+		case i16VNNI:
+			tileI16VNNI(rows, out, ldc, in, stride, stride/4, &panel[0], scales, &columnScales[0], b)
 		}
 		i += rows
 	}
 }
 
-func gemmI16VNNI(c []float32, ldc int, q []byte, rowScales []float32, _ []int32, m, n, k int, panel []byte, columnScales, bias []float32) {
-	stride, steps := pairsStride(k), (k+1)/2
-	if n < 32 {
-		gemmNarrow(i16VNNI, c, ldc, q, stride, rowScales, nil, m, n, k, panel, columnScales, bias)
-		return
-	}
-	b := &zeros[0]
-	if bias != nil {
-		b = &bias[0]
-	}
-	for i := 0; i < m; {
-		rows := nextTile(m-i, 12)
-		out, in, scales := at(c, i*ldc), at(q, i*stride), at(rowScales, i)
-		switch rows {
-		case 1:
-			gemmI16Rows1VNNI(out, ldc, in, stride, steps, &panel[0], scales, &columnScales[0], b)
-		case 2:
-			gemmI16Rows2VNNI(out, ldc, in, stride, steps, &panel[0], scales, &columnScales[0], b)
-		case 3:
-			gemmI16Rows3VNNI(out, ldc, in, stride, steps, &panel[0], scales, &columnScales[0], b)
-		case 4:
-			gemmI16Rows4VNNI(out, ldc, in, stride, steps, &panel[0], scales, &columnScales[0], b)
-		case 5:
-			gemmI16Rows5VNNI(out, ldc, in, stride, steps, &panel[0], scales, &columnScales[0], b)
-		case 6:
-			gemmI16Rows6VNNI(out, ldc, in, stride, steps, &panel[0], scales, &columnScales[0], b)
-		case 7:
-			gemmI16Rows7VNNI(out, ldc, in, stride, steps, &panel[0], scales, &columnScales[0], b)
-		case 8:
-			gemmI16Rows8VNNI(out, ldc, in, stride, steps, &panel[0], scales, &columnScales[0], b)
-		case 9:
-			gemmI16Rows9VNNI(out, ldc, in, stride, steps, &panel[0], scales, &columnScales[0], b)
-		case 10:
-			gemmI16Rows10VNNI(out, ldc, in, stride, steps, &panel[0], scales, &columnScales[0], b)
-		case 11:
-			gemmI16Rows11VNNI(out, ldc, in, stride, steps, &panel[0], scales, &columnScales[0], b)
-		case 12:
-			gemmI16Rows12VNNI(out, ldc, in, stride, steps, &panel[0], scales, &columnScales[0], b)
-		}
-		i += rows
-	}
-}
-
-// gemmNarrow runs a product whose columns don't fill a panel through a full one
-// of the given width and copies the columns that exist.
-func gemmNarrow(kind integerGemm, c []float32, ldc int, q []byte, stride int, rowScales []float32, rowSums []int32, m, n, k int, panel []byte, columnScales, bias []float32) {
+// narrow runs a product whose columns don't fill a panel through a full one and
+// copies the columns that exist.
+func (g integerGemm) narrow(c []float32, ldc int, q []byte, stride int, rowScales []float32, rowSums []int32, m, n, k, width int, panel []byte, columnScales, bias []float32) {
 	const most = 12
 	var scales, biases [32]float32
 	var tile [most * 32]float32
@@ -275,29 +188,103 @@ func gemmNarrow(kind integerGemm, c []float32, ldc int, q []byte, stride int, ro
 	}
 	for i := 0; i < m; i += most {
 		rows := min(most, m-i)
-		switch kind {
-		case i8AVX2:
-			gemmI8AVX2(tile[:], 32, q[i*stride:], rowScales[i:], nil, rows, 16, k, panel, scales[:], biases[:])
-		case i16AVX2:
-			gemmI16AVX2(tile[:], 32, q[i*stride:], rowScales[i:], nil, rows, 16, k, panel, scales[:], biases[:])
-		case i8VNNI:
-			gemmI8VNNI(tile[:], 32, q[i*stride:], rowScales[i:], rowSums[i:], rows, 32, k, panel, scales[:], biases[:])
-		case i16VNNI:
-			gemmI16VNNI(tile[:], 32, q[i*stride:], rowScales[i:], nil, rows, 32, k, panel, scales[:], biases[:])
-		}
+		g.multiply(tile[:], 32, q[i*stride:], rowScales[i:], rowSums[min(i, len(rowSums)):], rows, width, k, panel, scales[:], biases[:])
 		for r := range rows {
 			copy(c[(i+r)*ldc:(i+r)*ldc+n], tile[r*32:])
 		}
 	}
 }
 
-// integerGemm names a product; a function value would move the arrays above to
-// the heap.
-type integerGemm uint8
+// The register tiles by their number of rows.
 
-const (
-	i8AVX2 integerGemm = iota
-	i16AVX2
-	i8VNNI
-	i16VNNI
-)
+func tileI8AVX2(rows int, c *float32, ldc int, q *byte, stride, steps int, panel *byte, rowScales, columnScales, bias *float32) {
+	switch rows {
+	case 1:
+		gemmI8Rows1AVX2(c, ldc, q, stride, steps, panel, rowScales, columnScales, bias)
+	case 2:
+		gemmI8Rows2AVX2(c, ldc, q, stride, steps, panel, rowScales, columnScales, bias)
+	case 3:
+		gemmI8Rows3AVX2(c, ldc, q, stride, steps, panel, rowScales, columnScales, bias)
+	case 4:
+		gemmI8Rows4AVX2(c, ldc, q, stride, steps, panel, rowScales, columnScales, bias)
+	case 5:
+		gemmI8Rows5AVX2(c, ldc, q, stride, steps, panel, rowScales, columnScales, bias)
+	case 6:
+		gemmI8Rows6AVX2(c, ldc, q, stride, steps, panel, rowScales, columnScales, bias)
+	}
+}
+
+func tileI16AVX2(rows int, c *float32, ldc int, q *byte, stride, steps int, panel *byte, rowScales, columnScales, bias *float32) {
+	switch rows {
+	case 1:
+		gemmI16Rows1AVX2(c, ldc, q, stride, steps, panel, rowScales, columnScales, bias)
+	case 2:
+		gemmI16Rows2AVX2(c, ldc, q, stride, steps, panel, rowScales, columnScales, bias)
+	case 3:
+		gemmI16Rows3AVX2(c, ldc, q, stride, steps, panel, rowScales, columnScales, bias)
+	case 4:
+		gemmI16Rows4AVX2(c, ldc, q, stride, steps, panel, rowScales, columnScales, bias)
+	case 5:
+		gemmI16Rows5AVX2(c, ldc, q, stride, steps, panel, rowScales, columnScales, bias)
+	case 6:
+		gemmI16Rows6AVX2(c, ldc, q, stride, steps, panel, rowScales, columnScales, bias)
+	}
+}
+
+func tileI8VNNI(rows int, c *float32, ldc int, q *byte, stride, steps int, panel *byte, rowScales, columnScales, bias *float32, rowSums *int32) {
+	switch rows {
+	case 1:
+		gemmI8Rows1VNNI(c, ldc, q, stride, steps, panel, rowScales, columnScales, bias, rowSums)
+	case 2:
+		gemmI8Rows2VNNI(c, ldc, q, stride, steps, panel, rowScales, columnScales, bias, rowSums)
+	case 3:
+		gemmI8Rows3VNNI(c, ldc, q, stride, steps, panel, rowScales, columnScales, bias, rowSums)
+	case 4:
+		gemmI8Rows4VNNI(c, ldc, q, stride, steps, panel, rowScales, columnScales, bias, rowSums)
+	case 5:
+		gemmI8Rows5VNNI(c, ldc, q, stride, steps, panel, rowScales, columnScales, bias, rowSums)
+	case 6:
+		gemmI8Rows6VNNI(c, ldc, q, stride, steps, panel, rowScales, columnScales, bias, rowSums)
+	case 7:
+		gemmI8Rows7VNNI(c, ldc, q, stride, steps, panel, rowScales, columnScales, bias, rowSums)
+	case 8:
+		gemmI8Rows8VNNI(c, ldc, q, stride, steps, panel, rowScales, columnScales, bias, rowSums)
+	case 9:
+		gemmI8Rows9VNNI(c, ldc, q, stride, steps, panel, rowScales, columnScales, bias, rowSums)
+	case 10:
+		gemmI8Rows10VNNI(c, ldc, q, stride, steps, panel, rowScales, columnScales, bias, rowSums)
+	case 11:
+		gemmI8Rows11VNNI(c, ldc, q, stride, steps, panel, rowScales, columnScales, bias, rowSums)
+	case 12:
+		gemmI8Rows12VNNI(c, ldc, q, stride, steps, panel, rowScales, columnScales, bias, rowSums)
+	}
+}
+
+func tileI16VNNI(rows int, c *float32, ldc int, q *byte, stride, steps int, panel *byte, rowScales, columnScales, bias *float32) {
+	switch rows {
+	case 1:
+		gemmI16Rows1VNNI(c, ldc, q, stride, steps, panel, rowScales, columnScales, bias)
+	case 2:
+		gemmI16Rows2VNNI(c, ldc, q, stride, steps, panel, rowScales, columnScales, bias)
+	case 3:
+		gemmI16Rows3VNNI(c, ldc, q, stride, steps, panel, rowScales, columnScales, bias)
+	case 4:
+		gemmI16Rows4VNNI(c, ldc, q, stride, steps, panel, rowScales, columnScales, bias)
+	case 5:
+		gemmI16Rows5VNNI(c, ldc, q, stride, steps, panel, rowScales, columnScales, bias)
+	case 6:
+		gemmI16Rows6VNNI(c, ldc, q, stride, steps, panel, rowScales, columnScales, bias)
+	case 7:
+		gemmI16Rows7VNNI(c, ldc, q, stride, steps, panel, rowScales, columnScales, bias)
+	case 8:
+		gemmI16Rows8VNNI(c, ldc, q, stride, steps, panel, rowScales, columnScales, bias)
+	case 9:
+		gemmI16Rows9VNNI(c, ldc, q, stride, steps, panel, rowScales, columnScales, bias)
+	case 10:
+		gemmI16Rows10VNNI(c, ldc, q, stride, steps, panel, rowScales, columnScales, bias)
+	case 11:
+		gemmI16Rows11VNNI(c, ldc, q, stride, steps, panel, rowScales, columnScales, bias)
+	case 12:
+		gemmI16Rows12VNNI(c, ldc, q, stride, steps, panel, rowScales, columnScales, bias)
+	}
+}
