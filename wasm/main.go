@@ -30,7 +30,7 @@ func memoryLimit(bytes uint32) int32 {
 		if used := inUse() + reserve; uint64(bytes) < used {
 			return fail(OutOfMemory, "a memory limit of %s, but %s are in use", size(uint64(bytes)), size(used))
 		}
-		limit = uint64(bytes)
+		setLimit(uint64(bytes))
 		return nil
 	})
 }
@@ -151,7 +151,8 @@ func tokenize(handle int32, text, length uint32) int32 {
 		if err != nil {
 			return err
 		}
-		result, err = m.tokens(b)
+		result = nil
+		result, err = m.tokens(textOf(b))
 		return err
 	})
 }
@@ -212,6 +213,7 @@ func runFinish(handle int32) int32 {
 		if err != nil {
 			return err
 		}
+		result = nil
 		result, err = r.results()
 		return err
 	})

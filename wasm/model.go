@@ -27,6 +27,7 @@ type loading struct {
 	header    bool // a safetensors header was found good
 	embedder  *core.Embedder
 	file      *checkpoint.File // the weights as they were received; nil once a run has reordered them
+	pass      uint64           // memory of the largest pass so far
 }
 
 func create(config, vocabulary []byte) (*loading, error) {
@@ -128,13 +129,17 @@ func (m *loading) open(filterBudget int32) error {
 	if err != nil {
 		return withCode(BadWeights, err)
 	}
-	if filterBudget == 0 {
-		filterBudget = defaultFilterBudget
+	budget := int64(filterBudget)
+	if budget == 0 {
+		budget = defaultFilterBudget
+	}
+	if free := int64(limit) - int64(inUse()) - reserve; budget > 0 && budget > free/2 {
+		budget = max(free/2, 1) // passes need room, too
 	}
 	// Matrices are reordered at their first use, so until a run steps the file
 	// is as it was.
 	e, err := core.Open(m.config, nil, file, core.OpenOptions{
-		Tokenizer: m.tokenizer, Overwrite: true, Threads: 1, FilterBudget: int(filterBudget), Kernels: kernels,
+		Tokenizer: m.tokenizer, Overwrite: true, Threads: 1, FilterBudget: int(budget), Kernels: kernels,
 	})
 	if err != nil {
 		return withCode(BadWeights, err)
@@ -208,21 +213,37 @@ func paddingName(p model.Padding) string {
 	return p.String()
 }
 
-// tokens writes the tokens record of a text.
-func (m *loading) tokens(text []byte) ([]byte, error) {
+// tokens writes the tokens record of a text. It counts tokens first, so that
+// everything gets its size at once, if there is room for it.
+func (m *loading) tokens(text string) ([]byte, error) {
 	e, err := m.ready()
 	if err != nil {
 		return nil, err
 	}
 	t := e.Tokenizer()
-	enc, err := t.Encode(string(text), tokenizer.Options{Offsets: true})
+	if err := room(uint64(t.Scratch(len(text)))); err != nil {
+		return nil, err
+	}
+	_, n, err := t.AppendIDs(nil, text, tokenizer.Options{MaxLength: 1, Truncation: tokenizer.DropSeparator})
 	if err != nil {
 		return nil, withCode(BadArgument, err)
 	}
-	if err := room(32 * uint64(len(enc.IDs))); err != nil {
+	const idAndPlace = 4 + 16
+	if err := room(uint64(t.Scratch(len(text)) + n*idAndPlace)); err != nil {
 		return nil, err
 	}
-	b := binary.LittleEndian.AppendUint32(nil, uint32(len(enc.IDs)))
+	enc, err := t.Encode(text, tokenizer.Options{Offsets: true, Expect: n})
+	if err != nil {
+		return nil, withCode(BadArgument, err)
+	}
+	size := 4 + (4+8+4)*n
+	for _, id := range enc.IDs {
+		size += len(t.Token(id))
+	}
+	if err := room(uint64(size)); err != nil {
+		return nil, err
+	}
+	b := binary.LittleEndian.AppendUint32(make([]byte, 0, size), uint32(n))
 	for _, id := range enc.IDs {
 		b = binary.LittleEndian.AppendUint32(b, uint32(id))
 	}

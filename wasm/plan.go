@@ -28,6 +28,12 @@ func (r *run) pass(most uint32) (int32, error) {
 	if r.finished {
 		return 0, nil
 	}
+	result = nil
+	_, total := r.job.Progress()
+	// Ids and mask in slices that grow, then in the record.
+	if err := room(32 * uint64(min(float64(most), total))); err != nil {
+		return 0, err
+	}
 	p, more, err := r.job.NextPass(int(min(most, math.MaxInt32)))
 	if err != nil {
 		return 0, withCode(NotReady, err)
@@ -37,7 +43,6 @@ func (r *run) pass(most uint32) (int32, error) {
 		r.finished = true
 		return 0, nil
 	}
-	_, total := r.job.Progress()
 	normalize := uint32(0)
 	if p.Normalize {
 		normalize = 1
@@ -59,6 +64,9 @@ func (r *run) pass(most uint32) (int32, error) {
 func (r *run) vectors(b []byte) error {
 	if len(b)%4 != 0 {
 		return fail(BadArgument, "vectors of %d bytes, want float32s", len(b))
+	}
+	if err := room(2 * uint64(len(b))); err != nil { // here and in the job
+		return err
 	}
 	v := make([]float32, len(b)/4)
 	for i := range v {

@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"math"
 	"math/bits"
+	"slices"
+	"unsafe"
 
 	"m2embed/core"
 	"m2embed/core/model"
@@ -28,13 +30,19 @@ func (m *loading) start(handle int32, inputs, options []byte) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	in, err := readInputs(inputs)
-	if err != nil {
-		return nil, err
-	}
 	o, err := readOptions(options)
 	if err != nil {
 		return nil, err
+	}
+	in, need, err := readInputs(inputs, e, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := roomFor(need, uint64(64*len(in))); err != nil {
+		return nil, err
+	}
+	for i := range in {
+		in[i].IDs = slices.Clone(in[i].IDs) // the host's memory goes back to it
 	}
 	job, err := e.Start(in, o)
 	if err != nil {
@@ -44,11 +52,28 @@ func (m *loading) start(handle int32, inputs, options []byte) (*run, error) {
 	for _, r := range job.Results() {
 		longest = max(longest, r.Length)
 	}
-	if err := room(runBytes(e.Config(), longest)); err != nil {
-		job.Close()
-		return nil, err
+	pass := runBytes(e.Config(), longest)
+	if more := pass - min(pass, m.kept()); more > 0 {
+		if err := roomFor(more, pass/4); err != nil {
+			job.Close()
+			return nil, err
+		}
+		m.pass = pass
 	}
 	return &run{job: job, model: handle, owner: m, d: e.Dimension()}, nil
+}
+
+// kept is about what core has kept of an earlier pass for the next one.
+func (m *loading) kept() uint64 {
+	for _, r := range runs.live {
+		if r.owner == m {
+			return 0 // that run may need it
+		}
+	}
+	if m.pass > 64<<20 {
+		return 0 // core keeps no more
+	}
+	return m.pass
 }
 
 // runBytes is about what a pass over L tokens takes: two (L, D) arrays of
@@ -93,7 +118,11 @@ func (r *run) results() ([]byte, error) {
 		return nil, fail(NotReady, "the run is not done yet")
 	}
 	found := r.job.Results()
-	b := make([]byte, 0, 8+len(found)*(12+4*r.d))
+	size := 8 + len(found)*(12+4*r.d)
+	if err := room(uint64(size)); err != nil {
+		return nil, err
+	}
+	b := make([]byte, 0, size)
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(found)))
 	b = binary.LittleEndian.AppendUint32(b, uint32(r.d))
 	for _, e := range found {
@@ -113,8 +142,9 @@ func (r *run) results() ([]byte, error) {
 	return b, nil
 }
 
-// readInputs reads the inputs record.
-func readInputs(b []byte) ([]core.Input, error) {
+// readInputs reads the inputs record. Texts and ids lie where they lay in it.
+// need is about what a job over them takes beside its passes.
+func readInputs(b []byte, e *core.Embedder, o core.Options) (inputs []core.Input, need uint64, err error) {
 	whole := len(b)
 	word := func() (uint32, bool) {
 		if len(b) < 4 {
@@ -126,33 +156,44 @@ func readInputs(b []byte) ([]core.Input, error) {
 	}
 	count, ok := word()
 	if !ok || uint64(count)*8 > uint64(len(b)) {
-		return nil, fail(BadArgument, "inputs: %d texts in a record of %d bytes", count, whole)
+		return nil, 0, fail(BadArgument, "inputs: %d texts in a record of %d bytes", count, whole)
 	}
-	inputs := make([]core.Input, count)
+	// An input, its sequence and its report; its vector, and the record of both.
+	each := uint64(200 + 9*e.Dimension())
+	need = uint64(count) * each
+	if err := roomFor(need, 64*uint64(count)); err != nil {
+		return nil, 0, err
+	}
+	most := uint64(e.MaxLength())
+	if o.MaxLength > 0 {
+		most = min(most, uint64(o.MaxLength))
+	}
+	longest := 0
+	inputs = make([]core.Input, count)
 	for i := range inputs {
 		kind, _ := word()
 		n, ok := word()
 		if !ok || uint64(n) > uint64(len(b)) {
-			return nil, fail(BadArgument, "inputs: text %d of %d bytes passes the end of the record", i, n)
+			return nil, 0, fail(BadArgument, "inputs: text %d of %d bytes passes the end of the record", i, n)
 		}
 		text := b[:n]
 		b = b[min(uint64(len(b)), (uint64(n)+3)&^3):]
 		switch {
 		case kind == 0:
-			inputs[i].Text = string(text)
+			inputs[i].Text = textOf(text)
+			longest = max(longest, int(n))
+			need += 5 * min(most, uint64(n)+2) // a token a byte at most
 		case kind == 1 && n%4 == 0:
-			inputs[i].IDs = make([]int32, n/4)
-			for k := range inputs[i].IDs {
-				inputs[i].IDs[k] = int32(binary.LittleEndian.Uint32(text[4*k:]))
-			}
+			inputs[i].IDs = unsafe.Slice((*int32)(unsafe.Pointer(unsafe.SliceData(text))), n/4)
+			need += uint64(n) + uint64(n)/4
 		default:
-			return nil, fail(BadArgument, "inputs: text %d: kind %d of %d bytes", i, kind, n)
+			return nil, 0, fail(BadArgument, "inputs: text %d: kind %d of %d bytes", i, kind, n)
 		}
 	}
 	if len(b) > 0 {
-		return nil, fail(BadArgument, "inputs: %d bytes after the last text", len(b))
+		return nil, 0, fail(BadArgument, "inputs: %d bytes after the last text", len(b))
 	}
-	return inputs, nil
+	return inputs, need + uint64(e.Tokenizer().Scratch(longest)), nil
 }
 
 // readOptions reads the options record.

@@ -31,6 +31,7 @@ type Options struct {
 	Truncation           Truncation // what to do with more
 	WithoutSpecialTokens bool       // leave out [CLS] and [SEP]
 	Offsets              bool       // fill Encoding.Offsets
+	Expect               int        // ids that Encode makes room for at once; 0: room grows with the text
 }
 
 // Encoding is an encoded text of L tokens.
@@ -51,6 +52,9 @@ type Encoding struct {
 func (t *Tokenizer) Encode(text string, o Options) (Encoding, error) {
 	e := t.newEncoder()
 	defer t.release(e)
+	if o.Expect > 0 {
+		return e.encodeOnce(text, o)
+	}
 	length, err := e.encode(text, o)
 	if err != nil {
 		return Encoding{Length: length}, err
@@ -64,6 +68,33 @@ func (t *Tokenizer) Encode(text string, o Options) (Encoding, error) {
 		result.Offsets = append(make([]Span, 0, len(e.spans)), e.spans...)
 	}
 	return result, nil
+}
+
+// encodeOnce makes ids and places where they stay: a long text's are never held
+// twice.
+func (e *encoder) encodeOnce(text string, o Options) (Encoding, error) {
+	ids, spans := e.ids, e.spans
+	defer func() { e.ids, e.spans = ids, spans }()
+	// A word that turns out to be unknown may have had a few pieces.
+	room := o.Expect + 128
+	e.ids, e.spans = make([]int32, 0, room), nil
+	if o.Offsets {
+		e.spans = make([]Span, 0, room)
+	}
+	length, err := e.encode(text, o)
+	if err != nil {
+		return Encoding{Length: length}, err
+	}
+	return Encoding{IDs: e.ids, Offsets: e.spans, Length: length, Truncated: len(e.ids) < length}, nil
+}
+
+// Scratch is about how many bytes encoding a text of n bytes takes beside its
+// ids and places: few, unless added tokens are looked for in normalised text.
+func (t *Tokenizer) Scratch(n int) int {
+	if t.foldedAdded == nil {
+		return 0
+	}
+	return 64 * n // a byte and its place, five for three around an ideograph, in slices that grow
 }
 
 // AppendIDs appends the ids of text to dst and returns the extended slice and

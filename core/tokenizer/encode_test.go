@@ -41,8 +41,9 @@ func TestTruncation(t *testing.T) {
 		{Options{WithoutSpecialTokens: true, MaxLength: 2, Truncation: DropSeparator}, all[1:3], 6, false},
 		{Options{WithoutSpecialTokens: true, MaxLength: 5, Truncation: Refuse}, nil, 6, true},
 	} {
-		for _, withOffsets := range []bool{false, true} {
-			c.options.Offsets = withOffsets
+		for i := range 6 {
+			withOffsets := i%2 == 1
+			c.options.Offsets, c.options.Expect = withOffsets, i/2*4
 			got, err := tokenizer.Encode(text, c.options)
 			if (err != nil) != c.fails || !slices.Equal(got.IDs, c.want) || got.Length != c.length {
 				t.Errorf("%+v: %v, length %d, error %v; want %v, %d", c.options, got.IDs, got.Length, err, c.want, c.length)

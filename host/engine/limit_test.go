@@ -1,0 +1,146 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"m2embed/core"
+	"m2embed/core/model"
+)
+
+const testLimit = 24 << 20
+
+// under runs f on an instance that keeps to testLimit by itself: its memory
+// could grow further.
+func under(t *testing.T, m Model, f func(i *instance)) {
+	t.Helper()
+	e := open(t, m, Options{})
+	err := e.with(t.Context(), func(i *instance) error {
+		if _, err := i.status(t.Context(), "memory_limit", testLimit); err != nil {
+			return err
+		}
+		f(i)
+		if i.memory() > testLimit {
+			t.Errorf("%d bytes of memory, limit %d", i.memory(), testLimit)
+		}
+		_, err := i.embed(t.Context(), core.Texts("small"), core.Options{})
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// TestLimitOfRuns: linear memory stays below the limit whatever is embedded, and
+// what is refused is refused with a code. What fitted once fits again.
+func TestLimitOfRuns(t *testing.T) {
+	type batch struct {
+		in   []core.Input
+		fits bool
+	}
+	batches := map[string]batch{
+		"400,000 short": {core.Texts(slices.Repeat([]string{"a b"}, 400_000)...), false},
+		"10,000 short":  {core.Texts(slices.Repeat([]string{"a b"}, 10_000)...), true},
+		"ids":           {slices.Repeat([]core.Input{{IDs: make([]int32, 20)}}, 5000), true},
+		"two large":     {core.Texts(strings.Repeat("y ", 2e6), strings.Repeat("!", 4e6)), true},
+	}
+	for _, mb := range []float64{7, 9, 12.6, 40} {
+		batches[fmt.Sprint(mb, " MB")] = batch{core.Texts(strings.Repeat("y ", int(mb*1e6/2))), mb <= 10}
+	}
+	for name, b := range batches {
+		t.Run(name, func(t *testing.T) {
+			under(t, tiny(t, "model.safetensors"), func(i *instance) {
+				for range 2 {
+					_, err := i.embed(t.Context(), b.in, core.Options{Padding: model.Padding{Mode: model.PadNone}, MaxLength: 8})
+					if err != nil && (codeOf(err) != OutOfMemory || b.fits) {
+						t.Fatalf("code %d: %v", codeOf(err), err)
+					}
+				}
+			})
+		})
+	}
+}
+
+// tokenize returns the size of the tokens record.
+func tokenize(ctx context.Context, i *instance, text string) (size int, err error) {
+	err = i.with(ctx, []byte(text), func(at uint64) error {
+		if _, err := i.status(ctx, "tokenize", i.model, at, uint64(len(text))); err != nil {
+			return err
+		}
+		b, err := i.result(ctx)
+		size = len(b)
+		return err
+	})
+	return size, err
+}
+
+// TestLimitOfTokenize: no text takes tokenize past the limit, nor with a
+// tokenizer that looks for an added token in normalised text.
+func TestLimitOfTokenize(t *testing.T) {
+	plain := tiny(t, "model.safetensors")
+	folding := plain
+	folding.Tokenizer = bytes.Replace(plain.Tokenizer, []byte(`"normalized": false`), []byte(`"normalized": true`), 1)
+	for _, m := range []Model{plain, folding} {
+		for _, unit := range []string{"y ", "!", "unaffable words are long ", "東京"} {
+			for _, size := range []int{2e4, 5e5, 2e6, 10e6} {
+				under(t, m, func(i *instance) {
+					text := strings.Repeat(unit, size/len(unit))
+					if _, err := tokenize(t.Context(), i, text); err != nil && (codeOf(err) != OutOfMemory || size <= 2e4) {
+						t.Errorf("%d bytes of %q: code %d: %v", size, unit, codeOf(err), err)
+					}
+				})
+			}
+		}
+	}
+}
+
+// TestTokenizeLarge: 10 MB of text is tokenized, in no more than 45 bytes a
+// token.
+func TestTokenizeLarge(t *testing.T) {
+	e := open(t, tiny(t, "model.safetensors"), Options{})
+	before := e.Memory()
+	err := e.with(t.Context(), func(i *instance) error {
+		size, err := tokenize(t.Context(), i, strings.Repeat("y ", 5<<20))
+		tokens := 5<<20 + 2
+		if want := 4 + 16*tokens + (tokens - 2) + len("[CLS][SEP]"); size != want {
+			t.Errorf("%d bytes of tokens, want %d", size, want)
+		}
+		if grown := i.memory() - before; grown > uint64(45*tokens) {
+			t.Errorf("memory has grown by %d bytes for %d tokens", grown, tokens)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// TestLimitOfBuffers: many small buffers are refused in time, too.
+func TestLimitOfBuffers(t *testing.T) {
+	under(t, tiny(t, "model.safetensors"), func(i *instance) {
+		ctx := t.Context()
+		var held []uint64
+		for {
+			at, err := i.call(ctx, "alloc", 60_000)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if at == 0 {
+				break
+			}
+			held = append(held, at)
+		}
+		if err := i.lastFailure(ctx); codeOf(err) != OutOfMemory || len(held) < 200 {
+			t.Errorf("after %d buffers: %v", len(held), err)
+		}
+		for _, at := range held {
+			if _, err := i.status(ctx, "free", at); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
