@@ -140,6 +140,7 @@ func modelFree(handle int32) int32 {
 		}
 		m.free()
 		delete(models.live, handle)
+		tuneCollector()
 		return nil
 	})
 }

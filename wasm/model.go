@@ -50,17 +50,15 @@ func create(config, vocabulary []byte) (*loading, error) {
 
 var errOpen = fail(NotReady, "the model is open already")
 
-// reserve makes room for the weights; a second call starts them anew.
+// reserve makes room for the weights; a second call starts them anew, unless it
+// fails.
 func (m *loading) reserve(n uint32) (uint32, error) {
 	if m.embedder != nil {
 		return 0, errOpen
 	}
-	if m.weights != nil {
-		if len(m.weights) == int(n) {
-			m.received, m.header = 0, false
-			return m.at, nil
-		}
-		m.drop()
+	if m.weights != nil && len(m.weights) == int(n) {
+		m.received, m.header = 0, false
+		return m.at, nil
 	}
 	if n > 1<<25 {
 		// A large new object should not wait beside garbage of its own size.
@@ -70,6 +68,7 @@ func (m *loading) reserve(n uint32) (uint32, error) {
 	if err != nil {
 		return 0, err
 	}
+	m.drop()
 	m.at, m.weights, m.size, m.received, m.header = at, b, int(n), 0, false
 	return at, nil
 }
@@ -147,7 +146,7 @@ func (m *loading) open(filterBudget int32) error {
 	m.embedder, m.file = e, file
 	m.drop()
 	m.config, m.tokenizer = nil, nil
-	tuneCollector(m.size)
+	tuneCollector()
 	return nil
 }
 
@@ -167,11 +166,17 @@ func (m *loading) ready() (*core.Embedder, error) {
 	return m.embedder, nil
 }
 
-// tuneCollector lets garbage grow by some 16 MB, not by the size of the
-// weights, before it is collected: linear memory never shrinks.
-func tuneCollector(weights int) {
+// tuneCollector lets garbage grow by some 16 MB, not by the size of all weights,
+// before it is collected: linear memory never shrinks.
+func tuneCollector() {
+	weights := int64(1)
+	for _, m := range models.live {
+		if m.embedder != nil {
+			weights += int64(m.size)
+		}
+	}
 	runtime.GC()
-	debug.SetGCPercent(max(5, min(100, int(16<<20*100/int64(weights+1)))))
+	debug.SetGCPercent(int(max(5, min(100, 16<<20*100/weights))))
 }
 
 // describe writes the model_info record.

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
 
 	"m2embed/core"
+	"m2embed/core/checkpoint"
 	"m2embed/core/model"
 )
 
@@ -143,4 +145,85 @@ func TestLimitOfBuffers(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestGarbage: a small model beside a large one does not let garbage grow by the
+// size of the large one, which one that was freed does not do either.
+func TestGarbage(t *testing.T) {
+	const filler = 96 << 20
+	small := tiny(t, "model.safetensors")
+	large := small
+	large.Weights, large.Size = filled(t, small, filler)
+	e := open(t, large, Options{})
+	err := e.with(t.Context(), func(i *instance) error {
+		place(t, i, create(t, i, small), small)
+		freed := create(t, i, small)
+		place(t, i, freed, small)
+		if _, err := i.status(t.Context(), "model_free", freed); err != nil {
+			return err
+		}
+		before := i.memory()
+		for range 100 {
+			// A megabyte of garbage each.
+			if _, err := i.status(t.Context(), "run_free", startRun(t, i, 10_000)); err != nil {
+				return err
+			}
+		}
+		if grown := i.memory() - before; grown > 32<<20 {
+			t.Errorf("memory has grown by %d bytes", grown)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// startRun starts a run of short texts.
+func startRun(t *testing.T, i *instance, texts int) uint64 {
+	t.Helper()
+	packed := packInputs(core.Texts(slices.Repeat([]string{"a"}, texts)...))
+	options, err := packOptions(core.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var run int32
+	err = i.with(t.Context(), packed, func(at uint64) error {
+		return i.with(t.Context(), options, func(o uint64) (err error) {
+			run, err = i.status(t.Context(), "run_start", i.model, at, uint64(len(packed)), o)
+			return err
+		})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return uint64(run)
+}
+
+// filled is a model's weights with a tensor that nothing uses.
+func filled(t *testing.T, m Model, size int) (*bytes.Reader, int64) {
+	t.Helper()
+	f, err := checkpoint.Open(m.Weights, m.Size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	outputs := []checkpoint.Output{{
+		Name: "filler", DType: checkpoint.F32, Shape: []int{size / 4},
+		Write: func(w io.Writer) error { _, err := w.Write(make([]byte, size)); return err },
+	}}
+	for _, name := range f.Names() {
+		tensor, err := f.Tensor(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		outputs = append(outputs, checkpoint.Output{
+			Name: name, DType: tensor.DType, Shape: tensor.Shape,
+			Write: func(w io.Writer) error { _, err := w.Write(tensor.Data); return err },
+		})
+	}
+	var b bytes.Buffer
+	if err := checkpoint.WriteSafetensors(&b, nil, outputs); err != nil {
+		t.Fatal(err)
+	}
+	return bytes.NewReader(b.Bytes()), int64(b.Len())
 }

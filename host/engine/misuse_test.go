@@ -140,21 +140,48 @@ func misuseRun(t *testing.T, i *instance, inputs, options uint64) {
 	}
 }
 
-// misuseLoading loads a second model beside the first in odd ways.
-func misuseLoading(t *testing.T, i *instance) {
-	ctx := context.Background()
-	files := tiny(t, "model.safetensors")
+// create makes a second model, without weights.
+func create(t *testing.T, i *instance, m Model) uint64 {
+	t.Helper()
+	ctx := t.Context()
 	var handle int32
-	err := i.with(ctx, files.Config, func(c uint64) error {
-		return i.with(ctx, files.Tokenizer, func(v uint64) (err error) {
-			handle, err = i.status(ctx, "model_create", c, uint64(len(files.Config)), v, uint64(len(files.Tokenizer)))
+	err := i.with(ctx, m.Config, func(c uint64) error {
+		return i.with(ctx, m.Tokenizer, func(v uint64) (err error) {
+			handle, err = i.status(ctx, "model_create", c, uint64(len(m.Config)), v, uint64(len(m.Tokenizer)))
 			return err
 		})
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := uint64(handle)
+	return uint64(handle)
+}
+
+// place brings a model's weights in and opens it.
+func place(t *testing.T, i *instance, handle uint64, m Model) {
+	t.Helper()
+	ctx := t.Context()
+	at, err := i.call(ctx, "model_reserve", handle, uint64(m.Size))
+	if err != nil || at == 0 {
+		t.Fatal(at, err)
+	}
+	b, _ := i.module.Memory().Read(uint32(at), uint32(m.Size))
+	if _, err := m.Weights.ReadAt(b, 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := i.status(ctx, "model_received", handle, uint64(m.Size)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := i.status(ctx, "model_open", handle, 0); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// misuseLoading loads a second model beside the first in odd ways.
+func misuseLoading(t *testing.T, i *instance) {
+	ctx := context.Background()
+	files := tiny(t, "model.safetensors")
+	h := create(t, i, files)
 	expect := func(what string, code Code, name string, arguments ...uint64) {
 		t.Helper()
 		if _, err := i.status(ctx, name, arguments...); codeOf(err) != code {
@@ -168,8 +195,14 @@ func misuseLoading(t *testing.T, i *instance) {
 	if err != nil || at == 0 {
 		t.Fatal(at, err)
 	}
-	expect("more than reserved", BadArgument, "model_received", h, 101)
+	if more, err := i.call(ctx, "model_reserve", h, 0xffff0000); err != nil || more != 0 {
+		t.Error("4 GiB reserved:", more, err)
+	}
+	expect("half received, after a reservation that failed", 0, "model_received", h, 50)
 	expect("open with half the weights", NotReady, "model_open", h, 0)
+	expect("all received", 0, "model_received", h, 100)
+	expect("more than reserved", BadArgument, "model_received", h, 101)
+	expect("open something else", BadWeights, "model_open", h, 0)
 	again, err := i.call(ctx, "model_reserve", h, uint64(files.Size))
 	if err != nil || again == 0 {
 		t.Fatal(again, err)
