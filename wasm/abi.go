@@ -11,30 +11,77 @@
 // environ_get, environ_sizes_get, clock_time_get, fd_write, poll_oneoff,
 // proc_exit, random_get, sched_yield and some file calls that may answer
 // "bad file descriptor"). A host calls _initialize once, checks abi_version,
-// and may then call memory_limit and prefer_lanes. An instance runs one call
-// at a time.
+// and may then call memory_limit and prefer_unrolled, before it opens a model.
+// An instance runs one call at a time.
+//
+// # Exports
+//
+// "u" is an unsigned, "i" a signed 32-bit number, "f" a 64-bit float. Where a
+// call is said to return 0, a handle (above 0) or a count, it returns a negative
+// [Code] when it fails: one of those in the last column, or Internal.
+//
+//	abi_version() u                                         [Version]
+//	memory_limit(bytes u) i                                 0                OutOfMemory
+//	prefer_unrolled(on u) i                                 0
+//	alloc(bytes u) u                                        address or 0     OutOfMemory
+//	free(address u) i                                       0                BadArgument
+//	error_code() i                                          code
+//	error_address() u                                       address
+//	error_length() u                                        bytes
+//	result_address() u                                      address
+//	result_length() u                                       bytes
+//	model_create(config u, length u, tokenizer u, length u) i
+//	                                                        model            BadArgument, BadConfig, BadTokenizer
+//	model_reserve(model i, bytes u) u                       address or 0     BadHandle, NotReady, OutOfMemory
+//	model_received(model i, bytes u) i                      0                BadHandle, NotReady, BadArgument, BadWeights
+//	model_open(model i, filters i) i                        0                BadHandle, NotReady, BadWeights
+//	model_info(model i) i                                   0, the result    BadHandle, NotReady
+//	model_free(model i) i                                   0                BadHandle
+//	tokenize(model i, text u, length u) i                   0, the result    BadHandle, NotReady, BadArgument, OutOfMemory
+//	run_start(model i, inputs u, length u, options u) i     run              BadHandle, NotReady, BadArgument, TooLong, OutOfMemory
+//	run_step(run i) i                                       1 done, 0 not    BadHandle, BadWeights
+//	run_progress(run i) f                                   0 to 1           none: 0
+//	run_finish(run i) i                                     0, the result    BadHandle, NotReady, OutOfMemory
+//	run_free(run i) i                                       0                BadHandle
+//	embed(model i, inputs u, length u, options u) i         0, the result    those of run_start, run_step, run_finish
+//	run_pass(run i, most u) i                               texts, the result
+//	                                                                         BadHandle, NotReady, OutOfMemory
+//	run_vectors(run i, vectors u, length u) i               0                BadHandle, BadArgument, BadWeights, OutOfMemory
+//	plan_create(run i, limits u, half u) i                  plan, the result BadHandle, NotReady, BadArgument, TooLarge
+//	plan_weight(plan i, buffer u) i                         0, the result    BadHandle, NotReady, BadArgument, BadWeights,
+//	                                                                         OutOfMemory
+//	plan_free(plan i) i                                     0                BadHandle
+//
+// config, tokenizer, text, inputs, options, vectors and limits are addresses.
+//
+// memory_limit bounds linear memory, weights and the runtime's own included. A
+// call that would pass it fails with OutOfMemory before it takes the memory.
+// Without it the limit is 4 GiB.
+//
+// prefer_unrolled(1) makes models that are opened after it use matrix products
+// in an unrolled form, with which wazero is quicker; optimising engines are
+// quicker with the other, which is the default. The bits are the same.
 //
 // # Memory
 //
-// Addresses and lengths are unsigned 32-bit numbers. The host gets memory with
-// alloc, writes into it, hands its address over and gives it back with free.
-// Every address in a call must lie, with its length, inside memory that alloc
-// or model_reserve has handed out and free has not taken back; the module
-// checks that. The host reads its view of memory anew after every call, since
-// memory may have grown.
+// Lengths are in bytes. The host gets memory with alloc, writes into it, hands
+// its address over and gives it back with free. Every address in a call must
+// lie, with its length, inside memory that alloc or model_reserve has handed out
+// and free has not taken back; the module checks that. The host reads its view
+// of memory anew after every call, since memory may have grown.
 //
-// Calls that answer with bytes (model_info, tokenize, run_finish, embed,
-// run_pass, plan_create, plan_weight) leave them in the result: result_address
-// and result_length, valid until the next of these calls.
+// Calls that answer with bytes leave them in the result: result_address and
+// result_length, valid until the next of these calls, also one that fails, or
+// of plan_free, which clears it.
 //
 // # Errors
 //
-// A call returns a negative [Code] when it fails, alloc and model_reserve 0.
-// error_code then gives the code again, error_address and error_length a
-// message in UTF-8, valid until the next failing call. A failed call changes
-// nothing, and the instance stays usable. When a call traps, or the module ends
-// itself, the instance is lost with all its models: the host drops it. That
-// happens only when memory runs out beyond what memory_limit could foresee.
+// After a call that failed error_code gives its code, error_address and
+// error_length a message in UTF-8, valid until the next failing call. A failed
+// call changes nothing but the result, and the instance stays usable. When a
+// call traps, or the module ends itself, the instance is lost with all its
+// models: the host drops it. That happens only when memory runs out beyond what
+// memory_limit could foresee.
 //
 // # A model
 //
@@ -42,15 +89,16 @@
 //	at     = model_reserve(model, size of the weights file)
 //	         write bytes at `at`, in order; every now and then
 //	         model_received(model, number of bytes so far)
-//	         model_open(model, filter budget in bytes, 0: 96 MiB, -1: none)
+//	         model_open(model, bytes of filters to keep, 0: 96 MiB, -1: none)
 //	         …
 //	         model_free(model)
 //
 // The weights are a safetensors file or a PyTorch checkpoint. They are used
 // where they lie: matrices are reordered in place, nothing is held twice.
 // model_received looks at a safetensors header as soon as it is complete, so
-// that a wrong file fails before it has been fetched. Several models may be
-// open at once.
+// that a wrong file fails before it has been fetched. Filters get at most half
+// of what memory_limit has left at that time. model_free frees the model's runs
+// and plans, too. Several models may be open at once.
 //
 // # Embedding
 //
@@ -78,9 +126,9 @@
 // leaves the pass in the result: one text, and more as long as they have at most
 // that many positions. Called again, it hands out the same texts, or fewer. One
 // plan serves all passes that agree in B, L, pooling and normalize, and one
-// upload of a buffer all plans that have a buffer of its key. Where the GPU fails, run_step goes on with the same run on the
-// CPU. That reorders the weights, and from then on there are no plans for the
-// model.
+// upload of a buffer all plans that have a buffer of its key. Where the GPU
+// fails, run_step goes on with the same run on the CPU. That reorders the
+// weights, and from then on there are no plans for the model.
 //
 // plan_create leaves the plan as JSON in the result; the type Plan of
 // webgpu/executor.ts describes it. Kernels are given by their name, that of a
@@ -101,8 +149,8 @@
 // 1: mean, 2: cls_hidden, 3: mean_hidden).
 //
 // Results: uint32 B, uint32 D, then for each text uint32 tokens (of the text,
-// before it was cut), uint32 length (positions run, pads included), uint32 truncated (0, 1); then B·D
-// float32.
+// before it was cut), uint32 length (positions run, pads included), uint32
+// truncated (0, 1); then B·D float32.
 //
 // Limits, [LimitsSize] bytes: uint32 maxStorageBufferBindingSize, uint32
 // maxBufferSize, uint32 maxComputeWorkgroupsPerDimension of the GPU, larger ones
@@ -121,7 +169,7 @@
 package main
 
 // Version is what abi_version returns.
-const Version = 1
+const Version = 2
 
 // OptionsSize is the size of the options record in bytes.
 const OptionsSize = 20
@@ -138,11 +186,11 @@ const (
 	BadArgument  Code = -1  // bad_argument: a wrong length, address, option or token id
 	BadConfig    Code = -2  // bad_config
 	BadTokenizer Code = -3  // bad_tokenizer
-	BadWeights   Code = -4  // bad_weights: not a checkpoint, cut, or not this model's
+	BadWeights   Code = -4  // bad_weights: not a checkpoint, cut, not this model's, or so damaged that a vector is not finite
 	TooLong      Code = -5  // too_long: more tokens than the limit, and truncation 2
 	OutOfMemory  Code = -6  // out_of_memory: memory_limit would be passed
-	BadHandle    Code = -7  // bad_handle: no such model or run (any more)
+	BadHandle    Code = -7  // bad_handle: no such model, run or plan (any more)
 	NotReady     Code = -8  // not_ready: the call comes too early or too late
 	Internal     Code = -9  // internal: a fault in m2embed itself
-	TooLarge     Code = -10 // too_large: a pass that the GPU's limits do not hold; fewer texts may fit
+	TooLarge     Code = -10 // gpu_out_of_memory: a pass that the GPU's limits do not hold; fewer texts may fit
 )

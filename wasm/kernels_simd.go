@@ -5,9 +5,9 @@ package main
 import "m2embed/core/kernel"
 
 // kernelSet is the merged SIMD kernels in one of their two forms.
-func kernelSet(lanes bool) *kernel.Set {
-	if lanes {
-		return &kernel.WasmSIMDLanes
+func kernelSet(unrolled bool) *kernel.Set {
+	if unrolled {
+		return &kernel.WasmSIMDUnrolled
 	}
 	return &kernel.WasmSIMD
 }

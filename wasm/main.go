@@ -35,11 +35,8 @@ func memoryLimit(bytes uint32) int32 {
 	})
 }
 
-// Wazero is quicker with the matrix products written for it; the bits are the
-// same. Models opened from here on use them.
-//
-//go:wasmexport prefer_lanes
-func preferLanes(on uint32) int32 {
+//go:wasmexport prefer_unrolled
+func preferUnrolled(on uint32) int32 {
 	return do(func() error {
 		kernels = kernelSet(on != 0)
 		return nil

@@ -194,12 +194,12 @@ var WasmSIMD = Set{
 	},
 }
 
-// WasmSIMDLanes is WasmSIMD with the float32 product in the form that suits
-// wazero. Both give the same bits.
-var WasmSIMDLanes = lanesForm(WasmSIMD)
+// WasmSIMDUnrolled is WasmSIMD with the float32 product unrolled over the shared
+// dimension, which suits wazero. Both give the same bits.
+var WasmSIMDUnrolled = unrolledForm(WasmSIMD)
 
-func lanesForm(s Set) Set {
-	s.Name = "wasm-simd-lanes"
+func unrolledForm(s Set) Set {
+	s.Name = "wasm-simd-unrolled"
 	s.gemmF32Blocks = func(c []float32, ldc int, blocks []float32, m, n, k int, panels, bias []float32) {
 		wasmGemmF32BlocksUnrolled(address(c), int32(ldc), address(blocks), int32(m), int32(n), int32(k), address(panels), address(bias))
 	}
@@ -207,4 +207,4 @@ func lanesForm(s Set) Set {
 }
 
 // Sets lists the back ends of the merged module.
-func Sets() []*Set { return []*Set{&Go, &WasmSIMDLanes, &WasmSIMD} }
+func Sets() []*Set { return []*Set{&Go, &WasmSIMDUnrolled, &WasmSIMD} }

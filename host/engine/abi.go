@@ -13,7 +13,7 @@ import (
 // This file is the twin of wasm/abi.go, which describes the protocol.
 
 // Version is the version of the protocol that this package speaks.
-const Version = 1
+const Version = 2
 
 // Code is the kind of an [Error].
 type Code int32
@@ -29,6 +29,7 @@ const (
 	BadHandle    Code = -7
 	NotReady     Code = -8
 	Internal     Code = -9
+	TooLarge     Code = -10
 	// InstanceLost says that the module trapped, out of memory most likely.
 	// The engine drops the instance and makes a new one for the next call.
 	InstanceLost Code = -100

@@ -89,7 +89,7 @@ func TestGolden(t *testing.T) {
 	}
 	for _, weights := range []string{"model.safetensors", "pytorch_model.bin", "pytorch_model.legacy.bin"} {
 		e := open(t, tiny(t, weights), Options{})
-		if k := e.Info().Kernels; k != "wasm-simd-lanes" {
+		if k := e.Info().Kernels; k != "wasm-simd-unrolled" {
 			t.Errorf("kernels %q", k)
 		}
 		var worst float64

@@ -146,7 +146,7 @@ func (i *instance) load(ctx context.Context, m Model, o Options) error {
 	if _, err := i.status(ctx, "memory_limit", o.MemoryLimit); err != nil {
 		return err
 	}
-	if _, err := i.status(ctx, "prefer_lanes", 1); err != nil {
+	if _, err := i.status(ctx, "prefer_unrolled", 1); err != nil {
 		return err
 	}
 	err = i.with(ctx, m.Config, func(config uint64) error {

@@ -7,7 +7,7 @@
 import { ExitError, Wasi } from './wasi.js';
 import { M2EmbedError, type EmbedOptions, type Embedding, type ErrorCode, type Input, type Tokenization } from './types.js';
 
-const VERSION = 1;
+const VERSION = 2;
 
 const CODES: readonly ErrorCode[] = [
   'internal', // 0 is no error
@@ -28,18 +28,18 @@ interface Exports {
   _initialize(): void;
   abi_version(): number;
   memory_limit(bytes: number): number;
-  prefer_lanes(on: number): number;
-  alloc(size: number): number;
-  free(at: number): number;
+  prefer_unrolled(on: number): number;
+  alloc(bytes: number): number;
+  free(address: number): number;
   error_code(): number;
   error_address(): number;
   error_length(): number;
   result_address(): number;
   result_length(): number;
   model_create(config: number, configLength: number, tokenizer: number, tokenizerLength: number): number;
-  model_reserve(model: number, size: number): number;
+  model_reserve(model: number, bytes: number): number;
   model_received(model: number, bytes: number): number;
-  model_open(model: number, filterBudget: number): number;
+  model_open(model: number, filters: number): number;
   model_info(model: number): number;
   model_free(model: number): number;
   tokenize(model: number, text: number, length: number): number;
@@ -48,8 +48,9 @@ interface Exports {
   run_progress(run: number): number;
   run_finish(run: number): number;
   run_free(run: number): number;
+  embed(model: number, inputs: number, length: number, options: number): number;
   run_pass(run: number, most: number): number;
-  run_vectors(run: number, at: number, length: number): number;
+  run_vectors(run: number, vectors: number, length: number): number;
   plan_create(run: number, limits: number, half: number): number;
   plan_weight(plan: number, buffer: number): number;
   plan_free(plan: number): number;
