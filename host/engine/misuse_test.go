@@ -3,7 +3,13 @@ package engine
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
+	"math"
+	"slices"
 	"testing"
+
+	"m2embed/core"
+	"m2embed/core/model"
 )
 
 // TestMisuse calls the exports as no careful host would: each call fails with
@@ -83,6 +89,11 @@ func misuse(t *testing.T, i *instance) {
 		{"run_free", []uint64{none}, BadHandle},
 		{"embed", []uint64{none, inputs, 4, options}, BadHandle},
 		{"embed", []uint64{m, freed, 4, options}, BadArgument},
+		{"run_pass", []uint64{none, 100}, BadHandle},
+		{"run_vectors", []uint64{none, inputs, 4}, BadHandle},
+		{"plan_create", []uint64{none, options, 0}, BadHandle},
+		{"plan_weight", []uint64{none, 0}, BadHandle},
+		{"plan_free", []uint64{none}, BadHandle},
 		{"memory_limit", []uint64{1}, OutOfMemory},
 	} {
 		_, err := i.status(ctx, c.name, c.arguments...)
@@ -112,6 +123,7 @@ func misuse(t *testing.T, i *instance) {
 	}
 	misuseRun(t, i, inputs, options)
 	misuseLoading(t, i)
+	misusePlan(t, i, freed)
 }
 
 // misuseRun uses a run out of order and after it was freed.
@@ -233,4 +245,99 @@ func mustInfo(t *testing.T, i *instance, handle uint64) []byte {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// misusePlan uses the calls for a GPU out of order, with nonsense and after what
+// they speak of has gone.
+func misusePlan(t *testing.T, i *instance, freed uint64) {
+	ctx := context.Background()
+	files := tiny(t, "model.safetensors")
+	h := create(t, i, files)
+	place(t, i, h, files)
+	bytesOf := func(words ...uint32) []byte {
+		var b []byte
+		for _, w := range words {
+			b = binary.LittleEndian.AppendUint32(b, w)
+		}
+		return b
+	}
+	alloc := func(b []byte) uint64 {
+		at, err := i.call(ctx, "alloc", uint64(len(b)))
+		if err != nil || at == 0 {
+			t.Fatal(at, err)
+		}
+		i.module.Memory().Write(uint32(at), b)
+		return at
+	}
+	status := func(code Code, name string, arguments ...uint64) uint64 {
+		t.Helper()
+		n, err := i.status(ctx, name, arguments...)
+		if codeOf(err) != code || err != nil && err.Error() == "" {
+			t.Errorf("%s%v: code %d, want %d: %v", name, arguments, codeOf(err), code, err)
+		}
+		return uint64(n)
+	}
+	packed := packInputs(core.Texts("a", "b"))
+	o, err := packOptions(core.Options{Padding: model.Padding{Mode: model.PadNone}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	inputs, options := alloc(packed), alloc(o)
+	limits := alloc(bytesOf(128<<20, 256<<20, 65535))
+	low := alloc(bytesOf(1000, 1000, 1))
+	const d = 64
+	good := alloc(make([]byte, 2*4*d))
+	infinite := alloc(bytesOf(slices.Repeat([]uint32{math.Float32bits(float32(math.Inf(1)))}, 2*d)...))
+
+	run := status(0, "run_start", h, inputs, uint64(len(packed)), options)
+	status(NotReady, "plan_create", run, limits, 0)
+	status(BadArgument, "run_vectors", run, good, 2*4*d)
+	if n := status(0, "run_pass", run, 1000); n != 2 {
+		t.Errorf("%d texts in the pass, want 2", n)
+	}
+	status(BadArgument, "run_vectors", run, good, 4*d)
+	status(BadArgument, "run_vectors", run, good, 2*4*d-1)
+	status(BadArgument, "run_vectors", run, good, 0)
+	status(BadArgument, "run_vectors", run, freed, 2*4*d)
+	status(BadWeights, "run_vectors", run, infinite, 2*4*d)
+	status(BadArgument, "plan_create", run, freed, 0)
+	status(TooLarge, "plan_create", run, low, 0)
+	status(NotReady, "run_finish", run)
+
+	plan := status(0, "plan_create", run, limits, 1)
+	weights := 0
+	for buffer := range uint64(1000) {
+		if _, err := i.status(ctx, "plan_weight", plan, buffer); err == nil {
+			weights++
+		} else if codeOf(err) != BadArgument {
+			t.Errorf("buffer %d: %v", buffer, err)
+		}
+	}
+	if weights < 5 {
+		t.Errorf("%d buffers of weights", weights)
+	}
+	status(BadArgument, "plan_weight", plan, math.MaxUint32)
+	second := status(0, "plan_create", run, limits, 0)
+	status(0, "plan_free", plan)
+	status(BadHandle, "plan_free", plan)
+	status(BadHandle, "plan_weight", plan, 0)
+
+	// The CPU goes on with the run, and takes the weights.
+	status(0, "run_vectors", run, good, 2*4*d)
+	status(BadArgument, "run_vectors", run, good, 2*4*d)
+	if n := status(0, "run_pass", run, 1000); n != 0 {
+		t.Errorf("%d texts are left", n)
+	}
+	status(0, "run_finish", run)
+	status(NotReady, "plan_create", run, limits, 0)
+	other := status(0, "run_start", h, inputs, uint64(len(packed)), options)
+	status(0, "run_pass", other, 1000)
+	status(0, "run_step", other)
+	status(NotReady, "plan_weight", second, 0)
+	status(NotReady, "plan_create", other, limits, 0)
+	status(0, "model_free", h)
+	for _, name := range []string{"plan_free", "run_free", "run_step"} {
+		status(BadHandle, name, other)
+	}
+	status(BadHandle, "plan_free", second)
 }
