@@ -34,7 +34,7 @@ need() {
 
 build() {
 	need go "install Go 1.21 or later from go.dev"
-	[ -f wasm/module/m2embed.wasm ] || sh wasm/build.sh module >&2
+	sh wasm/build.sh fresh >&2
 	go build -trimpath -tags m2embed_module -o bin/m2embed ./host/cmd/m2embed
 }
 

@@ -3,6 +3,7 @@
 # build.sh above; needs Go, Node and npm, and fetches the rest.
 #
 #   module        m2embed.wasm: the Go module with the SIMD kernels merged in
+#   fresh         the same, unless it is there and no source is newer
 #   js            the npm package, into wasm/js/dist
 #   test          kernels as wasm, npm package, examples
 #   parity [short] the same texts in every runtime, compared bit by bit
@@ -46,14 +47,28 @@ module() {
 	(cd "$root" && GOOS=wasip1 GOARCH=wasm go build -tags m2embed_kernels -buildmode=c-shared \
 		-trimpath -ldflags='-s -w' \
 		-gcflags=all=-l -gcflags=m2embed/...= -o "$out/go.wasm" ./wasm)
-	merge "$out/go.wasm" "$wasm/module/m2embed.wasm" ship
+	merge "$out/go.wasm" "$out/m2embed.wasm" ship
+	mv "$out/m2embed.wasm" "$wasm/module/m2embed.wasm" # at once, for those who read it
+}
+
+# fresh builds the module unless it is newer than all that it is made of.
+fresh() {
+	file=$wasm/module/m2embed.wasm
+	if [ -f "$file" ]; then
+		newer=$(find "$root/go.mod" "$root/go.sum" "$root/core" "$root/webgpu/plan" "$wasm/kernels" "$wasm"/*.go \
+			"$wasm"/*.s "$wasm"/*.mjs "$wasm/build.sh" "$wasm/js/package-lock.json" \
+			! -name '*_test.go' ! -path '*/testdata/*' -newer "$file" | head -n 1)
+		[ -n "$newer" ] || return 0
+		echo "$newer is newer than the module" >&2
+	fi
+	module
 }
 
 js() {
 	dependencies
 	rm -rf "$wasm/js/dist"
 	"$bin/tsc" -p "$wasm/js/tsconfig.json"
-	[ -f "$wasm/module/m2embed.wasm" ] || module
+	fresh
 	cp "$wasm/module/m2embed.wasm" "$wasm/js/dist/m2embed.wasm"
 }
 
@@ -78,7 +93,7 @@ parity() {
 }
 
 sizes() {
-	[ -f "$wasm/module/m2embed.wasm" ] || module
+	fresh
 	file=$wasm/module/m2embed.wasm
 	node -e '
 		const { readFileSync } = require("node:fs"), zlib = require("node:zlib");
@@ -132,6 +147,7 @@ bench() {
 
 case "${1:-}" in
 module) module ;;
+fresh) fresh ;;
 js) js ;;
 kernels) kernels ;;
 parity)
@@ -148,7 +164,7 @@ bench)
 	;;
 test-kernels) test_kernels ;;
 *)
-	echo "usage: wasm/build.sh module | js | test | parity [short] | sizes | bench" >&2
+	echo "usage: wasm/build.sh module | fresh | js | test | parity [short] | sizes | bench" >&2
 	exit 2
 	;;
 esac

@@ -27,12 +27,10 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	if _, err := os.Stat(moduleFile); err != nil {
-		build := exec.Command(filepath.Join("..", "..", "wasm", "build.sh"), "module")
-		build.Stdout, build.Stderr = os.Stderr, os.Stderr
-		if err := build.Run(); err != nil {
-			panic("build the module: " + err.Error())
-		}
+	build := exec.Command("sh", filepath.Join("..", "..", "wasm", "build.sh"), "fresh")
+	build.Stdout, build.Stderr = os.Stderr, os.Stderr
+	if err := build.Run(); err != nil {
+		panic("build the module: " + err.Error())
 	}
 	dir, err := os.MkdirTemp("", "m2embed-engine")
 	if err != nil {
