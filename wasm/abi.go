@@ -41,6 +41,7 @@
 //	run_start(model i, inputs u, length u, options u) i     run              BadHandle, NotReady, BadArgument, TooLong, OutOfMemory
 //	run_step(run i) i                                       1 done, 0 not    BadHandle, BadWeights
 //	run_progress(run i) f                                   0 to 1           none: 0
+//	run_positions(run i) u                                  positions        none: 0
 //	run_finish(run i) i                                     0, the result    BadHandle, NotReady, OutOfMemory
 //	run_free(run i) i                                       0                BadHandle
 //	embed(model i, inputs u, length u, options u) i         0, the result    those of run_start, run_step, run_finish
@@ -107,7 +108,9 @@
 //	      run_finish(run): the results
 //	      run_free(run)
 //
-// embed does the same in one call. A run is cancelled by run_free.
+// embed does the same in one call. A run is cancelled by run_free. Several runs
+// may be under way. run_progress is the part that is done of run_positions, the
+// positions to run, pads included.
 //
 // # On a GPU
 //

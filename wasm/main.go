@@ -204,6 +204,16 @@ func runProgress(handle int32) float64 {
 	return r.progress()
 }
 
+//go:wasmexport run_positions
+func runPositions(handle int32) uint32 {
+	r, err := runs.get(handle)
+	if err != nil {
+		return 0
+	}
+	_, total := r.job.Progress()
+	return uint32(total)
+}
+
 //go:wasmexport run_finish
 func runFinish(handle int32) int32 {
 	return do(func() error {

@@ -1,10 +1,12 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"m2embed/core"
@@ -50,10 +52,11 @@ type Engine struct {
 	options  Options
 	info     Info
 
-	slots  chan struct{} // one token for each instance that may exist
-	mu     sync.Mutex
-	idle   []*instance
-	closed bool
+	mu      sync.Mutex
+	idle    []*instance
+	made    int           // instances, those in use included
+	changed chan struct{} // closed and made anew when an instance comes back or goes
+	closed  bool
 }
 
 // pageSize is the unit of linear memory.
@@ -82,7 +85,7 @@ func Open(ctx context.Context, wasm []byte, model Model, o Options) (*Engine, er
 	}
 	o.MemoryLimit = pages * pageSize
 	config := wazero.NewRuntimeConfig().WithMemoryLimitPages(uint32(pages))
-	e := &Engine{model: model, options: o, slots: make(chan struct{}, o.Instances)}
+	e := &Engine{model: model, options: o, changed: make(chan struct{})}
 	if o.CacheDir != "" {
 		cache, err := wazero.NewCompilationCacheWithDir(o.CacheDir)
 		if err != nil {
@@ -106,12 +109,12 @@ func (e *Engine) start(ctx context.Context, wasm []byte) (err error) {
 	if e.compiled, err = e.runtime.CompileModule(ctx, wasm); err != nil {
 		return fmt.Errorf("compile the module: %w", err)
 	}
-	first, err := e.newInstance(ctx)
+	first, err := e.take(ctx, nil)
 	if err != nil {
 		return err
 	}
-	e.idle = append(e.idle, first)
 	e.info = first.info
+	e.give(first)
 	return nil
 }
 
@@ -126,12 +129,64 @@ func (e *Engine) Info() Info { return e.info }
 //
 // An [Error] with the module's code and message; ctx's error; [ErrClosed].
 func (e *Engine) Embed(ctx context.Context, inputs []core.Input, o core.Options) ([]core.Embedding, error) {
-	var found []core.Embedding
-	err := e.with(ctx, func(i *instance) (err error) {
-		found, err = i.embed(ctx, inputs, o)
-		return err
-	})
-	return found, err
+	return e.EmbedInSteps(ctx, inputs, o, nil)
+}
+
+// EmbedInSteps is Embed that calls between, unless it is nil, after each step
+// with the positions done and to be done. The instance is free for other calls
+// in the meantime, so that between may wait for its turn. Its error ends the
+// work.
+func (e *Engine) EmbedInSteps(ctx context.Context, inputs []core.Input, o core.Options, between func(done, total float64) error) ([]core.Embedding, error) {
+	i, err := e.take(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if i != nil {
+			e.give(i)
+		}
+	}()
+	// The module must not see a cancelled context in the middle of a call.
+	inner := context.WithoutCancel(ctx)
+	r, err := i.start(inner, inputs, o)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if i != nil {
+			r.free(inner)
+		}
+	}()
+	for {
+		if err := cmp.Or(ctx.Err(), e.usable()); err != nil {
+			return nil, err
+		}
+		done, err := r.step(inner)
+		if err != nil {
+			return nil, err
+		}
+		if done {
+			return r.results(inner)
+		}
+		if between == nil {
+			continue
+		}
+		part, total, err := r.progress(inner)
+		if err != nil {
+			return nil, err
+		}
+		mine := i
+		e.give(i)
+		i = nil
+		err = between(part*total, total)
+		var lost error
+		if i, lost = e.take(inner, mine); lost != nil {
+			return nil, cmp.Or(err, lost)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
 }
 
 // Texts is Embed for plain texts and the model's own options: their vectors.
@@ -158,64 +213,107 @@ func (e *Engine) Memory() uint64 {
 	return n
 }
 
-// with runs f on an instance of the pool. An instance that trapped is dropped;
-// the next call makes a new one.
-func (e *Engine) with(ctx context.Context, f func(*instance) error) error {
-	select {
-	case e.slots <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
+// take waits for an instance: the one that is wanted, or any. It makes one where
+// there may be more.
+func (e *Engine) take(ctx context.Context, wanted *instance) (*instance, error) {
+	for {
+		e.mu.Lock()
+		if e.closed {
+			e.mu.Unlock()
+			return nil, ErrClosed
+		}
+		if wanted != nil && wanted.dropped {
+			e.mu.Unlock()
+			return nil, wanted.lost
+		}
+		at := len(e.idle) - 1
+		if wanted != nil {
+			at = slices.Index(e.idle, wanted)
+		}
+		if at >= 0 {
+			i := e.idle[at]
+			e.idle = slices.Delete(e.idle, at, at+1)
+			e.mu.Unlock()
+			return i, nil
+		}
+		if wanted == nil && e.made < e.options.Instances {
+			e.made++
+			e.mu.Unlock()
+			i, err := e.newInstance(ctx)
+			if err != nil {
+				e.mu.Lock()
+				e.gone(1)
+				e.mu.Unlock()
+			}
+			return i, err
+		}
+		changed := e.changed
+		e.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
-	defer func() { <-e.slots }()
-	i, err := e.take(ctx)
-	if err != nil {
-		return err
-	}
-	err = f(i)
+}
+
+// give brings an instance back. One that trapped is dropped.
+func (e *Engine) give(i *instance) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if i.lost != nil || e.closed {
-		i.close(context.WithoutCancel(ctx))
-		return err
+		i.close()
+		i.dropped = true
+		e.gone(1)
+		return
 	}
 	e.idle = append(e.idle, i)
-	return err
+	e.gone(0)
 }
 
-func (e *Engine) take(ctx context.Context) (*instance, error) {
+// gone notes that there are fewer instances, and wakes those who wait.
+func (e *Engine) gone(instances int) {
+	e.made -= instances
+	close(e.changed)
+	e.changed = make(chan struct{})
+}
+
+// usable is ErrClosed after Close.
+func (e *Engine) usable() error {
 	e.mu.Lock()
+	defer e.mu.Unlock()
 	if e.closed {
-		e.mu.Unlock()
-		return nil, ErrClosed
+		return ErrClosed
 	}
-	if n := len(e.idle); n > 0 {
-		i := e.idle[n-1]
-		e.idle = e.idle[:n-1]
-		e.mu.Unlock()
-		return i, nil
-	}
-	e.mu.Unlock()
-	return e.newInstance(ctx)
+	return nil
 }
 
-// Close frees all instances. Calls that are under way end with an error or
-// their result, later ones with ErrClosed.
+// Close frees all instances. Calls that are under way end with ErrClosed after
+// their step, or with their result; later ones with ErrClosed.
+//
+// # Errors
+//
+// ctx's, when it is cancelled before these calls have ended: no call begins any
+// more, and another Close waits for the rest.
 func (e *Engine) Close(ctx context.Context) error {
 	e.mu.Lock()
 	e.closed = true
-	idle := e.idle
+	for _, i := range e.idle {
+		i.close()
+	}
+	e.gone(len(e.idle))
 	e.idle = nil
+	for e.made > 0 {
+		changed := e.changed
+		e.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		e.mu.Lock()
+	}
 	e.mu.Unlock()
-	for _, i := range idle {
-		i.close(ctx)
-	}
-	// Calls under way give their slots back when they end.
-	for range cap(e.slots) {
-		e.slots <- struct{}{}
-	}
-	for range cap(e.slots) {
-		<-e.slots
-	}
 	err := e.runtime.Close(ctx)
 	if e.cache != nil {
 		err = errors.Join(err, e.cache.Close(ctx))
@@ -234,7 +332,7 @@ func (e *Engine) newInstance(ctx context.Context) (*instance, error) {
 	}
 	i.module = module
 	if err := i.load(ctx, e.model, e.options); err != nil {
-		i.close(ctx)
+		i.close()
 		return nil, err
 	}
 	return i, nil

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"m2embed/core"
 	"m2embed/core/checkpoint"
@@ -69,6 +70,32 @@ func open(t testing.TB, m Model, o Options) *Engine {
 	}
 	t.Cleanup(func() { e.Close(context.Background()) })
 	return e
+}
+
+// use runs f on an instance of the pool.
+func use(ctx context.Context, e *Engine, f func(*instance) error) error {
+	i, err := e.take(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer e.give(i)
+	return f(i)
+}
+
+// embedOn embeds on an instance.
+func embedOn(ctx context.Context, i *instance, inputs []core.Input, o core.Options) ([]core.Embedding, error) {
+	r, err := i.start(ctx, inputs, o)
+	if err != nil {
+		return nil, err
+	}
+	defer r.free(ctx)
+	for {
+		if done, err := r.step(ctx); err != nil {
+			return nil, err
+		} else if done {
+			return r.results(ctx)
+		}
+	}
 }
 
 // tinyLimit is the largest difference to the float64 truth of a pooled vector;
@@ -327,6 +354,106 @@ func TestCancelAndClose(t *testing.T) {
 	}
 	if _, err := e.Texts(t.Context(), "a"); !errors.Is(err, ErrClosed) {
 		t.Errorf("after Close: %v", err)
+	}
+}
+
+// TestSteps: between steps the engine tells how far it is, and its only instance
+// serves others.
+func TestSteps(t *testing.T) {
+	e := open(t, tiny(t, "model.safetensors"), Options{})
+	o := core.Options{Padding: model.Padding{Mode: model.PadToLength, Length: 100}}
+	long := core.Texts(slices.Repeat([]string{"some words"}, 30)...)
+	want, err := e.Embed(t.Context(), long, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	short, err := e.Texts(t.Context(), "short")
+	if err != nil {
+		t.Fatal(err)
+	}
+	steps, before := 0, 0.0
+	got, err := e.EmbedInSteps(t.Context(), long, o, func(done, total float64) error {
+		steps++
+		if total != 3000 || done < before || done > total {
+			t.Errorf("%v of %v positions after %v", done, total, before)
+		}
+		before = done
+		if steps%10 == 1 {
+			if found, err := e.Texts(t.Context(), "short"); err != nil || !slices.Equal(found[0], short[0]) {
+				t.Error("in between:", err)
+			}
+		}
+		return nil
+	})
+	if err != nil || steps < 10 || before < 1000 {
+		t.Fatalf("%d steps up to %v: %v", steps, before, err)
+	}
+	for k := range want {
+		if !slices.Equal(got[k].Vector, want[k].Vector) {
+			t.Errorf("text %d has other bits", k)
+		}
+	}
+
+	stop := errors.New("stop")
+	ctx, cancel := context.WithCancel(t.Context())
+	for _, c := range []struct {
+		ctx     context.Context
+		between func(done, total float64) error
+		want    error
+	}{
+		{t.Context(), func(_, _ float64) error { return stop }, stop},
+		{ctx, func(_, _ float64) error { cancel(); return nil }, context.Canceled},
+		{t.Context(), func(_, _ float64) error { return e.Close(t.Context()) }, ErrClosed},
+	} {
+		if _, err := e.EmbedInSteps(c.ctx, long, o, c.between); !errors.Is(err, c.want) {
+			t.Errorf("%v, want %v", err, c.want)
+		}
+	}
+}
+
+// TestClose: Close waits for calls as long as its context allows, and several
+// Closes do not wait for each other.
+func TestClose(t *testing.T) {
+	e := open(t, tiny(t, "model.safetensors"), Options{Instances: 2})
+	var busy []*instance
+	for range 2 {
+		i, err := e.take(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		busy = append(busy, i)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if _, err := e.Texts(ctx, "a"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("no instance is free: %v", err)
+	}
+	if err := e.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Close: %v", err)
+	}
+	if _, err := e.Texts(t.Context(), "a"); !errors.Is(err, ErrClosed) {
+		t.Errorf("after Close: %v", err)
+	}
+	ended := make(chan error)
+	for range 3 {
+		go func() { ended <- e.Close(t.Context()) }()
+	}
+	for _, i := range busy {
+		e.give(i)
+	}
+	for range 3 {
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestBudget: a budget beyond what a module's number holds is the largest one.
+func TestBudget(t *testing.T) {
+	for bytes, want := range map[int]uint64{0: 0, 5: 5, -1: 1<<32 - 1, -1 << 40: 1<<32 - 1, 1 << 31: 1<<31 - 1, 1 << 32: 1<<31 - 1} {
+		if got := budget(bytes); got != want {
+			t.Errorf("budget %d becomes %d, want %d", bytes, got, want)
+		}
 	}
 }
 

@@ -23,7 +23,7 @@ func FuzzRecords(f *testing.F) {
 	e := open(f, tiny(f, "model.safetensors"), Options{})
 	f.Fuzz(func(t *testing.T, inputs, options []byte) {
 		ctx := context.Background()
-		err := e.with(ctx, func(i *instance) error {
+		err := use(ctx, e, func(i *instance) error {
 			return i.with(ctx, inputs, func(at uint64) error {
 				return i.with(ctx, options, func(o uint64) error {
 					_, err := i.status(ctx, "embed", i.model, at, uint64(len(inputs)), o)

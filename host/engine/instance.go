@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 
 	"m2embed/core"
@@ -34,11 +35,13 @@ type instance struct {
 	model  uint64
 	info   Info
 	lost   error // why the instance cannot be used any more
+
+	dropped bool // it left the pool; the engine's mutex guards it
 }
 
 func (i *instance) memory() uint64 { return uint64(i.module.Memory().Size()) }
 
-func (i *instance) close(ctx context.Context) { i.module.Close(ctx) }
+func (i *instance) close() { i.module.Close(context.Background()) }
 
 // call calls an export. A trap loses the instance.
 func (i *instance) call(ctx context.Context, name string, arguments ...uint64) (uint64, error) {
@@ -124,8 +127,11 @@ func (i *instance) with(ctx context.Context, b []byte, f func(at uint64) error) 
 	if at == 0 {
 		return i.lastFailure(ctx)
 	}
-	i.module.Memory().Write(uint32(at), b)
-	err = f(at)
+	if i.module.Memory().Write(uint32(at), b) {
+		err = f(at)
+	} else {
+		err = fmt.Errorf("%d bytes at %#x are outside the module's memory", len(b), at)
+	}
 	if i.lost == nil {
 		if _, freeErr := i.status(ctx, "free", at); err == nil {
 			err = freeErr
@@ -189,7 +195,7 @@ func (i *instance) load(ctx context.Context, m Model, o Options) error {
 			return err
 		}
 	}
-	if _, err := i.status(ctx, "model_open", i.model, uint64(uint32(int32(o.FilterBudget)))); err != nil {
+	if _, err := i.status(ctx, "model_open", i.model, budget(o.FilterBudget)); err != nil {
 		return err
 	}
 	if _, err := i.status(ctx, "model_info", i.model); err != nil {
@@ -202,49 +208,62 @@ func (i *instance) load(ctx context.Context, m Model, o Options) error {
 	return json.Unmarshal(b, &i.info)
 }
 
-// embed runs a batch, looking at ctx between steps.
-func (i *instance) embed(ctx context.Context, inputs []core.Input, o core.Options) ([]core.Embedding, error) {
+// budget is a filter budget as the module takes it.
+func budget(bytes int) uint64 { return uint64(uint32(max(-1, min(bytes, math.MaxInt32)))) }
+
+// run is a batch on its way through an instance.
+type run struct {
+	*instance
+	handle uint64
+}
+
+// start hands a batch over.
+func (i *instance) start(ctx context.Context, inputs []core.Input, o core.Options) (*run, error) {
 	options, err := packOptions(o)
 	if err != nil {
 		return nil, err
 	}
-	// The module must not see a cancelled context in the middle of a call.
-	inner := context.WithoutCancel(ctx)
-	var run uint64
+	r := &run{instance: i}
 	packed := packInputs(inputs)
-	err = i.with(inner, packed, func(at uint64) error {
-		return i.with(inner, options, func(options uint64) error {
-			handle, err := i.status(inner, "run_start", i.model, at, uint64(len(packed)), options)
-			run = uint64(handle)
+	err = i.with(ctx, packed, func(at uint64) error {
+		return i.with(ctx, options, func(options uint64) error {
+			handle, err := i.status(ctx, "run_start", i.model, at, uint64(len(packed)), options)
+			r.handle = uint64(handle)
 			return err
 		})
 	})
+	return r, err
+}
+
+// step does a part of the work and says whether it was the last.
+func (r *run) step(ctx context.Context) (done bool, err error) {
+	status, err := r.status(ctx, "run_step", r.handle)
+	return status != 0, err
+}
+
+// progress is the part that is done, 0 to 1, and the positions of the whole run.
+func (r *run) progress(ctx context.Context) (part, total float64, err error) {
+	bits, err := r.call(ctx, "run_progress", r.handle)
 	if err != nil {
+		return 0, 0, err
+	}
+	n, err := r.call(ctx, "run_positions", r.handle)
+	return math.Float64frombits(bits), float64(uint32(n)), err
+}
+
+func (r *run) results(ctx context.Context) ([]core.Embedding, error) {
+	if _, err := r.status(ctx, "run_finish", r.handle); err != nil {
 		return nil, err
 	}
-	defer func() {
-		if i.lost == nil {
-			i.status(inner, "run_free", run)
-		}
-	}()
-	for {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		done, err := i.status(inner, "run_step", run)
-		if err != nil {
-			return nil, err
-		}
-		if done != 0 {
-			break
-		}
-	}
-	if _, err := i.status(inner, "run_finish", run); err != nil {
-		return nil, err
-	}
-	b, err := i.result(inner)
+	b, err := r.result(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return readResults(b)
+}
+
+func (r *run) free(ctx context.Context) {
+	if r.lost == nil {
+		r.status(ctx, "run_free", r.handle)
+	}
 }

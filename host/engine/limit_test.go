@@ -21,7 +21,7 @@ const testLimit = 24 << 20
 func under(t *testing.T, m Model, f func(i *instance)) {
 	t.Helper()
 	e := open(t, m, Options{})
-	err := e.with(t.Context(), func(i *instance) error {
+	err := use(t.Context(), e, func(i *instance) error {
 		if _, err := i.status(t.Context(), "memory_limit", testLimit); err != nil {
 			return err
 		}
@@ -29,7 +29,7 @@ func under(t *testing.T, m Model, f func(i *instance)) {
 		if i.memory() > testLimit {
 			t.Errorf("%d bytes of memory, limit %d", i.memory(), testLimit)
 		}
-		_, err := i.embed(t.Context(), core.Texts("small"), core.Options{})
+		_, err := embedOn(t.Context(), i, core.Texts("small"), core.Options{})
 		return err
 	})
 	if err != nil {
@@ -57,7 +57,7 @@ func TestLimitOfRuns(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			under(t, tiny(t, "model.safetensors"), func(i *instance) {
 				for range 2 {
-					_, err := i.embed(t.Context(), b.in, core.Options{Padding: model.Padding{Mode: model.PadNone}, MaxLength: 8})
+					_, err := embedOn(t.Context(), i, b.in, core.Options{Padding: model.Padding{Mode: model.PadNone}, MaxLength: 8})
 					if err != nil && (codeOf(err) != OutOfMemory || b.fits) {
 						t.Fatalf("code %d: %v", codeOf(err), err)
 					}
@@ -105,7 +105,7 @@ func TestLimitOfTokenize(t *testing.T) {
 func TestTokenizeLarge(t *testing.T) {
 	e := open(t, tiny(t, "model.safetensors"), Options{})
 	before := e.Memory()
-	err := e.with(t.Context(), func(i *instance) error {
+	err := use(t.Context(), e, func(i *instance) error {
 		size, err := tokenize(t.Context(), i, strings.Repeat("y ", 5<<20))
 		tokens := 5<<20 + 2
 		if want := 4 + 16*tokens + (tokens - 2) + len("[CLS][SEP]"); size != want {
@@ -155,7 +155,7 @@ func TestGarbage(t *testing.T) {
 	large := small
 	large.Weights, large.Size = filled(t, small, filler)
 	e := open(t, large, Options{})
-	err := e.with(t.Context(), func(i *instance) error {
+	err := use(t.Context(), e, func(i *instance) error {
 		place(t, i, create(t, i, small), small)
 		freed := create(t, i, small)
 		place(t, i, freed, small)

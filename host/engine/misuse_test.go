@@ -16,7 +16,7 @@ import (
 // a code and a message, none traps, and the model works afterwards.
 func TestMisuse(t *testing.T) {
 	e := open(t, tiny(t, "model.safetensors"), Options{})
-	err := e.with(t.Context(), func(i *instance) error {
+	err := use(t.Context(), e, func(i *instance) error {
 		misuse(t, i)
 		return nil
 	})

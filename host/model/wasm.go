@@ -3,7 +3,6 @@ package model
 import (
 	"context"
 	"errors"
-	"math"
 	"os"
 	"path/filepath"
 
@@ -54,7 +53,7 @@ func (m *Model) startWasm(o Options, config []byte) error {
 	defer weights.Close()
 	e, err := engine.Open(context.Background(), wasm,
 		engine.Model{Config: config, Tokenizer: m.files.Tokenizer, Weights: weights, Size: weights.size},
-		engine.Options{CacheDir: compileCache(), FilterBudget: min(o.Embedder.FilterBudget, math.MaxInt32)})
+		engine.Options{CacheDir: compileCache(), FilterBudget: o.Embedder.FilterBudget})
 	if err != nil {
 		return err
 	}
@@ -75,13 +74,20 @@ func compileCache() string {
 	return folder
 }
 
-// Embed does not call between: the module has its own steps, between which it
-// heeds the context.
-func (s sandbox) Embed(ctx context.Context, inputs []core.Input, o core.Options, _ func(done, total float64) error) ([]core.Embedding, error) {
-	results, err := s.engine.Embed(ctx, inputs, o)
+// Embed ends with the error of between as it is; all others of the engine are
+// faults, but those of the inputs.
+func (s sandbox) Embed(ctx context.Context, inputs []core.Input, o core.Options, between func(done, total float64) error) ([]core.Embedding, error) {
+	var stop error
+	if next := between; next != nil {
+		between = func(done, total float64) error {
+			stop = next(done, total)
+			return stop
+		}
+	}
+	results, err := s.engine.EmbedInSteps(ctx, inputs, o, between)
 	var failure *engine.Error
 	switch {
-	case err == nil || ctx.Err() != nil:
+	case err == nil || stop != nil || ctx.Err() != nil:
 		return results, err
 	case errors.As(err, &failure) && (failure.Code == engine.BadArgument || failure.Code == engine.TooLong):
 		return nil, err

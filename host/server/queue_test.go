@@ -1,12 +1,14 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -75,6 +77,48 @@ func TestTurns(t *testing.T) {
 	if working, waiting := s.queue.counts(); working != 0 || waiting != 0 {
 		t.Errorf("%d and %d requests are left in the queue", working, waiting)
 	}
+}
+
+// TestTurnsInWasm: the same with m2embed.wasm, whose one instance they share.
+func TestTurnsInWasm(t *testing.T) {
+	module, err := os.ReadFile("../../wasm/module/m2embed.wasm")
+	if err != nil {
+		t.Skip("no m2embed.wasm; wasm/build.sh module makes it")
+	}
+	m, err := model.Open(model.Options{Path: tiny, Engine: "wasm", Module: module})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	s := New(m, Options{Concurrent: 3})
+	want := embed(t, s, `{"input":"short"}`).vector(t, 0)
+	texts, err := json.Marshal(map[string]any{"input": slices.Repeat([]string{strings.Repeat("long ", 500)}, 300)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	long := make(chan int, 1)
+	go func() {
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, httptest.NewRequestWithContext(ctx, "POST", "/v1/embeddings", bytes.NewReader(texts)))
+		long <- w.Code
+	}()
+	for working := 0; working == 0; working, _ = s.queue.counts() {
+		time.Sleep(time.Millisecond)
+	}
+	for range 3 {
+		if got := embed(t, s, `{"input":"short"}`).vector(t, 0); !slices.Equal(got, want) {
+			t.Error("a short text has other bits")
+		}
+	}
+	select {
+	case code := <-long:
+		t.Errorf("the long request ended first, with %d", code)
+	default:
+	}
+	cancel()
+	s.Wait()
+	embed(t, s, `{"input":"short"}`)
 }
 
 // TestFull: beyond its limits the server says so at once.

@@ -21,6 +21,12 @@ func TestWasm(t *testing.T) {
 	compareEngine(t, "--engine", "wasm", "--module", module)
 	m2embed("embed", "x", "--engine", "wasm", "--module", filepath.Join(tiny, "vocab.txt")).fail(t, exitFailure, "module")
 	m2embed("embed", "x", "--engine", "wasm", "--module", "no/such/file").fail(t, exitFailure, "no/such/file")
+	weights, err := os.ReadFile(filepath.Join(tiny, "model.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	alone := write(t, "model.safetensors", weights)
+	m2embed("embed", "x", "--engine", "wasm", "--module", module, "--model", alone, "--config", filepath.Join(tiny, "config.json")).fail(t, exitFailure, "needs a tokenizer")
 	ids := write(t, "ids.json", []byte("[[1],[70000]]"))
 	m2embed("embed", "--ids", ids, "--engine", "wasm", "--module", module).fail(t, exitFailure, "list 2", "70000")
 }

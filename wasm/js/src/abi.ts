@@ -46,6 +46,7 @@ interface Exports {
   run_start(model: number, inputs: number, length: number, options: number): number;
   run_step(run: number): number;
   run_progress(run: number): number;
+  run_positions(run: number): number;
   run_finish(run: number): number;
   run_free(run: number): number;
   embed(model: number, inputs: number, length: number, options: number): number;
