@@ -37,6 +37,15 @@ func NewRustTokenizer(tokenizerJSON []byte) (*RustTokenizer, error) {
 	return &RustTokenizer{library: library, core: core}, nil
 }
 
+// OpenRustTokenizer opens the Hugging Face tokenizers library.
+func OpenRustTokenizer(tokenizerJSON []byte) (TextTokenizer, error) {
+	t, err := NewRustTokenizer(tokenizerJSON)
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
 // Close frees the library's memory, which Go does not.
 func (t *RustTokenizer) Close() error { return t.library.Close() }
 

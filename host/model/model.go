@@ -28,6 +28,8 @@ type Options struct {
 	Embedder core.OpenOptions
 	// Engine is one of Engines; empty means the first.
 	Engine string
+	// Texts is one of Tokenizers; empty means the first.
+	Texts string
 	// Module is m2embed.wasm for the engine "wasm"; empty means the one that is
 	// built in.
 	Module []byte
@@ -44,6 +46,7 @@ type Model struct {
 	Describe  string               // where the weights come from, in one line
 	Config    coremodel.Config     // as it runs
 	Tokenizer *tokenizer.Tokenizer // nil: token ids only
+	Texts     host.TextTokenizer   // what texts are tokenized with, where it is not Tokenizer
 	Weights   *checkpoint.File
 
 	files *host.Files
@@ -61,6 +64,11 @@ func Open(o Options) (*Model, error) {
 	}
 	if err := m.start(o); err != nil {
 		return nil, errors.Join(fmt.Errorf("open model %s: %w", m.ModelName, err), m.files.Close())
+	}
+	if o.Texts == "rust" {
+		if err := m.useRust(); err != nil {
+			return nil, errors.Join(fmt.Errorf("open model %s: %w", m.ModelName, err), m.Close())
+		}
 	}
 	return m, nil
 }

@@ -27,6 +27,7 @@ func defineModel(c *call) *modelFlags {
 	c.flags.StringVar(&o.Path, "model", "", "`folder` of a model, or checkpoint file (safetensors or PyTorch); without it the embedded model is used")
 	c.flags.StringVar(&o.Files.Config, "config", "", "configuration `file`, config.json or a retrieval YAML, where it does not lie beside the checkpoint")
 	c.flags.StringVar(&o.Files.Tokenizer, "tokenizer", "", "tokenizer.json or vocab.txt `file`, where it does not lie beside the checkpoint")
+	c.flags.StringVar(&o.Texts, "tokenize-with", hostmodel.Tokenizers[0], "`"+strings.Join(hostmodel.Tokenizers, "|")+"`: what splits texts: m2embed itself, or the Hugging Face library, which is linked in by the build tag daulet; special tokens and cuts are m2embed's")
 	c.flags.StringVar(&o.Files.Cache, "cache", "", "folder or file, a `path`, for the safetensors copy that is made of a PyTorch checkpoint once (default: beside it)")
 	c.flags.BoolVar(&o.Files.NoCache, "no-cache", false, "read a PyTorch checkpoint as it is and write no copy")
 	c.flags.BoolVar(&o.Embedder.ConfigFromWeights, "config-from-weights", false, "take sizes from the weights where the configuration disagrees with them")
@@ -46,6 +47,9 @@ func (m *modelFlags) check() error {
 	}
 	if !slices.Contains(hostmodel.Engines, o.Engine) {
 		return usagef("--engine %q, want one of %s", o.Engine, strings.Join(hostmodel.Engines, ", "))
+	}
+	if !slices.Contains(hostmodel.Tokenizers, o.Texts) {
+		return usagef("--tokenize-with %q, want one of %s", o.Texts, strings.Join(hostmodel.Tokenizers, ", "))
 	}
 	if t := o.Embedder.Threads; t < 0 || t > 1024 {
 		return usagef("--threads %d, want 1 to 1024, or 0 for one a processor", t)

@@ -73,6 +73,10 @@ func tokenize(c *call, in *inputFlags, which *modelFlags, o tokenizer.Options, a
 	if m.Tokenizer == nil {
 		return errors.New("the model has no tokenizer; name one with --tokenizer")
 	}
+	encode, decode := m.Tokenizer.Encode, m.Tokenizer.Decode
+	if m.Texts != nil {
+		encode, decode = m.Texts.Encode, m.Texts.Decode
+	}
 	out := bufio.NewWriter(c.stdout)
 	for {
 		if err := c.ctx.Err(); err != nil {
@@ -86,10 +90,10 @@ func tokenize(c *call, in *inputFlags, which *modelFlags, o tokenizer.Options, a
 			return errors.Join(err, out.Flush())
 		}
 		if i.IDs != nil {
-			fmt.Fprintln(out, m.Tokenizer.Decode(i.IDs, o.WithoutSpecialTokens))
+			fmt.Fprintln(out, decode(i.IDs, o.WithoutSpecialTokens))
 			continue
 		}
-		e, err := m.Tokenizer.Encode(i.Text, o)
+		e, err := encode(i.Text, o)
 		if err != nil {
 			return errors.Join(fmt.Errorf("%s: %w", source.where(i.place), err), out.Flush())
 		}

@@ -3,7 +3,7 @@
 # version of that module in go.mod and the crates in Cargo.lock beside this file.
 #
 #   build-rust.sh        build; fails, saying why, where that is not possible
-#   build-rust.sh test   build, and run the differential test with the library;
+#   build-rust.sh test   build, and run the differential tests with the library;
 #                        where it cannot be built, say so and skip the test
 #
 # The library is left in build/tokenizers. To use it:
@@ -71,7 +71,7 @@ build) build ;;
 test)
 	build
 	cd "$root"
-	CGO_ENABLED=1 CGO_LDFLAGS="-L$out" go test -count=1 -tags daulet -run '^TestRustTokenizer$' -v ./host
+	CGO_ENABLED=1 CGO_LDFLAGS="-L$out" go test -count=1 -tags daulet -run '^TestRust' -v ./host ./host/cmd/m2embed
 	;;
 *)
 	echo "usage: $0 [build|test]" >&2

@@ -1,0 +1,66 @@
+package model
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"m2embed/core"
+	"m2embed/core/tokenizer"
+	"m2embed/host"
+)
+
+// Tokenizers are the names of the tokenizers: core's own, and the Hugging Face
+// library as a second opinion.
+var Tokenizers = []string{"core", "rust"}
+
+// foreign is an engine that gets its texts as another tokenizer's ids.
+type foreign struct {
+	Engine
+	texts host.TextTokenizer
+	most  int // tokens that the model takes
+}
+
+// useRust puts the Rust tokenizer before the engine.
+func (m *Model) useRust() error {
+	if m.files.Tokenizer == nil {
+		return errors.New("the Rust tokenizer needs a tokenizer.json; name one with --tokenizer")
+	}
+	texts, err := host.OpenRustTokenizer(m.files.Tokenizer)
+	if err != nil {
+		return err
+	}
+	m.Texts, m.Engine = texts, foreign{m.Engine, texts, m.Config.MaxLength()}
+	return nil
+}
+
+func (f foreign) Name() string { return f.Engine.Name() + ", Rust tokenizer" }
+
+func (f foreign) Close() error { return errors.Join(f.Engine.Close(), f.texts.Close()) }
+
+func (f foreign) Embed(ctx context.Context, inputs []core.Input, o core.Options, between func(done, total float64) error) ([]core.Embedding, error) {
+	limit := f.most
+	if o.MaxLength > 0 {
+		limit = min(limit, o.MaxLength)
+	}
+	ids := make([]core.Input, len(inputs))
+	encoded := make([]tokenizer.Encoding, len(inputs))
+	for i, in := range inputs {
+		ids[i] = in
+		if in.IDs != nil {
+			continue
+		}
+		var err error
+		if encoded[i], err = f.texts.Encode(in.Text, tokenizer.Options{MaxLength: limit, Truncation: o.Truncation}); err != nil {
+			return nil, fmt.Errorf("input %d: %w", i, err)
+		}
+		ids[i] = core.Input{IDs: encoded[i].IDs}
+	}
+	results, err := f.Engine.Embed(ctx, ids, o, between)
+	for i := range results {
+		if inputs[i].IDs == nil {
+			results[i].Tokens, results[i].Truncated = encoded[i].Length, encoded[i].Truncated
+		}
+	}
+	return results, err
+}
