@@ -6,7 +6,8 @@
 #   fresh         the same, unless it is there and no source is newer
 #   js            the npm package, into wasm/js/dist
 #   test          kernels as wasm, npm package, examples
-#   parity [short] the same texts in every runtime, compared bit by bit
+#   parity [short] the same texts in every runtime, compared bit by bit; the whole
+#                 run writes testdata/bench/parity.md
 #   sizes         raw, gzip and brotli sizes of the module
 #   bench         tokens/s and memory, beside onnxruntime-web
 set -eu
@@ -85,11 +86,12 @@ browsers() {
 	done
 }
 
-# parity [short]: see wasm/parity. Expects module and package to be built.
+# parity [short]: see wasm/parity. Expects module and package to be built. The
+# whole run writes its table down.
 parity() {
-	short=
-	[ "${1:-}" = short ] && short=-short
-	(cd "$root" && go run ./wasm/parity $short)
+	flags="-out testdata/bench/parity.md"
+	[ "${1:-}" = short ] && flags=-short
+	(cd "$root" && go run ./wasm/parity $flags)
 }
 
 sizes() {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 
 	"m2embed/core"
 	"m2embed/host/engine"
@@ -97,8 +98,22 @@ func runNative(root string, cases []testCase) (result, error) {
 	return r, nil
 }
 
+// versionOf is the version of a Go module that this program was built with.
+func versionOf(path string) string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	for _, m := range info.Deps {
+		if m.Path == path {
+			return m.Version
+		}
+	}
+	return "unknown"
+}
+
 func runWazero(ctx context.Context, root string, cases []testCase) (result, error) {
-	r := result{Name: "wazero", Version: "1.12.0"}
+	r := result{Name: "wazero", Version: versionOf("github.com/tetratelabs/wazero")}
 	module, err := os.ReadFile(filepath.Join(root, "wasm", "module", "m2embed.wasm"))
 	if err != nil {
 		return r, err
