@@ -33,8 +33,9 @@
 //	model_create(config u, length u, tokenizer u, length u) i
 //	                                                        model            BadArgument, BadConfig, BadTokenizer
 //	model_reserve(model i, bytes u) u                       address or 0     BadHandle, NotReady, OutOfMemory
-//	model_received(model i, bytes u) i                      0                BadHandle, NotReady, BadArgument, BadWeights
-//	model_open(model i, filters i) i                        0                BadHandle, NotReady, BadWeights
+//	model_received(model i, bytes u) i                      0                BadHandle, NotReady, BadArgument, BadWeights,
+//	                                                                         OutOfMemory
+//	model_open(model i, filters i) i                        0                BadHandle, NotReady, BadWeights, OutOfMemory
 //	model_info(model i) i                                   0, the result    BadHandle, NotReady
 //	model_free(model i) i                                   0                BadHandle
 //	tokenize(model i, text u, length u) i                   0, the result    BadHandle, NotReady, BadArgument, OutOfMemory
@@ -65,11 +66,12 @@
 //
 // # Memory
 //
-// Lengths are in bytes. The host gets memory with alloc, writes into it, hands
-// its address over and gives it back with free. Every address in a call must
-// lie, with its length, inside memory that alloc or model_reserve has handed out
-// and free has not taken back; the module checks that. The host reads its view
-// of memory anew after every call, since memory may have grown.
+// Lengths are in bytes. The host gets memory with alloc, which holds anything at
+// first, writes into it, hands its address over and gives it back with free.
+// Every address in a call must lie, with its length, inside memory that alloc or
+// model_reserve has handed out and free has not taken back; the module checks
+// that. What model_reserve hands out is the model's and goes with it. The host
+// reads its view of memory anew after every call, since memory may have grown.
 //
 // Calls that answer with bytes leave them in the result: result_address and
 // result_length, valid until the next of these calls, also one that fails, or
@@ -95,8 +97,8 @@
 //	         model_free(model)
 //
 // The weights are a safetensors file or a PyTorch checkpoint. They are used
-// where they lie: matrices are reordered in place, nothing is held twice.
-// model_received looks at a safetensors header as soon as it is complete, so
+// where they lie: matrices are reordered in place, nothing is held twice but
+// matrices in 16-bit floats, which are widened. model_received looks at a safetensors header as soon as it is complete, so
 // that a wrong file fails before it has been fetched. Filters get at most half
 // of what memory_limit has left at that time. model_free frees the model's runs
 // and plans, too. Several models may be open at once.

@@ -43,6 +43,11 @@ func giveBack(at uint32) error {
 	if !ok {
 		return fail(BadArgument, "free address %#x: not allocated, or freed before", at)
 	}
+	for _, m := range models.live {
+		if m.weights != nil && m.at == at {
+			return fail(BadArgument, "free address %#x: it is reserved for a model's weights", at)
+		}
+	}
 	delete(buffers, at)
 	if cap(b) >= 1<<20 {
 		spare = b
@@ -114,7 +119,7 @@ func setLimit(bytes uint64) {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	limit = bytes
-	debug.SetMemoryLimit(int64(limit - (linear() - m.Sys) - reserve/2))
+	debug.SetMemoryLimit(int64(limit - (linear() - m.Sys) - reserve))
 }
 
 // inUse is the memory that cannot be given to something new.

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strconv"
+	"strings"
 
 	"m2embed/core"
 	"m2embed/core/checkpoint"
@@ -109,11 +110,27 @@ func (m *loading) receive(n uint32) error {
 		}
 		return nil
 	}
-	if _, err := checkpoint.OpenBytes(b); err != nil {
-		return withCode(BadWeights, err)
+	if _, err := parse(b); err != nil {
+		return err
 	}
 	m.header = true
 	return nil
+}
+
+// parse reads the header of a weights file. A safetensors header takes some ten
+// times its size while it is read.
+func parse(b []byte) (*checkpoint.File, error) {
+	if len(b) > 8 && b[8] == '{' {
+		header := min(binary.LittleEndian.Uint64(b), uint64(len(b)))
+		if err := roomFor(10*header, header); err != nil {
+			return nil, err
+		}
+	}
+	file, err := checkpoint.OpenBytes(b)
+	if err != nil {
+		return nil, withCode(BadWeights, err)
+	}
+	return file, nil
 }
 
 // open makes the embedder of what was received.
@@ -124,9 +141,12 @@ func (m *loading) open(filterBudget int32) error {
 	if m.weights == nil || m.received < len(m.weights) {
 		return fail(NotReady, "the weights are not complete: %d of %d bytes received", m.received, len(m.weights))
 	}
-	file, err := checkpoint.OpenBytes(m.weights)
+	file, err := parse(m.weights)
 	if err != nil {
-		return withCode(BadWeights, err)
+		return err
+	}
+	if err := roomToWiden(file); err != nil {
+		return err
 	}
 	budget := int64(filterBudget)
 	if budget == 0 {
@@ -148,6 +168,25 @@ func (m *loading) open(filterBudget int32) error {
 	m.config, m.tokenizer = nil, nil
 	tuneCollector()
 	return nil
+}
+
+// roomToWiden fails when there is no room for the matrices that core needs as
+// float32 where the file has them in 16 bits.
+func roomToWiden(file *checkpoint.File) error {
+	var need, largest uint64
+	for _, name := range file.Names() {
+		info, _ := file.Info(name)
+		if !strings.HasPrefix(name, "encoder.") || info.DType != checkpoint.F16 && info.DType != checkpoint.BF16 {
+			continue
+		}
+		n := uint64(4)
+		for _, size := range info.Shape {
+			n *= uint64(size)
+		}
+		need += n
+		largest = max(largest, n)
+	}
+	return roomFor(need, largest)
 }
 
 func (m *loading) free() {

@@ -202,22 +202,30 @@ func startRun(t *testing.T, i *instance, texts int) uint64 {
 
 // filled is a model's weights with a tensor that nothing uses.
 func filled(t *testing.T, m Model, size int) (*bytes.Reader, int64) {
+	filler := checkpoint.Tensor{Name: "filler", DType: checkpoint.F32, Shape: []int{size / 4}, Data: make([]byte, size)}
+	return rewritten(t, m, func(tensors []checkpoint.Tensor) []checkpoint.Tensor { return append(tensors, filler) })
+}
+
+// rewritten is a model's weights with other tensors.
+func rewritten(t *testing.T, m Model, change func([]checkpoint.Tensor) []checkpoint.Tensor) (*bytes.Reader, int64) {
 	t.Helper()
 	f, err := checkpoint.Open(m.Weights, m.Size)
 	if err != nil {
 		t.Fatal(err)
 	}
-	outputs := []checkpoint.Output{{
-		Name: "filler", DType: checkpoint.F32, Shape: []int{size / 4},
-		Write: func(w io.Writer) error { _, err := w.Write(make([]byte, size)); return err },
-	}}
+	var tensors []checkpoint.Tensor
 	for _, name := range f.Names() {
 		tensor, err := f.Tensor(name)
 		if err != nil {
 			t.Fatal(err)
 		}
+		tensor.Name = name
+		tensors = append(tensors, tensor)
+	}
+	var outputs []checkpoint.Output
+	for _, tensor := range change(tensors) {
 		outputs = append(outputs, checkpoint.Output{
-			Name: name, DType: tensor.DType, Shape: tensor.Shape,
+			Name: tensor.Name, DType: tensor.DType, Shape: tensor.Shape,
 			Write: func(w io.Writer) error { _, err := w.Write(tensor.Data); return err },
 		})
 	}
@@ -226,4 +234,42 @@ func filled(t *testing.T, m Model, size int) (*bytes.Reader, int64) {
 		t.Fatal(err)
 	}
 	return bytes.NewReader(b.Bytes()), int64(b.Len())
+}
+
+// TestLimitOfHalfWeights: matrices in 16 bits are widened only where there is
+// room for it.
+func TestLimitOfHalfWeights(t *testing.T) {
+	m := tiny(t, "pytorch_model.f16.bin")
+	const layers = 60
+	m.Config = bytes.Replace(m.Config, []byte(`"num_hidden_layers": 2`), fmt.Appendf(nil, `"num_hidden_layers": %d`, layers), 1)
+	m.Weights, m.Size = rewritten(t, m, func(tensors []checkpoint.Tensor) (more []checkpoint.Tensor) {
+		for _, tensor := range tensors {
+			rest, inLayer := strings.CutPrefix(tensor.Name, "encoder.layer.0.")
+			for l := range layers {
+				if inLayer {
+					tensor.Name = fmt.Sprintf("encoder.layer.%d.%s", l, rest)
+					more = append(more, tensor)
+				}
+			}
+			if !strings.HasPrefix(tensor.Name, "encoder.") {
+				more = append(more, tensor)
+			}
+		}
+		return more
+	})
+	t.Logf("%d bytes of weights", m.Size)
+	for mb := uint64(10); ; mb++ {
+		e, err := Open(t.Context(), read(t, moduleFile), m, Options{CacheDir: cacheDir, MemoryLimit: mb << 20})
+		if err == nil {
+			_, err = e.Texts(t.Context(), "a text")
+			e.Close(context.Background())
+		}
+		if err == nil {
+			t.Logf("%d bytes of weights run in %d MiB", m.Size, mb)
+			return
+		}
+		if codeOf(err) != OutOfMemory || mb > 64 {
+			t.Fatalf("%d MiB: code %d: %v", mb, codeOf(err), err)
+		}
+	}
 }

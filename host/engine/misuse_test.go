@@ -223,6 +223,7 @@ func misuseLoading(t *testing.T, i *instance) {
 	b := make([]byte, files.Size)
 	files.Weights.ReadAt(b, 0)
 	i.module.Memory().Write(uint32(again), b)
+	expect("memory that is reserved", BadArgument, "free", again)
 	expect("received", 0, "model_received", h, uint64(files.Size))
 	expect("received less", BadArgument, "model_received", h, 5)
 	expect("open", 0, "model_open", h, 0)
