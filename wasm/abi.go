@@ -99,8 +99,8 @@
 // The weights are a safetensors file or a PyTorch checkpoint. They are used
 // where they lie: matrices are reordered in place, nothing is held twice but
 // matrices in 16-bit floats, which are widened. model_received looks at a safetensors header as soon as it is complete, so
-// that a wrong file fails before it has been fetched. Filters get at most half
-// of what memory_limit has left at that time. model_free frees the model's runs
+// that a wrong file fails before it has been fetched. Filters get at most a
+// quarter of what memory_limit has left at that time. model_free frees the model's runs
 // and plans, too. Several models may be open at once.
 //
 // # Embedding

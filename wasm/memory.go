@@ -92,19 +92,29 @@ func roomFor(n, piece uint64) error {
 	if fits(n, piece) {
 		return nil
 	}
-	used := inUse()
-	return fail(OutOfMemory, "%s more needed, %s in use and %s free in pieces, limit %s", size(n), size(used), size(linear()-used), size(limit))
+	used := inUse() + promised()
+	return fail(OutOfMemory, "%s more needed, %s in use and %s free in pieces, limit %s", size(n), size(used), size(linear()-inUse()), size(limit))
 }
 
 // fits says whether n more bytes stay below the limit. Freed memory lies in
 // pieces, so it must be more than what is needed by the largest one.
 func fits(n, piece uint64) bool {
-	whole := linear()
-	if whole+n+growth+reserve <= limit {
+	whole, most := linear(), limit-min(limit, promised()+reserve)
+	if whole+n+growth <= most {
 		return true
 	}
 	used := inUse()
-	return used+n+reserve <= limit && (whole+n+growth <= limit || whole-used >= n+piece)
+	return used+n <= most && (whole+n+growth <= limit || whole-used >= n+piece)
+}
+
+// promised is the memory that open models may still fill with filters.
+func promised() (bytes uint64) {
+	for _, m := range models.live {
+		if m.embedder != nil {
+			bytes += uint64(max(0, m.filters-m.embedder.Model().FilterBytes()))
+		}
+	}
+	return bytes
 }
 
 const (

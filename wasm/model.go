@@ -29,6 +29,7 @@ type loading struct {
 	embedder  *core.Embedder
 	file      *checkpoint.File // the weights as they were received; nil once a run has reordered them
 	pass      uint64           // memory of the largest pass so far
+	filters   int              // most bytes of filters that core keeps
 }
 
 func create(config, vocabulary []byte) (*loading, error) {
@@ -145,15 +146,17 @@ func (m *loading) open(filterBudget int32) error {
 	if err != nil {
 		return err
 	}
-	if err := roomToWiden(file); err != nil {
+	wider, err := roomToWiden(file)
+	if err != nil {
 		return err
 	}
 	budget := int64(filterBudget)
 	if budget == 0 {
 		budget = defaultFilterBudget
 	}
-	if free := int64(limit) - int64(inUse()) - reserve; budget > 0 && budget > free/2 {
-		budget = max(free/2, 1) // passes need room, too
+	if budget > 0 { // passes and texts need room, too
+		free := int64(limit) - int64(inUse()+promised()+wider) - reserve
+		budget = max(1, min(budget, free/4))
 	}
 	// Matrices are reordered at their first use, so until a run steps the file
 	// is as it was.
@@ -164,6 +167,8 @@ func (m *loading) open(filterBudget int32) error {
 		return withCode(BadWeights, err)
 	}
 	m.embedder, m.file = e, file
+	c := e.Config() // two filters a layer, over transforms of all lengths
+	m.filters = min(int(max(0, budget)), 32*c.NumHiddenLayers*c.HiddenSize*min(c.LongConvLMax, c.MaxLength()))
 	m.drop()
 	m.config, m.tokenizer = nil, nil
 	tuneCollector()
@@ -171,9 +176,9 @@ func (m *loading) open(filterBudget int32) error {
 }
 
 // roomToWiden fails when there is no room for the matrices that core needs as
-// float32 where the file has them in 16 bits.
-func roomToWiden(file *checkpoint.File) error {
-	var need, largest uint64
+// float32 where the file has them in 16 bits, and says how much it must be.
+func roomToWiden(file *checkpoint.File) (need uint64, err error) {
+	var largest uint64
 	for _, name := range file.Names() {
 		info, _ := file.Info(name)
 		if !strings.HasPrefix(name, "encoder.") || info.DType != checkpoint.F16 && info.DType != checkpoint.BF16 {
@@ -186,7 +191,7 @@ func roomToWiden(file *checkpoint.File) error {
 		need += n
 		largest = max(largest, n)
 	}
-	return roomFor(need, largest)
+	return need, roomFor(need, largest)
 }
 
 func (m *loading) free() {
