@@ -107,7 +107,16 @@ export class Instance {
 
   static async create(module: WebAssembly.Module, memoryLimit?: number): Promise<Instance> {
     const wasi = new Wasi();
-    return Instance.start(await WebAssembly.instantiate(module, wasi.imports), wasi, memoryLimit);
+    let instance: WebAssembly.Instance;
+    try {
+      instance = await WebAssembly.instantiate(module, wasi.imports);
+    } catch (cause) {
+      const why = (cause as Error).message;
+      throw cause instanceof WebAssembly.LinkError || cause instanceof TypeError
+        ? new M2EmbedError('bad_argument', `the WebAssembly module is not m2embed: ${why}`, { cause })
+        : new M2EmbedError('out_of_memory', `no memory for an instance of the module: ${why}`, { cause });
+    }
+    return Instance.start(instance, wasi, memoryLimit);
   }
 
   /** The same at once, for places where start-up must not wait. */
@@ -164,7 +173,9 @@ export class Instance {
   }
 
   open(model: number, filterBudget: number): void {
-    this.call((e) => e.model_open(model, filterBudget));
+    // An i32 of the module: -1 for none, at most 2 GiB.
+    const bytes = Math.max(-1, Math.min(Math.trunc(filterBudget), 2 ** 31 - 1));
+    this.call((e) => e.model_open(model, bytes));
   }
 
   info(model: number): RawInfo {

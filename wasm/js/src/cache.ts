@@ -1,28 +1,28 @@
 /**
- * Fetched weights, kept in the Cache API of a page or worker. Entries are
- * written while the download runs, chunk by chunk, and appear only when it is
- * complete.
+ * Fetched files, kept in the Cache API of a page or worker, one entry for each
+ * address. An entry appears, in the place of an earlier one, only once it is
+ * closed.
  */
 
 const DEFAULT_NAME = 'm2embed';
 
 export interface Store {
-  /** The kept bytes, if there are any. */
+  /** What is kept, if anything is. */
   match(): Promise<Response | undefined>;
-  /** Opens an entry to be written. */
-  writer(total: number): Writer;
+  /** Opens an entry to be written; total is 0 while unknown. */
+  writer(total: number, answer: Headers | undefined): Writer;
   delete(): Promise<void>;
 }
 
 export interface Writer {
   write(chunk: Uint8Array): Promise<void>;
-  /** Ends the entry; false if it could not be kept (no space, say). */
-  close(): Promise<boolean>;
+  /** Ends the entry. It may not have been kept, for want of space say. */
+  close(): Promise<void>;
   abort(): void;
 }
 
-/** The entry for an address and, where given, a sha256; undefined where there is no Cache API. */
-export async function openStore(option: boolean | string | undefined, url: string | undefined, sha256: string | undefined): Promise<Store | undefined> {
+/** The entry for an address; undefined where there is no Cache API. */
+export async function openStore(option: boolean | string | undefined, url: string | undefined): Promise<Store | undefined> {
   const inPage = typeof document !== 'undefined' || typeof (globalThis as { WorkerGlobalScope?: unknown }).WorkerGlobalScope !== 'undefined';
   const wanted = option ?? (inPage && typeof caches !== 'undefined' && !('Deno' in globalThis) && !('WebSocketPair' in globalThis));
   if (!wanted || url === undefined || !/^https?:/.test(url) || typeof caches === 'undefined') return undefined;
@@ -32,27 +32,24 @@ export async function openStore(option: boolean | string | undefined, url: strin
   } catch {
     return undefined; // refused, in a private window say
   }
-  const key = new Request(sha256 === undefined ? url : `${url}${url.includes('?') ? '&' : '?'}sha256=${sha256}`);
   return {
-    match: async () => (await cache.match(key)) ?? undefined,
-    delete: async () => void (await cache.delete(key)),
-    writer: (total) => openWriter(cache, key, total),
+    match: async () => (await cache.match(url)) ?? undefined,
+    delete: async () => void (await cache.delete(url)),
+    writer: (total, answer) => openWriter(cache, url, total, answer),
   };
 }
 
-function openWriter(cache: Cache, key: Request, total: number): Writer {
+function openWriter(cache: Cache, url: string, total: number, answer: Headers | undefined): Writer {
   const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
   const writer = writable.getWriter();
-  const headers: Record<string, string> = { 'content-type': 'application/octet-stream' };
-  if (total > 0) headers['content-length'] = String(total);
+  const headers = new Headers({ 'content-type': 'application/octet-stream' });
+  if (total > 0) headers.set('content-length', String(total));
+  for (const name of ['etag', 'last-modified']) {
+    const value = answer?.get(name);
+    if (value) headers.set(name, value);
+  }
   let failed = false;
-  const stored = cache.put(key, new Response(readable, { headers })).then(
-    () => true,
-    () => {
-      failed = true;
-      return false;
-    },
-  );
+  const stored = cache.put(url, new Response(readable, { headers })).catch(() => (failed = true));
   // A refused entry must not hold up the download.
   const quietly = (work: Promise<unknown>): Promise<unknown> => Promise.race([work, stored]).catch(() => (failed = true));
   return {
@@ -60,9 +57,9 @@ function openWriter(cache: Cache, key: Request, total: number): Writer {
       if (!failed) await quietly(writer.write(chunk));
     },
     async close() {
-      if (failed) return false;
+      if (failed) return;
       await quietly(writer.close());
-      return stored;
+      await stored;
     },
     abort: () => void writer.abort().catch(() => {}),
   };

@@ -2,30 +2,57 @@
 
 import { Instance } from './abi.js';
 import { place } from './backend.js';
-import { openStore, type Store, type Writer } from './cache.js';
-import { safetensorsSize } from './header.js';
+import { checkStatus, download, request, sizeOf, type Address, type Opened } from './download.js';
 import { ModelEmbedder, type Placement } from './embedder.js';
-import { Sha256, sha256 } from './sha256.js';
-import { address, describe, join, open, readAll, type Opened } from './source.js';
-import { M2EmbedError, type Embedder, type LoadOptions, type LoadProgress, type ModelFiles, type Source } from './types.js';
+import { ModelFile } from './file.js';
+import { safetensorsSize } from './header.js';
+import { address, checkSource, describe, isFile, open, readAll } from './source.js';
+import { join } from './stream.js';
+import { M2EmbedError, type Embedder, type ErrorCode, type LoadOptions, type ModelFiles, type Source } from './types.js';
 
 /** The files of a model in a folder: an address with or without a slash at the end. */
 export function filesOf(source: string | URL | ModelFiles): ModelFiles {
-  if (typeof source !== 'string' && !(source instanceof URL)) return source;
-  const folder = String(source).replace(/\/*$/, '/');
-  return { config: `${folder}config.json`, tokenizer: `${folder}tokenizer.json`, weights: `${folder}model.safetensors` };
+  if (typeof source !== 'string' && !(source instanceof URL)) {
+    for (const name of ['config', 'tokenizer', 'weights'] as const) checkSource(name, (source as ModelFiles | undefined)?.[name]);
+    return source;
+  }
+  const text = String(source);
+  // In the path of a file a question mark is a character like any other.
+  const [, folder = text, query = ''] = (isFile(text) && !text.startsWith('file:')) ? [] : (/^([^?#]*)(\?[^#]*)?/.exec(text) ?? []);
+  const file = (name: string): string => `${folder.replace(/\/*$/, '/')}${name}${query}`;
+  return { config: file('config.json'), tokenizer: file('tokenizer.json'), weights: file('model.safetensors') };
 }
 
-/** Compiles the module unless it is compiled already. */
+/** Compiles the module unless it is compiled already; while it arrives where the server gives it its type. */
 export async function compile(source: Source | WebAssembly.Module, o: LoadOptions): Promise<WebAssembly.Module> {
   if (source instanceof WebAssembly.Module) return source;
-  const progress = (loaded: number, total: number): void => o.onProgress?.({ stage: 'module', loaded, total, cached: false });
-  const bytes = await readAll(source, o, progress);
+  checkSource('module', source);
+  const what = describe(source);
+  const report = (loaded: number, total: number): void => o.onProgress?.({ stage: 'module', loaded, total, cached: false });
+  const refused = (cause: unknown): M2EmbedError =>
+    new M2EmbedError('bad_argument', `compile ${what}: ${(cause as Error).message} (edge runtimes take a compiled module only: import it from "m2embed/edge")`, { cause });
+  let opened: Opened | undefined;
+  if (address(source) !== undefined) {
+    const answer = await request(source as Address, what, {}, o);
+    checkStatus(answer, what);
+    if (typeof WebAssembly.compileStreaming === 'function' && answer.headers.get('content-type')?.toLowerCase() === 'application/wasm') {
+      report(0, sizeOf(answer).hint);
+      try {
+        // The answer itself, not a stream that counts its bytes: browsers keep what they compiled with it.
+        return await WebAssembly.compileStreaming(answer);
+      } catch (error) {
+        if (error instanceof WebAssembly.CompileError) throw refused(error);
+        o.signal?.throwIfAborted(); // else it was cut: the download below takes up again
+      }
+    } else {
+      opened = await download(source as Address, what, o, answer);
+    }
+  }
+  const bytes = await readAll(opened ?? (await open(source, o)), report);
   try {
     return await WebAssembly.compile(bytes as BufferSource);
   } catch (cause) {
-    const why = (cause as Error).message;
-    throw new M2EmbedError('bad_argument', `compile ${describe(source)}: ${why} (edge runtimes take a compiled module only: import it from "m2embed/edge")`, { cause });
+    throw refused(cause);
   }
 }
 
@@ -51,90 +78,102 @@ export async function load(source: string | URL | ModelFiles, module: WebAssembl
   }
 }
 
+/** Errors that files of another version, or damaged ones, give. */
+const DAMAGED: readonly ErrorCode[] = ['bad_config', 'bad_tokenizer', 'bad_weights', 'integrity'];
+
 async function loadFiles(files: ModelFiles, module: WebAssembly.Module | Promise<WebAssembly.Module>, o: LoadOptions, placing: Promise<Placement>): Promise<{ instance: Instance; model: number }> {
-  const report = (stage: LoadProgress['stage']) => (loaded: number, total: number): void => o.onProgress?.({ stage, loaded, total, cached: false });
-  const [compiled, config, tokenizer] = await Promise.all([module, readAll(files.config, o, report('config')), readAll(files.tokenizer, o, report('tokenizer')), placing]);
-  const instance = await Instance.create(compiled, o.memoryLimit);
-  verify('config', config, o.sha256?.config);
-  verify('tokenizer', tokenizer, o.sha256?.tokenizer);
-  const model = instance.createModel(config, tokenizer);
-  await loadWeights(instance, model, files.weights, o);
-  instance.open(model, o.filterBudget ?? 0);
-  return { instance, model };
-}
+  const config = new ModelFile('config', files.config, o);
+  const tokenizer = new ModelFile('tokenizer', files.tokenizer, o);
+  const weights = new ModelFile('weights', files.weights, o);
+  const all = [config, tokenizer, weights];
+  let instance: Instance | undefined;
 
-function verify(what: string, bytes: Uint8Array, want: string | undefined): void {
-  if (want !== undefined) compare(what, sha256(bytes), want);
-}
-
-function compare(what: string, got: string, want: string): void {
-  if (got !== want.toLowerCase()) throw new M2EmbedError('integrity', `${what}: sha256 is ${got}, want ${want.toLowerCase()}`);
-}
-
-async function loadWeights(instance: Instance, model: number, source: Source, o: LoadOptions): Promise<void> {
-  const store = await openStore(o.cache, address(source), o.sha256?.weights);
-  const kept = await store?.match();
-  if (store && kept) {
+  const attempt = async (anew: boolean): Promise<number> => {
+    // On their way at once, and read once there is a place for them.
+    const opening = placing.then(() => weights.open(anew));
+    opening.catch(() => {});
+    let model: number | undefined;
     try {
-      await stream(instance, model, await open(kept, o), describe(source), true, o, undefined);
-      return;
+      const [compiled, c, t] = await Promise.all([module, config.read(anew), tokenizer.read(anew), placing]);
+      instance ??= await Instance.create(compiled, o.memoryLimit);
+      model = instance.createModel(c, t);
+      await stream(instance, model, await opening, weights, o);
+      instance.open(model, o.filterBudget ?? 0);
+      return model;
     } catch (error) {
-      // What is kept is damaged: fetch it again. The reservation is reused.
-      if (o.signal?.aborted || instance.isLost) throw error;
-      await store.delete();
+      if (model !== undefined && !instance!.isLost) instance!.freeModel(model);
+      throw error;
+    } finally {
+      opening.then((opened) => opened.close()).catch(() => {});
     }
+  };
+
+  try {
+    let model: number;
+    try {
+      model = await attempt(false);
+    } catch (error) {
+      const damaged = error instanceof M2EmbedError && DAMAGED.includes(error.code) && all.some((file) => file.cached);
+      if (o.signal?.aborted || !damaged || !all.every((file) => file.lasts)) throw error;
+      await Promise.all(all.map((file) => file.forget()));
+      model = await attempt(true);
+    }
+    await Promise.all(all.map((file) => file.keep()));
+    return { instance: instance!, model };
+  } catch (error) {
+    all.forEach((file) => file.drop());
+    throw error;
   }
-  await stream(instance, model, await open(source, o), describe(source), false, o, store);
 }
 
 /** Writes chunks at their place in linear memory as they arrive. */
-async function stream(instance: Instance, model: number, from: Opened, what: string, cached: boolean, o: LoadOptions, store: Store | undefined): Promise<void> {
-  const want = o.sha256?.weights;
-  const sum = want === undefined ? undefined : new Sha256();
+async function stream(instance: Instance, model: number, from: Opened, file: ModelFile, o: LoadOptions): Promise<void> {
+  const sum = file.sum();
   let total = from.total;
   let at = total > 0 ? instance.reserve(model, total) : 0;
   let loaded = 0;
-  let waiting: Uint8Array[] = [];
-  const writer: Writer | undefined = store?.writer(total);
+  await file.write(from);
   const place = (chunk: Uint8Array): void => {
-    if (loaded + chunk.length > total) throw new M2EmbedError('bad_weights', `${what}: more than the ${total} bytes that its size or header says`);
+    if (loaded + chunk.length > total) throw new M2EmbedError('bad_weights', `${file.what}: more than the ${total} bytes that its size or header says`);
     instance.bytes(at + loaded, chunk.length).set(chunk);
     loaded += chunk.length;
     instance.received(model, loaded);
-    o.onProgress?.({ stage: 'weights', loaded, total, cached });
+    file.report(loaded, total);
   };
-  try {
-    for await (const chunk of from.chunks) {
-      o.signal?.throwIfAborted();
-      sum?.update(chunk);
-      await writer?.write(chunk);
-      if (total > 0) {
-        place(chunk);
-        continue;
-      }
-      // No size yet: a safetensors header tells it, any other file has to end first.
-      waiting.push(chunk);
-      const start = join(waiting, waiting.reduce((n, part) => n + part.length, 0));
-      waiting = [start];
-      const size = safetensorsSize(start);
-      if (size) {
-        total = size;
-        at = instance.reserve(model, total);
-        place(start);
-        waiting = [];
-      }
+  // Without a size: a safetensors header tells it, any other file has to end first.
+  let waiting: Uint8Array[] = [];
+  let waited = 0;
+  let headed = true;
+  for await (const chunk of from.chunks) {
+    o.signal?.throwIfAborted();
+    sum?.update(chunk);
+    await file.writeChunk(chunk);
+    if (total > 0) {
+      place(chunk);
+      continue;
     }
-    if (total === 0) {
-      const all = join(waiting, waiting.reduce((n, part) => n + part.length, 0));
-      total = all.length;
+    waiting.push(chunk);
+    waited += chunk.length;
+    if (!headed) {
+      file.report(waited, from.hint);
+      continue;
+    }
+    const start = join(waiting);
+    waiting = [start];
+    const size = safetensorsSize(start);
+    headed = size !== undefined;
+    if (size) {
+      total = size;
       at = instance.reserve(model, total);
-      place(all);
+      place(start);
+      waiting = [];
     }
-    if (loaded < total) throw new M2EmbedError('bad_weights', `${what}: ends after ${loaded} of ${total} bytes`);
-    if (sum && want !== undefined) compare(`weights ${what}`, sum.hex(), want);
-    await writer?.close();
-  } catch (error) {
-    writer?.abort();
-    throw error;
   }
+  if (total === 0) {
+    total = waited;
+    at = instance.reserve(model, total);
+    for (const chunk of waiting) place(chunk);
+  }
+  if (loaded < total) throw new M2EmbedError('bad_weights', `${file.what}: ends after ${loaded} of ${total} bytes`);
+  file.verify(sum);
 }

@@ -99,10 +99,3 @@ export class Sha256 {
     s[7]! += h;
   }
 }
-
-/** The sum of bytes in hex. */
-export function sha256(bytes: Uint8Array): string {
-  const sum = new Sha256();
-  sum.update(bytes);
-  return sum.hex();
-}

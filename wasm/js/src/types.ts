@@ -67,7 +67,7 @@ export interface Integrity {
 export interface LoadProgress {
   /** What is being fetched or made ready now. */
   stage: 'module' | 'config' | 'tokenizer' | 'weights' | 'gpu' | 'ready';
-  /** Bytes of this stage so far. */
+  /** Bytes of this stage so far; of the module only where it isn't compiled while it arrives. */
   loaded: number;
   /** Bytes of this stage in all; 0 while unknown. */
   total: number;
@@ -84,8 +84,9 @@ export interface LoadOptions {
   onProgress?: (progress: LoadProgress) => void;
   signal?: AbortSignal;
   /**
-   * Where fetched weights are kept: `true` or a name for the Cache API of a
-   * page, `false` (default outside pages) for nowhere.
+   * Where the fetched files are kept: `true` or a name for the Cache API of a
+   * page, `false` (default outside pages) for nowhere. The README tells when
+   * what is kept is used.
    */
   cache?: boolean | string;
   sha256?: Integrity;

@@ -1,8 +1,9 @@
 // Loading: every kind of source, downloads that are cut, damaged files, aborts.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { openAsBlob } from 'node:fs';
+import { cpSync, mkdtempSync, openAsBlob, readdirSync, readFileSync, readlinkSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { M2Embed, M2EmbedError } from '../dist/index.js';
@@ -48,8 +49,121 @@ test('every kind of source', async () => {
   await same({ config: path('config.json'), tokenizer: path('tokenizer.json'), weights: new Response(weights) });
   await same({ ...files, weights: path('pytorch_model.bin') });
   await same({ ...files, weights: new Blob([read('pytorch_model.legacy.bin')]).stream() });
-  await fails(load({ ...files, weights: 17 }), 'bad_argument', /cannot read from/);
-  await fails(load({ ...files, weights: path('nothing') }), 'network', /nothing/);
+});
+
+test('a folder with a query', async (t) => {
+  const server = await serve();
+  t.after(() => server.close());
+  await same(`${server.url}/testdata/tiny?token=a/b#part`);
+  assert.deepEqual(server.requests.map((r) => r.query), ['?token=a/b', '?token=a/b', '?token=a/b']);
+  const folder = join(mkdtempSync(join(tmpdir(), 'm2embed-')), 'what?');
+  t.after(() => rmSync(join(folder, '..'), { recursive: true }));
+  cpSync(path(''), folder, { recursive: true });
+  await same(folder);
+});
+
+test('sources that cannot be read', async () => {
+  await fails(load({ ...files, weights: 17 }), 'bad_argument', /weights: cannot read from Number/);
+  await fails(load({ config, weights }), 'bad_argument', /tokenizer: cannot read from undefined/);
+  await fails(load(), 'bad_argument', /config: cannot read from undefined/);
+  await fails(load({ ...files, tokenizer: path('nothing.json') }), 'network', /nothing\.json: ENOENT/);
+  await fails(load({ ...files, weights: path('.') }), 'network', /tiny.*folder/);
+  await fails(M2Embed.load(files, { module: 7 }), 'bad_argument', /module: cannot read from Number/);
+  const failing = new ReadableStream({
+    pull: () => {
+      throw new RangeError('the disk is gone');
+    },
+  });
+  await fails(load({ ...files, weights: failing }), 'network', /the disk is gone/);
+  const taken = new Blob([weights]).stream();
+  taken.getReader();
+  await fails(load({ ...files, weights: taken }), 'network', /locked/);
+  await fails(load({ ...files, weights: new ReadableStream({ start: (c) => c.enqueue('text') }) }), 'bad_argument', /stream of string/);
+  // An empty module but for an import that nobody has.
+  const foreign = Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 0x60, 0, 0, 2, 7, 1, 1, 97, 1, 98, 0, 0);
+  await fails(M2Embed.load(files, { module: foreign }), 'bad_argument', /not m2embed/);
+});
+
+test('what was opened is closed where there is no room for it', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'm2embed-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const large = join(folder, 'large.safetensors');
+  writeFileSync(large, '');
+  truncateSync(large, 5e9);
+  const held = () => readdirSync('/proc/self/fd').filter((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`) === large;
+    } catch {
+      return false;
+    }
+  });
+  await fails(load({ ...files, weights: large }), 'out_of_memory', /5000000000 bytes/);
+  assert.deepEqual(held(), []);
+  // Nor where the load ends before the weights are read.
+  await fails(load({ ...files, config: new Uint8Array(), weights: large }), 'bad_config', /empty/);
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.deepEqual(held(), []);
+
+  const server = await serve((_, name) => (name.endsWith('.safetensors') ? { headers: { 'content-length': 5e9 }, open: true } : {}));
+  t.after(() => server.close());
+  await fails(load(`${server.url}/testdata/tiny/`), 'out_of_memory', /5000000000 bytes/);
+  await until(() => server.requests.find((r) => r.path.endsWith('.safetensors')).ended);
+});
+
+async function until(condition) {
+  for (let i = 0; i < 100 && !condition(); i++) await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.ok(condition());
+}
+
+test('the weights are asked for before the small files are here', async (t) => {
+  let release;
+  const held = new Promise((resolve) => (release = resolve));
+  const server = await serve(async (_, name) => {
+    if (name.endsWith('config.json')) await held;
+    return {};
+  });
+  t.after(() => server.close());
+  const loading = same(`${server.url}/testdata/tiny/`);
+  await until(() => server.requests.some((r) => r.path.endsWith('.safetensors')));
+  release();
+  await loading;
+});
+
+test('the module compiles while it arrives, where it has its type', async (t) => {
+  let how = {};
+  const server = await serve((_, name) => (name.endsWith('.wasm') ? how : {}));
+  t.after(() => server.close());
+  const streaming = t.mock.method(WebAssembly, 'compileStreaming');
+  const address = `${server.url}/wasm/js/dist/m2embed.wasm`;
+  const embed = async () => {
+    const model = await M2Embed.load(files, { module: address });
+    assert.deepEqual(await model.embed('reference'), reference);
+  };
+  await embed();
+  assert.equal(streaming.mock.callCount(), 1);
+  how = { headers: { 'content-type': 'application/octet-stream' } };
+  await embed();
+  assert.equal(streaming.mock.callCount(), 1);
+  let cuts = 1;
+  const cut = await serve((_, name) => (name.endsWith('.wasm') && cuts-- > 0 ? { cut: 1_000_000 } : {}));
+  t.after(() => cut.close());
+  const model = await M2Embed.load(files, { module: `${cut.url}/wasm/js/dist/m2embed.wasm` });
+  assert.deepEqual(await model.embed('reference'), reference);
+  how = { body: Buffer.from('no wasm') };
+  await fails(M2Embed.load(files, { module: address }), 'bad_argument', /compile .*m2embed\.wasm/);
+});
+
+test('filters are kept up to a budget of any size', async () => {
+  const memory = async (filterBudget) => {
+    const model = await load(fileURLToPath(new URL('../../../testdata/m2-bert-small', import.meta.url)), { filterBudget });
+    const vector = await model.embed('word '.repeat(1500));
+    return { memory: model.memory, vector };
+  };
+  const none = await memory(-1);
+  const most = await memory(2 ** 31 - 1);
+  assert.ok(most.memory > none.memory, `${most.memory}, ${none.memory}`);
+  for (const budget of [2 ** 31, 2 ** 32 + 1, Infinity]) assert.deepEqual(await memory(budget), most);
+  assert.deepEqual(await memory(-Infinity), none);
 });
 
 test('over HTTP, with progress', async (t) => {
