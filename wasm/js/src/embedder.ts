@@ -28,7 +28,8 @@ export interface Placement {
 
 export class ModelEmbedder implements Embedder {
   info: ModelInfo;
-  private readonly instance: Instance;
+  /** Undefined once the model is disposed, so that its memory can go. */
+  private instance: Instance | undefined;
   private readonly model: number;
   private gpu: Accelerator | undefined;
   private readonly mayFallBack: boolean;
@@ -54,7 +55,7 @@ export class ModelEmbedder implements Embedder {
   }
 
   get memory(): number {
-    return this.instance.memory;
+    return this.instance?.memory ?? 0;
   }
 
   get gpuMemory(): number {
@@ -63,37 +64,35 @@ export class ModelEmbedder implements Embedder {
 
   /** Uploads the weights and makes a first vector, so that what the GPU cannot do shows now. */
   async warm(signal: AbortSignal | undefined, onUpload: (bytes: number) => void): Promise<void> {
-    await this.run([''], { ...(signal && { signal }) }, onUpload);
+    await this.run(this.use(), [''], { ...(signal && { signal }) }, onUpload);
   }
 
   embed(text: string | Int32Array, options?: EmbedOptions): Promise<Float32Array>;
   embed(texts: readonly Input[], options?: EmbedOptions): Promise<Float32Array[]>;
+  embed(input: string | Int32Array | readonly Input[], options?: EmbedOptions): Promise<Float32Array | Float32Array[]>;
   async embed(input: string | Int32Array | readonly Input[], options?: EmbedOptions): Promise<Float32Array | Float32Array[]> {
-    const single = typeof input === 'string' || input instanceof Int32Array;
-    const found = await this.embedDetailed(single ? [input] : input, options);
-    return single ? found[0]!.vector : found.map((e) => e.vector);
+    return embed(this, input, options);
   }
 
   async embedDetailed(texts: readonly Input[], options: EmbedOptions = {}): Promise<Embedding[]> {
-    this.check();
-    if (!Array.isArray(texts)) throw new M2EmbedError('bad_argument', `want a text or a list of texts, not ${typeof texts}`);
+    this.use();
+    checkTexts(texts);
     options.signal?.throwIfAborted();
     if (texts.length === 0) return [];
     const before = this.queue;
-    const work = (async () => {
-      await before.catch(() => {});
+    const work = before.then(() => {
       options.signal?.throwIfAborted();
-      this.check();
-      return this.run(texts, options);
-    })();
+      return this.run(this.use(), texts, options);
+    });
     this.queue = work.catch(() => {});
-    return work;
+    // Who waits for others, and aborts, need not wait for them.
+    return unless(options.signal, work);
   }
 
   async tokenize(text: string): Promise<Tokenization> {
-    this.check();
-    if (typeof text !== 'string') throw new M2EmbedError('bad_argument', `tokenize: want a text, not ${typeof text}`);
-    return this.instance.tokenize(this.model, text);
+    const instance = this.use();
+    checkText(text);
+    return instance.tokenize(this.model, text);
   }
 
   similarity(a: string | Float32Array, b: string | Float32Array, options?: EmbedOptions): Promise<number> {
@@ -107,46 +106,48 @@ export class ModelEmbedder implements Embedder {
     await this.queue.catch(() => {});
     this.gpu?.close();
     this.gpu = undefined;
-    if (!this.instance.isLost) this.instance.freeModel(this.model);
+    this.instance = undefined;
   }
 
-  private check(): void {
-    if (this.disposed) throw gone();
+  private use(): Instance {
+    if (this.disposed || !this.instance) throw gone();
+    return this.instance;
   }
 
-  private async run(texts: readonly Input[], options: EmbedOptions, onUpload?: (bytes: number) => void): Promise<Embedding[]> {
+  private async run(instance: Instance, texts: readonly Input[], options: EmbedOptions, onUpload?: (bytes: number) => void): Promise<Embedding[]> {
     const { signal, onProgress } = options;
-    const run = this.instance.start(this.model, texts, options);
+    const run = instance.start(this.model, texts, options);
     const report = (done: number): void => onProgress?.({ done, total: 1 });
     try {
-      if (this.gpu) await this.runOnGpu(this.gpu, run, signal, report, onUpload);
+      if (this.gpu) await this.runOnGpu(this.gpu, instance, run, signal, report, onUpload);
       let turn = now();
       for (let done = false; !done; ) {
-        done = this.instance.step(run);
-        report(this.instance.progress(run));
+        done = instance.step(run);
+        report(instance.progress(run));
+        signal?.throwIfAborted(); // by who heard the report
         if (!done && now() - turn >= TURN) {
           await yieldTurn();
           signal?.throwIfAborted();
-          this.check();
+          this.use();
           turn = now();
         }
       }
-      return this.instance.finish(run);
+      return instance.finish(run);
     } finally {
-      if (!this.instance.isLost) this.instance.freeRun(run);
+      if (!instance.isLost) instance.freeRun(run);
     }
   }
 
   /** Runs what is left on the GPU. Where that fails and may, the steps of the module take over. */
-  private async runOnGpu(gpu: Accelerator, run: number, signal: AbortSignal | undefined, report: (done: number) => void, onUpload?: (bytes: number) => void): Promise<void> {
+  private async runOnGpu(gpu: Accelerator, instance: Instance, run: number, signal: AbortSignal | undefined, report: (done: number) => void, onUpload?: (bytes: number) => void): Promise<void> {
     const stop = new AbortController();
     const follow = (): void => stop.abort(signal?.reason);
     signal?.addEventListener('abort', follow, { once: true });
     this.endRun = (reason) => stop.abort(reason);
     try {
-      await gpu.embed(this.instance, run, this.info.hiddenSize, stop.signal, report, onUpload);
+      await gpu.embed(instance, run, this.info.hiddenSize, stop.signal, report, onUpload);
     } catch (error) {
-      if (stop.signal.aborted || this.instance.isLost || !this.mayFallBack || !isGpuFailure(error)) throw error;
+      if (stop.signal.aborted || instance.isLost || !this.mayFallBack || !isGpuFailure(error)) throw error;
       const { adapter: _, ...info } = this.info;
       this.info = { ...info, backend: 'wasm', fallback: (error as Error).message };
       this.gpu = undefined;
@@ -158,13 +159,43 @@ export class ModelEmbedder implements Embedder {
   }
 }
 
-function gone(): M2EmbedError {
+export function gone(): M2EmbedError {
   return new M2EmbedError('bad_handle', 'the model was disposed');
 }
 
 /** Whether an error is the GPU's, so that the module could do the same work. */
 export function isGpuFailure(error: unknown): boolean {
   return error instanceof M2EmbedError && error.code.startsWith('gpu_');
+}
+
+/** The call shape of embed: a vector of a text, or vectors of texts. */
+export async function embed(model: Pick<Embedder, 'embedDetailed'>, input: string | Int32Array | readonly Input[], options?: EmbedOptions): Promise<Float32Array | Float32Array[]> {
+  const single = typeof input === 'string' || input instanceof Int32Array;
+  const found = await model.embedDetailed(single ? [input] : input, options);
+  return single ? found[0]!.vector : found.map((e) => e.vector);
+}
+
+export function checkTexts(texts: unknown): void {
+  if (!Array.isArray(texts)) throw new M2EmbedError('bad_argument', `want a text or a list of texts, not ${typeof texts}`);
+}
+
+export function checkText(text: unknown): void {
+  if (typeof text !== 'string') throw new M2EmbedError('bad_argument', `tokenize: want a text, not ${typeof text}`);
+}
+
+/** The result of work, unless the signal aborts before it is there. */
+async function unless<T>(signal: AbortSignal | undefined, work: Promise<T>): Promise<T> {
+  if (!signal) return work;
+  let abort: (() => void) | undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    abort = () => reject(signal.reason);
+    signal.addEventListener('abort', abort, { once: true });
+  });
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener('abort', abort!);
+  }
 }
 
 /** Cosine similarity of two texts or vectors. */

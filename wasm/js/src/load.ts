@@ -56,13 +56,16 @@ export async function compile(source: Source | WebAssembly.Module, o: LoadOption
   }
 }
 
-/** Loads a model into a fresh instance, and onto a GPU where that is asked for. */
-export async function load(source: string | URL | ModelFiles, module: WebAssembly.Module | Promise<WebAssembly.Module>, o: LoadOptions): Promise<Embedder> {
+/** What was loaded, for others to load from. */
+export type Share = (files: { config: Uint8Array; tokenizer: Uint8Array; weights: Blob }) => void;
+
+/** Loads a model into a fresh instance, and onto a GPU where that is asked for; `share` hears of the files of one without a GPU. */
+export async function load(source: string | URL | ModelFiles, module: WebAssembly.Module | Promise<WebAssembly.Module>, o: LoadOptions, share?: Share): Promise<Embedder> {
   Promise.resolve(module).catch(() => {}); // waited for below
   o.signal?.throwIfAborted();
   const placing = place(o);
   try {
-    const loaded = loadFiles(filesOf(source), module, o, placing);
+    const loaded = loadFiles(filesOf(source), module, o, placing, share);
     // A GPU that is missing ends the load before anything large was fetched.
     const [{ instance, model }, placement] = await Promise.all([loaded, placing]);
     const embedder = new ModelEmbedder(instance, model, placement);
@@ -81,7 +84,7 @@ export async function load(source: string | URL | ModelFiles, module: WebAssembl
 /** Errors that files of another version, or damaged ones, give. */
 const DAMAGED: readonly ErrorCode[] = ['bad_config', 'bad_tokenizer', 'bad_weights', 'integrity'];
 
-async function loadFiles(files: ModelFiles, module: WebAssembly.Module | Promise<WebAssembly.Module>, o: LoadOptions, placing: Promise<Placement>): Promise<{ instance: Instance; model: number }> {
+async function loadFiles(files: ModelFiles, module: WebAssembly.Module | Promise<WebAssembly.Module>, o: LoadOptions, placing: Promise<Placement>, share?: Share): Promise<{ instance: Instance; model: number }> {
   const config = new ModelFile('config', files.config, o);
   const tokenizer = new ModelFile('tokenizer', files.tokenizer, o);
   const weights = new ModelFile('weights', files.weights, o);
@@ -97,8 +100,10 @@ async function loadFiles(files: ModelFiles, module: WebAssembly.Module | Promise
       const [compiled, c, t] = await Promise.all([module, config.read(anew), tokenizer.read(anew), placing]);
       instance ??= await Instance.create(compiled, o.memoryLimit);
       model = instance.createModel(c, t);
-      await stream(instance, model, await opening, weights, o);
+      const { at, total } = await stream(instance, model, await opening, weights, o);
       instance.open(model, o.filterBudget ?? 0);
+      // The weights lie there as they came until the first run.
+      if (share && !(await placing).gpu) share({ config: c, tokenizer: t, weights: new Blob([instance.bytes(at, total) as BlobPart]) });
       return model;
     } catch (error) {
       if (model !== undefined && !instance!.isLost) instance!.freeModel(model);
@@ -127,7 +132,7 @@ async function loadFiles(files: ModelFiles, module: WebAssembly.Module | Promise
 }
 
 /** Writes chunks at their place in linear memory as they arrive. */
-async function stream(instance: Instance, model: number, from: Opened, file: ModelFile, o: LoadOptions): Promise<void> {
+async function stream(instance: Instance, model: number, from: Opened, file: ModelFile, o: LoadOptions): Promise<{ at: number; total: number }> {
   const sum = file.sum();
   let total = from.total;
   let at = total > 0 ? instance.reserve(model, total) : 0;
@@ -176,4 +181,5 @@ async function stream(instance: Instance, model: number, from: Opened, file: Mod
   }
   if (loaded < total) throw new M2EmbedError('bad_weights', `${file.what}: ends after ${loaded} of ${total} bytes`);
   file.verify(sum);
+  return { at, total };
 }

@@ -1,13 +1,26 @@
 /** Messages between a worker-backed model and its workers. */
 
-import type { EmbedOptions, EmbedProgress, Embedding, ErrorCode, Input, LoadOptions, LoadProgress, ModelFiles, ModelInfo, Tokenization } from './types.js';
+import type { EmbedOptions, EmbedProgress, Embedding, ErrorCode, Input, LoadOptions, LoadProgress, ModelFiles, ModelInfo, Source, Tokenization } from './types.js';
 
-/** Options without what cannot cross a thread border. */
-export type LoadMessageOptions = Omit<LoadOptions, 'onProgress' | 'signal' | 'fetch' | 'gpu'>;
+/** A Request, which cannot cross a thread border itself. */
+export interface SentRequest {
+  url: string;
+  method: string;
+  headers: [string, string][];
+  credentials: RequestCredentials;
+}
+
+/** A source in a form that can cross it. */
+export type Sent = Exclude<Source, URL | Request | Response | ReadableStream> | SentRequest;
+export type SentFiles = Record<keyof ModelFiles, Sent>;
+
+/** Options without what cannot cross it. */
+export type LoadMessageOptions = Omit<LoadOptions, 'onProgress' | 'signal' | 'fetch' | 'gpu' | 'module'> & { module?: Sent | WebAssembly.Module };
 export type EmbedMessageOptions = Omit<EmbedOptions, 'onProgress' | 'signal'>;
 
 export type Call =
-  | { id: number; call: 'load'; source: string | ModelFiles; options: LoadMessageOptions }
+  /** Loads the model; `share` asks for its files back, for other workers. */
+  | { id: number; call: 'load'; source: SentFiles; options: LoadMessageOptions; share: boolean }
   | { id: number; call: 'embed'; texts: Input[]; options: EmbedMessageOptions; progress: boolean }
   | { id: number; call: 'tokenize'; text: string }
   /** Aborts the call with this id. */
@@ -18,6 +31,10 @@ export interface Standing {
   info: ModelInfo;
   memory: number;
   gpuMemory: number;
+}
+
+export interface Loaded extends Standing {
+  files?: SentFiles | undefined;
 }
 
 export interface Embedded extends Standing {
@@ -32,5 +49,5 @@ export interface Failure {
 
 export type Reply =
   | { id: number; progress: LoadProgress | EmbedProgress }
-  | { id: number; result: Standing | Embedded | Tokenization }
+  | { id: number; result: Loaded | Embedded | Tokenization }
   | { id: number; failure: Failure; standing?: Standing };

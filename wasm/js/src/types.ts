@@ -197,6 +197,8 @@ export interface Embedder {
   embed(text: string | Int32Array, options?: EmbedOptions): Promise<Float32Array>;
   /** The vectors (B, D) of texts. */
   embed(texts: readonly Input[], options?: EmbedOptions): Promise<Float32Array[]>;
+  /** Either, as a text or several are given. */
+  embed(input: string | Int32Array | readonly Input[], options?: EmbedOptions): Promise<Float32Array | Float32Array[]>;
 
   /** Like embed, and says for each text what was run. */
   embedDetailed(texts: readonly Input[], options?: EmbedOptions): Promise<Embedding[]>;
@@ -206,7 +208,7 @@ export interface Embedder {
   /** Cosine similarity of two texts or vectors. */
   similarity(a: string | Float32Array, b: string | Float32Array, options?: EmbedOptions): Promise<number>;
 
-  /** Frees the model. Calls after it are refused. */
+  /** Frees the model, and the memory of its instance. Calls after it are refused. */
   dispose(): Promise<void>;
 }
 

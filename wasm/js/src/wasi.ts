@@ -1,7 +1,7 @@
 /**
- * The part of WASI preview 1 that a Go reactor needs: no files, no arguments,
- * standard output and error to the console, a clock and random numbers. The
- * rest answers "bad file descriptor" or "not supported".
+ * The part of WASI preview 1 that a Go reactor needs: no files, no arguments, a
+ * clock and random numbers. What the module writes is collected for the error
+ * that it may end in. The rest answers "bad file descriptor" or "not supported".
  *
  * It works at the global scope of edge runtimes too, where clocks stand still
  * and crypto is refused: there the clock advances by itself (Go's start-up

@@ -1,8 +1,8 @@
 /** What runs inside a worker: one model, driven by messages (see protocol.ts). */
 
-import { M2Embed } from './index.js';
-import type { Call, Embedded, Failure, Reply, Standing } from './protocol.js';
-import { M2EmbedError, type Embedder } from './types.js';
+import { compile, load } from './load.js';
+import type { Call, Embedded, Failure, Loaded, Reply, Sent, SentFiles, Standing } from './protocol.js';
+import { M2EmbedError, type Embedder, type LoadOptions, type Source } from './types.js';
 
 interface Port {
   post(reply: Reply, transfer?: Transferable[]): void;
@@ -28,8 +28,19 @@ port.listen((call) => {
 async function handle(call: Exclude<Call, { call: 'abort' }>, signal: AbortSignal): Promise<void> {
   const { id } = call;
   if (call.call === 'load') {
-    model = await M2Embed.load(call.source, { ...call.options, signal, onProgress: (progress) => port.post({ id, progress }) });
-    port.post({ id, result: standing(model) });
+    const { config, tokenizer, weights } = call.source;
+    const { module, ...rest } = call.options;
+    const options: LoadOptions = { ...rest, signal, onProgress: (progress) => port.post({ id, progress }) };
+    let files: SentFiles | undefined;
+    const share = call.share ? (found: SentFiles): void => void (files = found) : undefined;
+    const compiled = module instanceof WebAssembly.Module ? module : compile(module === undefined ? new URL('./m2embed.wasm', import.meta.url) : received(module), options);
+    model = await load({ config: received(config), tokenizer: received(tokenizer), weights: received(weights) }, compiled, options, share);
+    const result: Loaded = standing(model);
+    try {
+      port.post({ id, result: { ...result, ...(files && { files }) } });
+    } catch {
+      port.post({ id, result }); // not every runtime can send a Blob
+    }
     return;
   }
   if (!model) throw new M2EmbedError('not_ready', 'the worker has no model');
@@ -47,6 +58,13 @@ async function handle(call: Exclude<Call, { call: 'abort' }>, signal: AbortSigna
     { id, result },
     embeddings.map((e) => e.vector.buffer as ArrayBuffer),
   );
+}
+
+/** A source as it was before it was sent. */
+function received(source: Sent): Source {
+  if (typeof source !== 'object' || !('headers' in source)) return source;
+  const { url, ...init } = source;
+  return new Request(url, init);
 }
 
 function standing({ info, memory, gpuMemory }: Embedder): Standing {

@@ -10,10 +10,12 @@
  * GPU is driven by one worker alone: the others are not started.
  */
 
-import { similarity } from './embedder.js';
+import { checkText, checkTexts, embed, gone, similarity } from './embedder.js';
+import { checkStatus } from './download.js';
+import { Line, type Outgoing } from './line.js';
 import { filesOf } from './load.js';
-import type { Call, Embedded, Reply, Standing } from './protocol.js';
-import { hasFileSystem, resolveAddress } from './source.js';
+import type { Embedded, Loaded, Sent, SentFiles } from './protocol.js';
+import { address, checkSource, describe, resolveAddress } from './source.js';
 import { M2EmbedError, type EmbedOptions, type EmbedProgress, type Embedder, type Embedding, type Input, type LoadOptions, type LoadProgress, type ModelFiles, type ModelInfo, type Source, type Tokenization } from './types.js';
 
 export * from './types.js';
@@ -29,28 +31,38 @@ export interface WorkerLoadOptions extends Omit<LoadOptions, 'fetch' | 'gpu'> {
 
 export const M2EmbedWorker = {
   async load(source: string | URL | ModelFiles, options: WorkerLoadOptions = {}): Promise<Embedder> {
-    const { workers = 1, createWorker, onProgress, signal, ...rest } = options;
+    const { workers = 1, createWorker, onProgress, signal, module, ...rest } = options;
     if (!Number.isInteger(workers) || workers < 1) throw new M2EmbedError('bad_argument', `workers ${workers}: want 1 or more`);
     signal?.throwIfAborted();
     const files = filesOf(source);
-    const sent: ModelFiles = { config: await sendable(files.config), tokenizer: await sendable(files.tokenizer), weights: await sendable(files.weights) };
-    const module = rest.module === undefined || rest.module instanceof WebAssembly.Module ? rest.module : await sendable(rest.module);
-    const first = await Line.open(createWorker);
-    const lines = [first];
+    const [config, tokenizer, weights] = await Promise.all([sendable(files.config), sendable(files.tokenizer), sendable(files.weights)]);
+    if (module !== undefined) checkSource('module', module);
+    const sentModule = module === undefined || module instanceof WebAssembly.Module ? module : await sendable(module);
+    const lines: Line[] = [];
+    let failed = false;
+    const start = async (source: SentFiles, o: WorkerLoadOptions, share: boolean, told?: (p: LoadProgress) => void): Promise<Loaded> => {
+      const line = await Line.open(createWorker);
+      lines.push(line);
+      if (failed) line.end();
+      const { files, ...standing } = await line.call<Loaded>({ call: 'load', source, options: { ...o, ...(sentModule !== undefined && { module: sentModule }) }, share }, signal, told as never);
+      line.standing = standing;
+      return { files, ...standing };
+    };
+    const others = (source: SentFiles, o: WorkerLoadOptions): Promise<Loaded[]> => Promise.all(Array.from({ length: workers - 1 }, () => start(source, o, false)));
     try {
-      const start = (line: Line, told?: (p: LoadProgress) => void): Promise<Standing> =>
-        line.call<Standing>({ call: 'load', source: sent, options: { ...rest, ...(module !== undefined && { module }) } }, signal, told as never);
-      const others = async (): Promise<Standing[]> => {
-        const more = await Promise.all(Array.from({ length: workers - 1 }, () => Line.open(createWorker)));
-        lines.push(...more);
-        return Promise.all(more.map((line) => start(line)));
-      };
+      // What has to be fetched is fetched by the first, and the others get it from there.
+      const fetched = workers > 1 && Object.values(files).some((file) => address(file) !== undefined);
       // Only where the first has no GPU is there work for the others.
-      const wasm = (rest.backend ?? 'wasm') === 'wasm';
-      const [mine, early] = await Promise.all([start(first, onProgress), wasm ? others() : []]);
-      const late = !wasm && mine.info.backend === 'wasm' ? await others() : [];
-      return new WorkerEmbedder(lines, [mine, ...early, ...late]);
+      const atOnce = !fetched && (rest.backend ?? 'wasm') === 'wasm';
+      const sent: SentFiles = { config, tokenizer, weights };
+      const [{ info, files: found }] = await Promise.all([start(sent, rest, fetched, onProgress), atOnce ? others(sent, rest) : []]);
+      if (!atOnce && info.backend === 'wasm') {
+        const { sha256: _, ...checked } = rest;
+        await (found?.weights instanceof Blob ? others(found, checked) : others(sent, rest));
+      }
+      return new WorkerEmbedder(lines);
     } catch (error) {
+      failed = true;
       lines.forEach((line) => line.end());
       throw error;
     }
@@ -58,52 +70,64 @@ export const M2EmbedWorker = {
 } as const;
 
 /** A source in a form that can be sent to a worker. */
-async function sendable(source: Source): Promise<Source> {
+async function sendable(source: Source): Promise<Sent> {
   if (typeof source === 'string') return resolveAddress(source);
   if (source instanceof URL) return source.href;
-  if (typeof Request !== 'undefined' && source instanceof Request) return source.url;
-  if (typeof Response !== 'undefined' && source instanceof Response) return source.blob();
-  if (typeof ReadableStream !== 'undefined' && source instanceof ReadableStream) return new Response(source).blob();
-  return source;
+  if (typeof Request !== 'undefined' && source instanceof Request) {
+    const { url, method, headers, credentials } = source;
+    if (source.body) throw new M2EmbedError('bad_argument', `a request of ${url} with a body cannot be sent to a worker`);
+    return { url, method, headers: [...headers], credentials };
+  }
+  if (typeof Response !== 'undefined' && source instanceof Response) checkStatus(source, describe(source));
+  else if (!(typeof ReadableStream !== 'undefined' && source instanceof ReadableStream)) return source as Sent;
+  try {
+    return await (source instanceof ReadableStream ? new Response(source) : (source as Response)).blob();
+  } catch (cause) {
+    throw new M2EmbedError('network', `read ${describe(source)}: ${(cause as Error)?.message ?? String(cause)}`, { cause });
+  }
 }
 
 class WorkerEmbedder implements Embedder {
-  private readonly standings: Standing[];
   private disposed = false;
-  private readonly lines: Line[];
+  /** Those whose workers live. */
+  private lines: Line[];
+  private last: ModelInfo;
+  private lost: M2EmbedError | undefined;
 
-  constructor(lines: Line[], loaded: Standing[]) {
+  constructor(lines: Line[]) {
     this.lines = lines;
-    this.standings = loaded;
-    lines.forEach((line, i) => (line.onStanding = (standing) => (this.standings[i] = standing)));
+    this.last = lines[0]!.standing!.info;
+    for (const line of lines) {
+      if (line.dead) this.drop(line);
+      else line.onDeath = () => this.drop(line);
+    }
   }
 
   get info(): ModelInfo {
-    return this.standings[0]!.info;
+    return this.lines[0]?.standing?.info ?? this.last;
   }
 
   get memory(): number {
-    return this.standings.reduce((sum, { memory }) => sum + memory, 0);
+    return this.lines.reduce((sum, { standing }) => sum + standing!.memory, 0);
   }
 
   get gpuMemory(): number {
-    return this.standings.reduce((sum, { gpuMemory }) => sum + gpuMemory, 0);
+    return this.lines.reduce((sum, { standing }) => sum + standing!.gpuMemory, 0);
   }
 
   embed(text: string | Int32Array, options?: EmbedOptions): Promise<Float32Array>;
   embed(texts: readonly Input[], options?: EmbedOptions): Promise<Float32Array[]>;
+  embed(input: string | Int32Array | readonly Input[], options?: EmbedOptions): Promise<Float32Array | Float32Array[]>;
   async embed(input: string | Int32Array | readonly Input[], options?: EmbedOptions): Promise<Float32Array | Float32Array[]> {
-    const single = typeof input === 'string' || input instanceof Int32Array;
-    const found = await this.embedDetailed(single ? [input] : input, options);
-    return single ? found[0]!.vector : found.map((e) => e.vector);
+    return embed(this, input, options);
   }
 
   async embedDetailed(texts: readonly Input[], options: EmbedOptions = {}): Promise<Embedding[]> {
-    this.check();
-    if (!Array.isArray(texts)) throw new M2EmbedError('bad_argument', `want a text or a list of texts, not ${typeof texts}`);
+    const lines = this.use();
+    checkTexts(texts);
     const { signal, onProgress, ...rest } = options;
     signal?.throwIfAborted();
-    const jobs = share(texts, this.lines.length, (rest.padding ?? this.info.padding) === 'longest');
+    const jobs = share(texts, lines.length, (rest.padding ?? this.info.padding) === 'longest');
     const weights = jobs.map((job) => job.texts.reduce((n, text) => n + text.length + 16, 0));
     const all = weights.reduce((n, w) => n + w, 0);
     const shares = jobs.map(() => 0);
@@ -113,21 +137,26 @@ class WorkerEmbedder implements Embedder {
     const follow = (): void => stop.abort(signal!.reason);
     signal?.addEventListener('abort', follow, { once: true });
     let next = 0;
-    const drain = async (line: Line, i: number): Promise<void> => {
+    const drain = async (line: Line): Promise<void> => {
       for (let j = next++; j < jobs.length; j = next++) {
         const job = jobs[j]!;
         const told = onProgress && ((p: EmbedProgress): void => {
-          shares[j] = weights[j]! * (p.total > 0 ? p.done / p.total : 0);
+          // What a worker had done when it died is done again.
+          shares[j] = Math.max(shares[j]!, weights[j]! * (p.total > 0 ? p.done / p.total : 0));
           onProgress({ done: shares.reduce((n, s) => n + s, 0) / all, total: 1 });
         });
-        const reply = await line.call<Embedded>({ call: 'embed', texts: job.texts, options: rest, progress: told !== undefined }, stop.signal, told as never);
-        reply.embeddings.forEach((e, k) => (found[job.first + k] = e));
-        const { info, memory, gpuMemory } = reply;
-        this.standings[i] = { info, memory, gpuMemory };
+        const call: Outgoing = { call: 'embed', texts: job.texts, options: rest, progress: told !== undefined };
+        const embeddings = await this.ask(line, async (line) => {
+          const { embeddings, ...standing } = await line.call<Embedded>(call, stop.signal, told as never);
+          line.standing = standing;
+          return embeddings;
+        });
+        embeddings.forEach((e, k) => (found[job.first + k] = e));
+        if (line.dead) return; // the others take what is left
       }
     };
     try {
-      await Promise.all(this.lines.map(drain));
+      await Promise.all(lines.map(drain));
     } catch (error) {
       stop.abort(error);
       throw error;
@@ -138,9 +167,9 @@ class WorkerEmbedder implements Embedder {
   }
 
   async tokenize(text: string): Promise<Tokenization> {
-    this.check();
-    if (typeof text !== 'string') throw new M2EmbedError('bad_argument', `tokenize: want a text, not ${typeof text}`);
-    return this.lines[0]!.call<Tokenization>({ call: 'tokenize', text });
+    const [line] = this.use();
+    checkText(text);
+    return this.ask(line!, (line) => line.call<Tokenization>({ call: 'tokenize', text }));
   }
 
   similarity(a: string | Float32Array, b: string | Float32Array, options?: EmbedOptions): Promise<number> {
@@ -149,11 +178,35 @@ class WorkerEmbedder implements Embedder {
 
   async dispose(): Promise<void> {
     this.disposed = true;
-    this.lines.forEach((line) => line.end());
+    [...this.lines].forEach((line) => line.end());
   }
 
-  private check(): void {
-    if (this.disposed) throw new M2EmbedError('bad_handle', 'the model was disposed');
+  /** The lines that live. */
+  private use(): Line[] {
+    if (this.disposed) throw gone();
+    if (this.lines.length === 0) throw this.lost!;
+    return this.lines;
+  }
+
+  /**
+   * Asks a worker. Where it dies, another does the work, once: work that ends
+   * two workers is not tried on a third.
+   */
+  private async ask<T>(line: Line, work: (line: Line) => Promise<T>): Promise<T> {
+    try {
+      return await work(line);
+    } catch (error) {
+      // A worker whose module is lost lives, but is of no use. Its work would end another module as well.
+      if (!line.dead && (error as M2EmbedError).code === 'instance_lost') line.fail(error as M2EmbedError);
+      else if (line.dead === error && !this.disposed && this.lines.length > 0) return work(this.lines[0]!);
+      throw error;
+    }
+  }
+
+  private drop(line: Line): void {
+    this.last = this.info;
+    this.lost = line.dead;
+    this.lines = this.lines.filter((other) => other !== line);
   }
 }
 
@@ -163,113 +216,4 @@ function share(texts: readonly Input[], workers: number, together: boolean): { f
   const jobs: { first: number; texts: Input[] }[] = [];
   for (let first = 0; first < texts.length; first += size) jobs.push({ first, texts: texts.slice(first, first + size) });
   return jobs;
-}
-
-type Outgoing = Call extends infer C ? (C extends { id: number } ? Omit<C, 'id'> : never) : never;
-
-interface Waiting {
-  resolve(result: never): void;
-  reject(error: unknown): void;
-  progress: ((p: LoadProgress | EmbedProgress) => void) | undefined;
-}
-
-/** The line to one worker. */
-class Line {
-  private readonly waiting = new Map<number, Waiting>();
-  private lastId = 0;
-  private readonly post: (call: Call) => void;
-  readonly end: () => void;
-  private dead: M2EmbedError | undefined;
-  /** Hears how the worker's model stands after a call that failed. */
-  onStanding: ((standing: Standing) => void) | undefined;
-  private ready!: () => void;
-  private readonly started = new Promise<void>((resolve) => (this.ready = resolve));
-
-  private constructor(connect: (receive: (reply: Reply) => void, fail: (why: string) => void) => { post(call: Call): void; end(): void }) {
-    const { post, end } = connect(
-      (reply) => this.receive(reply),
-      (why) => this.fail(new M2EmbedError('instance_lost', `the worker stopped: ${why}`)),
-    );
-    this.post = post;
-    this.end = () => {
-      this.fail(new M2EmbedError('bad_handle', 'the model was disposed'));
-      end();
-    };
-  }
-
-  static async open(createWorker: (() => Worker) | undefined): Promise<Line> {
-    if (createWorker || typeof Worker !== 'undefined') {
-      const worker = createWorker ? createWorker() : new Worker(new URL('./worker-host.js', import.meta.url), { type: 'module', name: 'm2embed' });
-      return new Line((receive, fail) => {
-        worker.onmessage = (event: MessageEvent<Reply>) => receive(event.data);
-        worker.onerror = (event) => {
-          event.preventDefault();
-          fail(event.message);
-        };
-        worker.onmessageerror = () => fail('a message could not be read');
-        return { post: (call) => worker.postMessage(call), end: () => worker.terminate() };
-      });
-    }
-    if (!hasFileSystem) throw new M2EmbedError('bad_argument', 'this runtime has no workers');
-    const name = 'node:worker_threads';
-    const threads = (await import(/* @vite-ignore */ /* webpackIgnore: true */ name)) as typeof import('node:worker_threads');
-    const worker = new threads.Worker(new URL('./worker-host.js', import.meta.url));
-    return new Line((receive, fail) => {
-      worker.on('message', receive);
-      worker.on('error', (error) => fail(error.message));
-      worker.on('exit', (status) => fail(`exit status ${status}`));
-      return { post: (call) => worker.postMessage(call), end: () => void worker.terminate() };
-    });
-  }
-
-  async call<T>(message: Outgoing, signal?: AbortSignal, progress?: (p: LoadProgress | EmbedProgress) => void): Promise<T> {
-    if (this.dead) throw this.dead;
-    signal?.throwIfAborted();
-    const id = ++this.lastId;
-    let abort: (() => void) | undefined;
-    try {
-      return await new Promise<T>((resolve, reject) => {
-        this.waiting.set(id, { resolve: resolve as (result: never) => void, reject, progress });
-        abort = () => {
-          reject(signal!.reason);
-          this.send({ id, call: 'abort' });
-        };
-        signal?.addEventListener('abort', abort, { once: true });
-        void this.started.then(() => {
-          try {
-            if (this.waiting.has(id)) this.send({ ...message, id } as Call);
-          } catch (error) {
-            reject(new M2EmbedError('bad_argument', `cannot be sent to a worker: ${(error as Error).message}`, { cause: error }));
-          }
-        });
-      });
-    } finally {
-      this.waiting.delete(id);
-      if (abort) signal?.removeEventListener('abort', abort);
-    }
-  }
-
-  private send(call: Call): void {
-    if (!this.dead) this.post(call);
-  }
-
-  private receive(reply: Reply): void {
-    if (reply.id === 0) return this.ready();
-    if ('failure' in reply && reply.standing) this.onStanding?.(reply.standing);
-    const waiting = this.waiting.get(reply.id);
-    if (!waiting) return; // aborted meanwhile
-    if ('progress' in reply) waiting.progress?.(reply.progress);
-    else if ('result' in reply) waiting.resolve(reply.result as never);
-    else {
-      const { code, name, message } = reply.failure;
-      waiting.reject(code ? new M2EmbedError(code, message) : new DOMException(message, name));
-    }
-  }
-
-  private fail(error: M2EmbedError): void {
-    this.dead ??= error;
-    this.ready();
-    for (const { reject } of this.waiting.values()) reject(this.dead);
-    this.waiting.clear();
-  }
 }

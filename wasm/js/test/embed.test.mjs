@@ -105,6 +105,16 @@ test('tokenize: offsets are in code units', async () => {
   await fails(model.tokenize(3), 'bad_argument', /text/);
 });
 
+test('tokenize: offsets around lone surrogates', async () => {
+  for (const text of ['a \ud800 word', '\udc00word 😀 a', 'a\ud83d', '\ud800\ud800 word']) {
+    const { tokens, offsets } = await model.tokenize(text);
+    const parts = tokens.map((_, i) => text.slice(offsets[2 * i], offsets[2 * i + 1]));
+    assert.deepEqual(parts.at(-1), '');
+    // The model's text has no U+FFFD, which is what they become.
+    assert.equal(parts.join(''), text.replace(/\p{Cs}| /gu, ''), JSON.stringify([text, tokens, parts]));
+  }
+});
+
 test('similarity', async () => {
   assert.ok(Math.abs((await model.similarity('same', 'same')) - 1) < 1e-6);
   const vector = await model.embed('same');
@@ -129,6 +139,34 @@ test('progress, abort, and calls at once', async () => {
   const [a, b] = await Promise.all([model.embed(many), model.embed('text 3')]);
   assert.deepEqual(a[3], vector);
   assert.deepEqual(b, vector);
+});
+
+test('an abort while others are in work, and in a report of a short text', async () => {
+  const many = Array.from({ length: 300 }, (_, i) => `text ${i} ${'more '.repeat(60)}`);
+  let working = true;
+  const long = model.embed(many, { padding: 512 }).finally(() => (working = false));
+  const controller = new AbortController();
+  const queued = model.embed('waits', { signal: controller.signal });
+  setTimeout(() => controller.abort(new Error('no longer')), 20);
+  await assert.rejects(queued, /no longer/);
+  assert.ok(working, 'the abort waited for the work before it');
+  // The next one still waits its turn.
+  const next = model.embed('text 3');
+  await long;
+  assert.deepEqual(await next, await model.embed('text 3'));
+  const short = new AbortController();
+  await assert.rejects(model.embed('x', { padding: 'none', signal: short.signal, onProgress: () => short.abort(new Error('at once')) }), /at once/);
+});
+
+test('a disposed model holds no memory', async () => {
+  const gone = await M2Embed.load(folder);
+  const work = gone.embed(Array(50).fill('text'));
+  const refused = assert.rejects(work, (error) => error.code === 'bad_handle');
+  await gone.dispose();
+  await refused;
+  assert.equal(gone.memory, 0);
+  assert.equal(gone.info.hiddenSize, 64);
+  await fails(gone.tokenize('x'), 'bad_handle', /disposed/);
 });
 
 test('memory limit', async () => {
