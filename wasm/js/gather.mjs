@@ -1,6 +1,6 @@
 // Puts beside the package's sources what lies elsewhere in the repository: the
-// executor of GPU plans, and the WGSL kernels as strings without their comments.
-// Writes src/webgpu/.
+// executor of GPU plans, and the WGSL kernels as strings without their comments,
+// in src/webgpu/; and beside the package LICENSE and NOTICE, for its tarball.
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
@@ -15,3 +15,4 @@ const kernels = names.map((name) => {
   return `  ${name.replace(/\.wgsl$/, '')}: ${JSON.stringify(text)},`;
 });
 writeFileSync(`${to}kernels.ts`, `/** WGSL text of every GPU operation, by its name in a plan: webgpu/kernels without comments. */\nexport const kernels: Record<string, string> = {\n${kernels.join('\n')}\n};\n`);
+for (const name of ['LICENSE', 'NOTICE']) copyFileSync(new URL(`../../${name}`, import.meta.url), new URL(name, import.meta.url));

@@ -1,0 +1,36 @@
+// The package as others get it: its types, and what the tarball holds.
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+const here = fileURLToPath(new URL('..', import.meta.url));
+const exec = promisify(execFile);
+
+for (const [module, resolution] of [['nodenext', 'nodenext'], ['esnext', 'bundler']]) {
+  test(`a consumer compiles, ${resolution}`, async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'm2embed-'));
+    t.after(() => rmSync(folder, { recursive: true }));
+    mkdirSync(join(folder, 'node_modules'));
+    symlinkSync(here, join(folder, 'node_modules/m2embed'));
+    cpSync(new URL('consumer/use.ts', import.meta.url), join(folder, 'use.ts'));
+    writeFileSync(join(folder, 'package.json'), '{"type":"module"}');
+    const options = ['--strict', '--noEmit', '--target', 'es2022', '--lib', 'es2022,dom,dom.iterable', '--types', '', '--module', module, '--moduleResolution', resolution];
+    await exec(join(here, 'node_modules/.bin/tsc'), [...options, 'use.ts'], { cwd: folder }).catch((error) => assert.fail(error.stdout));
+  });
+}
+
+test('the tarball', async () => {
+  const { stdout } = await exec('npm', ['pack', '--dry-run', '--json', '--offline'], { cwd: here });
+  const [{ files }] = JSON.parse(stdout);
+  const names = files.map((file) => file.path);
+  for (const name of ['LICENSE', 'NOTICE', 'README.md', 'package.json', 'dist/index.js', 'dist/index.d.ts', 'dist/worker.js', 'dist/worker-host.js', 'dist/edge.js', 'dist/m2embed.wasm']) {
+    assert.ok(names.includes(name), `${name} is missing`);
+  }
+  assert.deepEqual(names.filter((name) => !/^(dist\/|LICENSE$|NOTICE$|README\.md$|package\.json$)/.test(name)), []);
+  for (const name of ['LICENSE', 'NOTICE']) assert.deepEqual(readFileSync(join(here, name)), readFileSync(join(here, '../..', name)));
+});
