@@ -138,11 +138,14 @@ async function stream(instance: Instance, model: number, from: Opened, file: Mod
   let at = total > 0 ? instance.reserve(model, total) : 0;
   let loaded = 0;
   await file.write(from);
-  const place = (chunk: Uint8Array): void => {
+  const put = (chunk: Uint8Array): void => {
     if (loaded + chunk.length > total) throw new M2EmbedError('bad_weights', `${file.what}: more than the ${total} bytes that its size or header says`);
     instance.bytes(at + loaded, chunk.length).set(chunk);
     loaded += chunk.length;
     instance.received(model, loaded);
+  };
+  const place = (chunk: Uint8Array): void => {
+    put(chunk);
     file.report(loaded, total);
   };
   // Without a size: a safetensors header tells it, any other file has to end first.
@@ -177,7 +180,8 @@ async function stream(instance: Instance, model: number, from: Opened, file: Mod
   if (total === 0) {
     total = waited;
     at = instance.reserve(model, total);
-    for (const chunk of waiting) place(chunk);
+    for (const chunk of waiting) put(chunk);
+    file.report(loaded, total);
   }
   if (loaded < total) throw new M2EmbedError('bad_weights', `${file.what}: ends after ${loaded} of ${total} bytes`);
   file.verify(sum);
