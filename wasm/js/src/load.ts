@@ -7,7 +7,7 @@ import { ModelEmbedder, type Placement } from './embedder.js';
 import { ModelFile } from './file.js';
 import { safetensorsSize } from './header.js';
 import { address, checkSource, describe, isFile, open, readAll } from './source.js';
-import { join } from './stream.js';
+import { ahead, join } from './stream.js';
 import { M2EmbedError, type Embedder, type ErrorCode, type LoadOptions, type ModelFiles, type Source } from './types.js';
 
 /** The files of a model in a folder: an address with or without a slash at the end. */
@@ -81,6 +81,9 @@ export async function load(source: string | URL | ModelFiles, module: WebAssembl
   }
 }
 
+/** How many bytes of the weights may wait for the module. */
+const AHEAD = 16 << 20;
+
 /** Errors that files of another version, or damaged ones, give. */
 const DAMAGED: readonly ErrorCode[] = ['bad_config', 'bad_tokenizer', 'bad_weights', 'integrity'];
 
@@ -92,8 +95,8 @@ async function loadFiles(files: ModelFiles, module: WebAssembly.Module | Promise
   let instance: Instance | undefined;
 
   const attempt = async (anew: boolean): Promise<number> => {
-    // On their way at once, and read once there is a place for them.
-    const opening = placing.then(() => weights.open(anew));
+    // On their way at once, though there is no place for them yet.
+    const opening = placing.then(() => weights.open(anew)).then((opened) => (address(files.weights) === undefined ? opened : ahead(opened, AHEAD)));
     opening.catch(() => {});
     let model: number | undefined;
     try {

@@ -26,6 +26,39 @@ export function read(stream: ReadableStream<Uint8Array>, signal: AbortSignal | u
   return { chunks: chunks(), close };
 }
 
+/** Reads on until so many bytes are here, before anybody asks for them. */
+export function ahead<R extends Reading>(reading: R, most: number): R {
+  const source = reading.chunks[Symbol.asyncIterator]();
+  const here: Uint8Array[] = [];
+  let failure: { error: unknown } | undefined;
+  let done = false;
+  let asked = false;
+  const reader = (async () => {
+    for (let bytes = 0; !asked && bytes < most; ) {
+      const next = await source.next();
+      if (next.done) return void (done = true);
+      here.push(next.value);
+      bytes += next.value.length;
+    }
+  })().catch((error: unknown) => (failure = { error }));
+  async function* chunks(): AsyncGenerator<Uint8Array> {
+    asked = true;
+    await reader;
+    for (let chunk = here.shift(); chunk; chunk = here.shift()) yield chunk;
+    if (failure) throw failure.error;
+    while (!done) {
+      const next = await source.next();
+      if (next.done) return;
+      yield next.value;
+    }
+  }
+  const close = (): void | Promise<void> => {
+    asked = true;
+    return reading.close();
+  };
+  return { ...reading, chunks: chunks(), close };
+}
+
 export async function* one(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes;
 }

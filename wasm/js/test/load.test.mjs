@@ -115,16 +115,18 @@ async function until(condition) {
   assert.ok(condition());
 }
 
-test('the weights are asked for before the small files are here', async (t) => {
+test('the weights come before the small files are here, and are kept where they are cut meanwhile', async (t) => {
   let release;
   const held = new Promise((resolve) => (release = resolve));
+  const of = (name) => server.requests.filter((r) => r.path.endsWith(name));
   const server = await serve(async (_, name) => {
     if (name.endsWith('config.json')) await held;
-    return {};
+    return name.endsWith('.safetensors') && of('.safetensors').length === 0 ? { cut: 300_000 } : {};
   });
   t.after(() => server.close());
   const loading = same(`${server.url}/testdata/tiny/`);
-  await until(() => server.requests.some((r) => r.path.endsWith('.safetensors')));
+  await until(() => of('.safetensors').length === 2);
+  assert.match(of('.safetensors')[1].range, /^bytes=[1-9]\d*-$/);
   release();
   await loading;
 });
