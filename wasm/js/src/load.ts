@@ -8,7 +8,7 @@ import { ModelFile } from './file.js';
 import { safetensorsSize } from './header.js';
 import { address, checkSource, describe, isFile, open, readAll } from './source.js';
 import { ahead, join } from './stream.js';
-import { M2EmbedError, type Embedder, type ErrorCode, type LoadOptions, type ModelFiles, type Source } from './types.js';
+import { M2EmbedError, type Embedder, type LoadOptions, type ModelFiles, type Source } from './types.js';
 
 /** The files of a model in a folder: an address with or without a slash at the end. */
 export function filesOf(source: string | URL | ModelFiles): ModelFiles {
@@ -84,8 +84,10 @@ export async function load(source: string | URL | ModelFiles, module: WebAssembl
 /** How many bytes of the weights may wait for the module. */
 const AHEAD = 16 << 20;
 
-/** Errors that files of another version, or damaged ones, give. */
-const DAMAGED: readonly ErrorCode[] = ['bad_config', 'bad_tokenizer', 'bad_weights', 'integrity'];
+/** Whether an error is of damaged files, or of files that do not belong together. */
+function isDamage(error: unknown): boolean {
+  return error instanceof M2EmbedError && ['bad_config', 'bad_tokenizer', 'bad_weights', 'integrity'].includes(error.code);
+}
 
 async function loadFiles(files: ModelFiles, module: WebAssembly.Module | Promise<WebAssembly.Module>, o: LoadOptions, placing: Promise<Placement>, share?: Share): Promise<{ instance: Instance; model: number }> {
   const config = new ModelFile('config', files.config, o);
@@ -93,14 +95,17 @@ async function loadFiles(files: ModelFiles, module: WebAssembly.Module | Promise
   const weights = new ModelFile('weights', files.weights, o);
   const all = [config, tokenizer, weights];
   let instance: Instance | undefined;
+  // Ends once nothing of an attempt goes on any more.
+  let settled: Promise<unknown> = Promise.resolve();
 
   const attempt = async (anew: boolean): Promise<number> => {
     // On their way at once, though there is no place for them yet.
     const opening = placing.then(() => weights.open(anew)).then((opened) => (address(files.weights) === undefined ? opened : ahead(opened, AHEAD)));
-    opening.catch(() => {});
+    const small = [config.read(anew), tokenizer.read(anew)] as const;
+    settled = Promise.allSettled([opening, ...small]);
     let model: number | undefined;
     try {
-      const [compiled, c, t] = await Promise.all([module, config.read(anew), tokenizer.read(anew), placing]);
+      const [compiled, c, t] = await Promise.all([module, ...small, placing]);
       instance ??= await Instance.create(compiled, o.memoryLimit);
       model = instance.createModel(c, t);
       const { at, total } = await stream(instance, model, await opening, weights, o);
@@ -121,15 +126,16 @@ async function loadFiles(files: ModelFiles, module: WebAssembly.Module | Promise
     try {
       model = await attempt(false);
     } catch (error) {
-      const damaged = error instanceof M2EmbedError && DAMAGED.includes(error.code) && all.some((file) => file.cached);
-      if (o.signal?.aborted || !damaged || !all.every((file) => file.lasts)) throw error;
+      if (!isDamage(error)) throw error;
+      await settled;
+      if (o.signal?.aborted || !all.some((file) => file.cached) || !all.every((file) => file.lasts)) throw error;
       await Promise.all(all.map((file) => file.forget()));
       model = await attempt(true);
     }
     await Promise.all(all.map((file) => file.keep()));
     return { instance: instance!, model };
   } catch (error) {
-    all.forEach((file) => file.drop());
+    void settled.then(() => all.forEach((file) => file.drop()));
     throw error;
   }
 }

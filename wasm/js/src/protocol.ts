@@ -2,10 +2,9 @@
 
 import type { EmbedOptions, EmbedProgress, Embedding, ErrorCode, Input, LoadOptions, LoadProgress, ModelFiles, ModelInfo, Source, Tokenization } from './types.js';
 
-/** A Request, which cannot cross a thread border itself. */
+/** A GET request, as a Request cannot cross a thread border itself. */
 export interface SentRequest {
   url: string;
-  method: string;
   headers: [string, string][];
   credentials: RequestCredentials;
 }

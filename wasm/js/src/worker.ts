@@ -75,8 +75,8 @@ async function sendable(source: Source): Promise<Sent> {
   if (source instanceof URL) return source.href;
   if (typeof Request !== 'undefined' && source instanceof Request) {
     const { url, method, headers, credentials } = source;
-    if (source.body) throw new M2EmbedError('bad_argument', `a request of ${url} with a body cannot be sent to a worker`);
-    return { url, method, headers: [...headers], credentials };
+    if (method !== 'GET') throw new M2EmbedError('bad_argument', `a ${method} request of ${url} cannot be sent to a worker: want GET`);
+    return { url, headers: [...headers], credentials };
   }
   if (typeof Response !== 'undefined' && source instanceof Response) checkStatus(source, describe(source));
   else if (!(typeof ReadableStream !== 'undefined' && source instanceof ReadableStream)) return source as Sent;

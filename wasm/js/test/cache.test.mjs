@@ -15,7 +15,7 @@ const html = Buffer.from('<!doctype html><title>An error page</title>'.padEnd(50
 /** A page on a server whose files are set by `files[name]`, as serve's change returns them. */
 async function page(t, start = chromium) {
   const files = {};
-  const server = await serve((_, path) => (path.startsWith('/testdata/tiny/') ? { ...files.all, ...files[path.split('/').at(-1)] } : {}));
+  const server = await serve(async (_, path) => (path.startsWith('/testdata/tiny/') ? { ...files.all, ...(await files[path.split('/').at(-1)]) } : {}));
   t.after(() => server.close());
   const browser = await start(`${server.url}/wasm/js/parity/blank.html`);
   t.after(() => browser.close());
@@ -38,7 +38,7 @@ async function page(t, start = chromium) {
     return { ...found, asked };
   };
   const keys = () => browser.evaluate(async () => (await (await caches.open('m2embed')).keys()).map((request) => new URL(request.url).pathname + new URL(request.url).search));
-  return { files, load, keys, server };
+  return { files, load, keys, evaluate: browser.evaluate };
 }
 
 for (const start of [chromium, firefox]) {
@@ -100,6 +100,24 @@ test('kept files that do not open are fetched anew, once', async (t) => {
   files['config.json'] = {};
   const healed = await load();
   assert.deepEqual(healed.vector, first.vector);
+});
+
+test('a damaged config is fetched anew, also while the weights are still being asked about', async (t) => {
+  const { files, load, evaluate } = await page(t);
+  const first = await load();
+  await evaluate(async () => {
+    const cache = await caches.open('m2embed');
+    for (const request of await cache.keys()) {
+      const { headers } = await cache.match(request);
+      if (request.url.endsWith('config.json')) await cache.put(request, new Response('{', { headers: { etag: headers.get('etag') } }));
+    }
+  });
+  files['model.safetensors'] = new Promise((resolve) => setTimeout(resolve, 300));
+  const healed = await load();
+  assert.equal(healed.code, undefined, healed.message);
+  assert.deepEqual(healed.vector, first.vector);
+  const kept = await load();
+  assert.deepEqual([kept.cached.config, kept.cached.weights, kept.vector], [true, true, first.vector]);
 });
 
 test('a new sha256 replaces the entry of an address', async (t) => {
