@@ -108,16 +108,16 @@ async function loadFiles(files: ModelFiles, module: WebAssembly.Module | Promise
       const [compiled, c, t] = await Promise.all([module, ...small, placing]);
       instance ??= await Instance.create(compiled, o.memoryLimit);
       model = instance.createModel(c, t);
-      const { at, total } = await stream(instance, model, await opening, weights, o);
+      const opened = await opening;
+      const { at, total } = await stream(instance, model, opened, weights, o).finally(() => opened.close());
       instance.open(model, o.filterBudget ?? 0);
       // The weights lie there as they came until the first run.
       if (share && !(await placing).gpu) share({ config: c, tokenizer: t, weights: new Blob([instance.bytes(at, total) as BlobPart]) });
       return model;
     } catch (error) {
+      opening.then((opened) => opened.close()).catch(() => {});
       if (model !== undefined && !instance!.isLost) instance!.freeModel(model);
       throw error;
-    } finally {
-      opening.then((opened) => opened.close()).catch(() => {});
     }
   };
 
