@@ -74,6 +74,17 @@ export function debounce(ms: number, f: () => void): () => void {
   };
 }
 
+/** Calls f `ms` after the first of several calls, so also while they go on coming. */
+export function throttle(ms: number, f: () => void): () => void {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  return () => {
+    timer ??= setTimeout(() => {
+      timer = undefined;
+      f();
+    }, ms);
+  };
+}
+
 /** Saves bytes or text as a file of the visitor's. */
 export function saveFile(name: string, content: BlobPart[], type: string): void {
   const address = URL.createObjectURL(new Blob(content, { type }));

@@ -1,7 +1,7 @@
 /** Search my documents: bringing files in, the library, and searching it. */
 
 import { acceptDrops } from '../model/drawer.js';
-import { $, cosineText, count, counted, debounce, duration, h, isAbort, openDialog, saveFile } from '../dom.js';
+import { $, cosineText, count, counted, debounce, duration, h, isAbort, openDialog, saveFile, throttle } from '../dom.js';
 import { engine } from '../engine.js';
 import { notify, report } from '../notice.js';
 import type { Span } from './cut.js';
@@ -61,7 +61,7 @@ export function startSearch(): void {
     if (file) importLibrary(file).then((added) => notify(`${counted(added.length, 'document')} imported.`), (error: unknown) => report(error));
   });
   $('clear').addEventListener('click', confirmClear);
-  const relist = debounce(60, () => {
+  const relist = throttle(60, () => {
     drawDocuments();
     void search();
   });
