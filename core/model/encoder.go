@@ -169,18 +169,19 @@ func (r *Run) end(s stage) {
 }
 
 // stepCost is about how much work a step does on each thread, in floating-point
-// operations: some milliseconds in WebAssembly, and natively enough that the
-// threads' meeting at its end does not show.
+// operations: some milliseconds in WebAssembly, and natively some tens, so that
+// the threads' meeting at its end does not show.
 func stepCost() float64 {
 	if runtime.GOARCH == "wasm" {
 		return 100e6
 	}
-	return 1e9
+	return 8e9
 }
 
 // Step does the next part of the pass and reports whether that was the last.
-// A step is a few milliseconds of work, or one unit where that is more: up to a
-// layer's products for one channel group of the longest text.
+// A step is a few milliseconds of work, natively some tens, or one unit where
+// that is more: up to a layer's products for one channel group of the longest
+// text.
 func (r *Run) Step() (done bool) {
 	if r.at == len(r.stages) {
 		return true
