@@ -19,7 +19,7 @@ const here = (path) => join(root, 'wasm/bench', path);
 const build = join(root, 'wasm/build');
 const cache = join(root, '.cache/bench');
 const option = (name) => process.argv.find((a) => a.startsWith(`${name}=`))?.slice(name.length + 1);
-const lengths = (option('lengths') ?? (quick ? '128,512' : '128,512,2048,8192')).split(',').map(Number);
+const lengths = (option('lengths') ?? (quick ? '128,512' : '128,512,2048,8192,32768')).split(',').map(Number);
 const roundsFor = (length) => Number(option('rounds') ?? (length <= 512 ? 5 : length <= 2048 ? 3 : 1));
 const median = (list) => list.slice().sort((a, b) => a - b)[list.length >> 1];
 const say = (text) => process.stderr.write(`${text}\n`);

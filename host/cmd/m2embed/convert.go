@@ -19,6 +19,9 @@ nothing is executed. OUT is a folder, which gets model.safetensors, config.json
 and the tokenizer, or a name that ends in .safetensors. After an error or Ctrl-C
 no file is left behind.
 
+int8 stores matrices as integers with one scale a row: 8 bits where that is
+enough for long texts too, 12 bits (held in 16) where it is not.
+
 Example:
 
   m2embed convert pytorch_model.bin my-model --dtype int8
