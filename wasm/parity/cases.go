@@ -11,6 +11,7 @@ import (
 	"m2embed/core"
 	"m2embed/core/checkpoint"
 	"m2embed/core/model"
+	"m2embed/host"
 	"m2embed/wasm/internal/goldenfiles"
 )
 
@@ -84,11 +85,36 @@ func makeCases(root, build string, short bool) ([]testCase, error) {
 	}
 	small.Options.Padding, small.Options.Normalize = "none", true
 	cases = append(cases, small)
+	integers, err := integerCase(root, build)
+	if err != nil {
+		return nil, err
+	}
+	cases = append(cases, integers)
 	if short {
 		return cases, nil
 	}
 	big, err := bigCase(root, build)
 	return append(cases, big), err
+}
+
+// integerCase is the tiny model as convert --dtype int8 writes it, with weights
+// of 8 and of 12 bits.
+func integerCase(root, build string) (testCase, error) {
+	c := testCase{Name: "8- and 12-bit weights"}
+	folder := filepath.Join(build, "int8")
+	if err := host.Convert(filepath.Join(root, "testdata/tiny"), folder, host.ConvertOptions{DType: "int8", Padding: "none"}); err != nil {
+		return c, err
+	}
+	below, err := filepath.Rel(root, folder)
+	if err != nil {
+		return c, err
+	}
+	c.Model = modelFiles{filepath.Join(below, "config.json"), tiny.Tokenizer, filepath.Join(below, "model.safetensors")}
+	for _, text := range texts {
+		c.Inputs = append(c.Inputs, text)
+	}
+	c.Options.Padding, c.Options.Normalize = "none", true
+	return c, nil
 }
 
 // goldenCase takes ids and their true vectors from the golden files.
