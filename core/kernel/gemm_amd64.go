@@ -42,6 +42,7 @@ func gemmF32AVX2(c []float32, ldc int, a []float32, lda, m, n, k int, panel, bia
 	if bias != nil {
 		start = &bias[0]
 	}
+	alone := k <= inputBlock && lda == k
 	for p := 0; p == 0 || p < k; p += inputBlock {
 		count, from := min(inputBlock, k-p), at(panel, p*16)
 		// Only fetched ahead, so it may point past the panel: no pointer.
@@ -51,6 +52,9 @@ func gemmF32AVX2(c []float32, ldc int, a []float32, lda, m, n, k int, panel, bia
 			out, in, first := at(c, i*ldc), at(a, i*lda+p), start
 			if p > 0 {
 				first, startStride = out, ldc
+			}
+			if alone && i+rows < m {
+				prefetchLines(uintptr(unsafe.Pointer(in))+uintptr(4*rows*lda), min(rows, m-i-rows)*k/16)
 			}
 			switch rows {
 			case 1:
@@ -102,6 +106,7 @@ func gemmF32AVX512(c []float32, ldc int, a []float32, lda, m, n, k int, panel, b
 	if bias != nil {
 		start = &bias[0]
 	}
+	alone := k <= inputBlockAVX512 && lda == k
 	for p := 0; p == 0 || p < k; p += inputBlockAVX512 {
 		count, from := min(inputBlockAVX512, k-p), at(panel, p*32)
 		// Only fetched ahead, so it may point past the panel: no pointer.
@@ -111,6 +116,9 @@ func gemmF32AVX512(c []float32, ldc int, a []float32, lda, m, n, k int, panel, b
 			out, in, first := at(c, i*ldc), at(a, i*lda+p), start
 			if p > 0 {
 				first, startStride = out, ldc
+			}
+			if alone && i+rows < m {
+				prefetchLines(uintptr(unsafe.Pointer(in))+uintptr(4*rows*lda), min(rows, m-i-rows)*k/16)
 			}
 			switch rows {
 			case 1:

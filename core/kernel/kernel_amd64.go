@@ -244,6 +244,11 @@ func gemmF32MaskedRows4(c *float32, ldc int, a *float32, lda int, k int, panel *
 //go:noescape
 func gemmF32MaskedRows1(c *float32, ldc int, a *float32, lda int, k int, panel *float32, panelStride int, bias *float32, mask *int32)
 
+// prefetchLines asks for consecutive cache lines.
+//
+//go:noescape
+func prefetchLines(ahead uintptr, lines int)
+
 // layerNormSumAVX2 copies x, plus residual if there is one, to dst and returns its sum.
 //
 //go:noescape

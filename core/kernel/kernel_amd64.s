@@ -6143,6 +6143,25 @@ loop_done:
 	VZEROUPPER
 	RET
 
+// func prefetchLines(ahead uintptr, lines int)
+// Requires: MMX+
+TEXT ·prefetchLines(SB), NOSPLIT, $0-16
+	MOVQ    ahead+0(FP), AX
+	MOVQ    lines+8(FP), CX
+	CMPQ    CX, $+1
+	JL      loop_done
+	PCALIGN $0x20
+
+loop:
+	PREFETCHT0 (AX)
+	ADDQ       $+64, AX
+	SUBQ       $+1, CX
+	CMPQ       CX, $+1
+	JGE        loop
+
+loop_done:
+	RET
+
 // func layerNormSumAVX2(dst *float32, x *float32, n int) float64
 // Requires: AVX, SSE2
 TEXT ·layerNormSumAVX2(SB), NOSPLIT, $0-32

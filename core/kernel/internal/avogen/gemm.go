@@ -156,3 +156,14 @@ func gemmF32Masked(rows int) {
 	VZEROUPPER()
 	RET()
 }
+
+// prefetch asks for cache lines ahead of their use.
+func prefetch() {
+	text("prefetchLines", "func(ahead uintptr, lines int)", "asks for consecutive cache lines.")
+	ahead, lines := pointer("ahead"), pointer("lines")
+	countDown("loop", lines, 1, func() {
+		PREFETCHT0(at(ahead, 0))
+		ADDQ(operand.I32(64), ahead)
+	})
+	RET()
+}

@@ -86,6 +86,7 @@ func main() {
 	}
 	gemmF32Masked(4)
 	gemmF32Masked(1)
+	prefetch()
 	layerNorm()
 	quantize()
 	for r := 1; r <= 6; r++ {
