@@ -12,7 +12,7 @@ import (
 // the same number of rows N and takes D·N·4 bytes for each of a layer's two
 // filters: 302 MB for the 80M shape at N = 4,096 (texts up to 2,048 tokens),
 // 4.8 GB at 65,536. What is not kept is made anew by every run, which costs
-// about an eighth of a forward pass.
+// about a seventh of a forward pass.
 type spectra struct {
 	mu      sync.Mutex
 	set     *kernel.Set
