@@ -17,11 +17,6 @@ import (
 // pieceSize is how much of a tensor is in memory at a time.
 const pieceSize = 1 << 18
 
-// matrices are the tensors that take nearly all of a checkpoint. Only they, or
-// for int8 those of model.IntegerType, are narrowed: positions, frequencies, decays, norms and biases need their
-// precision and weigh little.
-var matrices = regexp.MustCompile(`(in_linear|out_linear|gated_layers|mlp\.wo|pooler\.dense|word_embeddings|position_embeddings)\.weight$`)
-
 // filterMatrices make the taps of the long convolutions. An error there
 // reaches every token, and a forward pass multiplies in float32 with them in
 // any case, so integers would cost precision and save no memory.
@@ -73,7 +68,7 @@ func (c *tensorConverter) outputs() ([]checkpoint.Output, map[string]string, err
 			continue
 		}
 		kept[root] = name
-		if info.DType == checkpoint.I8 || info.DType == checkpoint.I16 {
+		if info.DType.Quantized() {
 			return nil, nil, fmt.Errorf("tensor %q is of integers already; convert from the original checkpoint", name)
 		}
 		c.total += info.Bytes
@@ -86,13 +81,17 @@ func (c *tensorConverter) outputs() ([]checkpoint.Output, map[string]string, err
 }
 
 // narrowed is the type that a tensor is written in, and for integers the one
-// that stands for the largest magnitude of a row.
+// that stands for the largest magnitude of a row. Only the tensors that take
+// nearly all of a checkpoint, those of model.IntegerType and for floating-point
+// types the filters' matrices, are narrowed: positions, frequencies, decays,
+// norms and biases need their precision and weigh little.
 func (c *tensorConverter) narrowed(info checkpoint.Info) (dtype checkpoint.DType, limit int) {
+	integer, limit := model.IntegerType(info.Name, c.layers)
 	switch {
 	case len(info.Shape) < 2:
 	case c.target == checkpoint.I8:
-		return model.IntegerType(info.Name, c.layers)
-	case matrices.MatchString(info.Name), filterMatrices.MatchString(info.Name):
+		return integer, limit
+	case limit > 0, filterMatrices.MatchString(info.Name):
 		return c.target, 0
 	}
 	return checkpoint.F32, 0

@@ -37,6 +37,10 @@ func (d DType) String() string {
 	return fmt.Sprintf("DType(%d)", uint8(d))
 }
 
+// Quantized says whether a type's integers stand for numbers: as many steps of
+// their row's scale.
+func (d DType) Quantized() bool { return d == I8 || d == I16 }
+
 // Size returns the bytes of one element, or 0 for an unknown type.
 func (d DType) Size() int {
 	if int(d) < len(dtypes) {

@@ -54,9 +54,8 @@ func (t Tensor) Float32(dst []float32) ([]float32, error) {
 // one: one for each row of the last axis.
 const ScaleSuffix = "_scale"
 
-// Quantized says whether the tensor holds integers that stand for numbers: as
-// many steps of their row's scale.
-func (t Tensor) Quantized() bool { return t.DType == I8 || t.DType == I16 }
+// Quantized says whether the tensor is of a quantised type.
+func (t Tensor) Quantized() bool { return t.DType.Quantized() }
 
 // Dequantize multiplies the integers of a quantised tensor with their scales, a
 // tensor of the same shape without the last axis.

@@ -16,6 +16,7 @@ import (
 	"m2embed/core/checkpoint"
 	"m2embed/core/model"
 	"m2embed/host"
+	"m2embed/host/bench/share"
 )
 
 // memoryRow is what one child process used.
@@ -137,7 +138,7 @@ func embedFolder(folder, tokens string, o host.OpenOptions) (row memoryRow, err 
 		pass(r, length, model.PoolMean)
 		row.Over = statusMB("VmHWM") - before
 	} else {
-		r.Start([]model.Sequence{{IDs: ids(length), Length: length}}, model.PoolClass, false)
+		r.Start([]model.Sequence{{IDs: share.IDs(length), Length: length}}, model.PoolClass, false)
 		for !r.Step() {
 		}
 	}

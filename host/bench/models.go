@@ -12,6 +12,7 @@ import (
 	"m2embed/core/kernel"
 	"m2embed/core/model"
 	"m2embed/host"
+	"m2embed/host/bench/share"
 )
 
 // speedRow is one engine at one length.
@@ -31,13 +32,6 @@ const longest = 32768
 
 // smallModel is the folder of the embedded model.
 const smallModel = "testdata/m2-bert-small"
-
-// configJSON is the published 80M shape for the longest texts.
-func configJSON() []byte {
-	return fmt.Appendf(nil, `{"model_type": "m2_bert", "vocab_size": 30528, "hidden_size": 768, "num_hidden_layers": 12,
-"intermediate_size": 3072, "max_position_embeddings": %d, "long_conv_l_max": %[1]d, "hyena_emb_dim": 5, "hyena_filter_order": 128,
-"hyena_w": 10, "use_positional_encodings": true, "residual_long_conv": true, "use_monarch_mlp": true, "padding": "none"}`, longest)
-}
 
 // checkpoints writes the generated weights once: as PyTorch would save them,
 // converted, and converted to 8 bits. The tokenizer lies beside them.
@@ -62,7 +56,7 @@ func (b *bench) checkpoints() error {
 		if err := f.Close(); err != nil {
 			return err
 		}
-		for name, data := range map[string][]byte{"config.json": configJSON(), "tokenizer.json": vocabulary} {
+		for name, data := range map[string][]byte{"config.json": share.ConfigJSON(12, longest), "tokenizer.json": vocabulary} {
 			if err := os.WriteFile(filepath.Join(torch, name), data, 0o644); err != nil {
 				return err
 			}
@@ -113,17 +107,13 @@ func load(folder string, kernels *kernel.Set, threads, budget int) (*model.Model
 	return m, func() { m.Close(); files.Close() }, nil
 }
 
-func ids(length int) []int32 {
-	return goldenweights.InputIDs(fmt.Sprintf("big.%d", length), length, 1000, 29000)
-}
-
 // taken is the time that something took, by the clock and of the processor.
 type taken struct{ clock, processor float64 }
 
 // pass runs one text. The pooling is one that takes the mean: the first token
 // alone would leave out most of the last layer.
 func pass(r *model.Run, length int, pooling model.Pooling) taken {
-	input := []model.Sequence{{IDs: ids(length), Length: length}}
+	input := []model.Sequence{{IDs: share.IDs(length), Length: length}}
 	start, before := time.Now(), processorSeconds()
 	r.Start(input, pooling, false)
 	for !r.Step() {

@@ -28,16 +28,20 @@ func TestMisuse(t *testing.T) {
 	}
 }
 
+// allocate puts bytes into a buffer of the module.
+func allocate(t *testing.T, i *instance, b []byte) uint64 {
+	t.Helper()
+	at, err := i.call(context.Background(), "alloc", uint64(len(b)))
+	if err != nil || at == 0 {
+		t.Fatal(at, err)
+	}
+	i.module.Memory().Write(uint32(at), b)
+	return at
+}
+
 func misuse(t *testing.T, i *instance) {
 	ctx := context.Background()
-	alloc := func(b []byte) uint64 {
-		at, err := i.call(ctx, "alloc", uint64(len(b)))
-		if err != nil || at == 0 {
-			t.Fatal(at, err)
-		}
-		i.module.Memory().Write(uint32(at), b)
-		return at
-	}
+	alloc := func(b []byte) uint64 { return allocate(t, i, b) }
 	freed := alloc([]byte("gone"))
 	if _, err := i.status(ctx, "free", freed); err != nil {
 		t.Fatal(err)
@@ -262,14 +266,7 @@ func misusePlan(t *testing.T, i *instance, freed uint64) {
 		}
 		return b
 	}
-	alloc := func(b []byte) uint64 {
-		at, err := i.call(ctx, "alloc", uint64(len(b)))
-		if err != nil || at == 0 {
-			t.Fatal(at, err)
-		}
-		i.module.Memory().Write(uint32(at), b)
-		return at
-	}
+	alloc := func(b []byte) uint64 { return allocate(t, i, b) }
 	status := func(code Code, name string, arguments ...uint64) uint64 {
 		t.Helper()
 		n, err := i.status(ctx, name, arguments...)

@@ -17,6 +17,19 @@ import (
 // whole because the pooling takes the mean.
 const layers = 2
 
+// ConfigJSON is the configuration of the published 80M shape for texts of up to
+// the longest, with a number of layers (12 in the published models).
+func ConfigJSON(layers, longest int) []byte {
+	return fmt.Appendf(nil, `{"model_type": "m2_bert", "vocab_size": 30528, "hidden_size": 768, "num_hidden_layers": %d,
+"intermediate_size": 3072, "max_position_embeddings": %d, "long_conv_l_max": %[2]d, "hyena_emb_dim": 5, "hyena_filter_order": 128,
+"hyena_w": 10, "use_positional_encodings": true, "residual_long_conv": true, "use_monarch_mlp": true, "padding": "none"}`, layers, longest)
+}
+
+// IDs is the text of a length that is measured.
+func IDs(length int) []int32 {
+	return goldenweights.InputIDs(fmt.Sprintf("big.%d", length), length, 1000, 29000)
+}
+
 // Row is the shares of one length, of the pass's whole time.
 type Row struct {
 	Length int `json:"length"`
@@ -35,9 +48,7 @@ type Row struct {
 // budget does not hold.
 func Measure(lengths []int) (kept, anew []Row, err error) {
 	longest := lengths[len(lengths)-1]
-	config, err := model.ParseConfig(fmt.Appendf(nil, `{"model_type": "m2_bert", "vocab_size": 30528, "hidden_size": 768, "num_hidden_layers": %d,
-"intermediate_size": 3072, "max_position_embeddings": %d, "long_conv_l_max": %[2]d, "hyena_emb_dim": 5, "hyena_filter_order": 128,
-"hyena_w": 10, "use_positional_encodings": true, "residual_long_conv": true, "use_monarch_mlp": true, "padding": "none"}`, layers, longest))
+	config, err := model.ParseConfig(ConfigJSON(layers, longest))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -89,8 +100,7 @@ func Markdown(kept, anew []Row) string {
 }
 
 func pass(r *model.Run, length int) {
-	ids := goldenweights.InputIDs(fmt.Sprintf("big.%d", length), length, 1000, 29000)
-	r.Start([]model.Sequence{{IDs: ids, Length: length}}, model.PoolMean, false)
+	r.Start([]model.Sequence{{IDs: IDs(length), Length: length}}, model.PoolMean, false)
 	for !r.Step() {
 	}
 }
