@@ -131,6 +131,10 @@ func (e *Embedder) ids(in Input, limit int, o Options, result *Embedding) ([]int
 
 // Step does some milliseconds of work (for one very long text up to a channel
 // group of a layer) and reports whether all vectors are there.
+//
+// # Errors
+//
+// A vector that is not finite, and a panic inside the pass as a *model.Fault.
 func (j *Job) Step() (done bool, err error) {
 	if j.first == len(j.order) {
 		return true, nil
@@ -143,6 +147,11 @@ func (j *Job) Step() (done bool, err error) {
 	}
 	if !j.run.Step() {
 		return false, nil
+	}
+	if err := j.run.Err(); err != nil {
+		// Nobody knows what the run holds now: it is not kept for another call.
+		j.run, j.last = nil, j.first
+		return false, fmt.Errorf("forward pass: %w", err)
 	}
 	for k, i := range j.order[j.first:j.last] {
 		v := j.run.Vector(k)

@@ -42,6 +42,7 @@ type Run struct {
 	next   int // its first unit not yet done
 	done   float64
 	total  float64
+	err    error // why the pass ended early
 	doUnit func(worker, unit int)
 
 	// trace, if set, sees every intermediate tensor: values holds the given
@@ -181,9 +182,14 @@ func stepCost() float64 {
 // Step does the next part of the pass and reports whether that was the last.
 // A step is a few milliseconds of work, natively some tens, or one unit where
 // that is more: up to a layer's products for one channel group of the longest
-// text.
+// text. A pass that failed is over, too: see Err.
 func (r *Run) Step() (done bool) {
-	if r.at == len(r.stages) {
+	defer func() {
+		if v := recover(); v != nil {
+			r.err, done = newFault(v), true
+		}
+	}()
+	if r.err != nil || r.at == len(r.stages) {
 		return true
 	}
 	s := r.stages[r.at]
@@ -195,7 +201,9 @@ func (r *Run) Step() (done bool) {
 		threads := r.model.workers.count
 		count := threads * max(1, int(stepCost()/s.cost))
 		last := min(s.units, r.next+count)
-		r.model.workers.run(r.next, last, r.doUnit)
+		if r.err = r.model.workers.run(r.next, last, r.doUnit); r.err != nil {
+			return true
+		}
 		r.done += s.cost * float64(last-r.next)
 		r.next = last
 	}
@@ -205,6 +213,10 @@ func (r *Run) Step() (done bool) {
 	}
 	return r.at == len(r.stages)
 }
+
+// Err says why the pass ended early, as a *Fault, or is nil. There are no
+// vectors then; a run that failed is best dropped.
+func (r *Run) Err() error { return r.err }
 
 // Progress returns the floating-point operations done and in all, roughly.
 func (r *Run) Progress() (done, total float64) { return r.done, r.total }
@@ -248,7 +260,7 @@ func (r *Run) Start(sequences []Sequence, pooling Pooling, normalize bool) {
 	for i := range r.scratch {
 		r.scratch[i].reserve(r)
 	}
-	r.at, r.next, r.done, r.total = 0, 0, 0, 0
+	r.at, r.next, r.done, r.total, r.err = 0, 0, 0, 0, nil
 	r.forward()
 }
 

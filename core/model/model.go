@@ -42,7 +42,8 @@ const DefaultFilterBudget = 320 << 20
 // # Errors
 //
 // A size in which configuration and weights differ is named with both numbers
-// and both sources; a missing or misshapen tensor by its name.
+// and both sources; a missing or misshapen tensor by its name; a pad_token_id
+// outside the word table by its value and the range.
 func Load(c Config, w Weights, o LoadOptions) (*Model, error) {
 	if err := c.check(); err != nil {
 		return nil, err
@@ -53,6 +54,9 @@ func Load(c Config, w Weights, o LoadOptions) (*Model, error) {
 	}
 	if err := checkSizes(c, w); err != nil {
 		return nil, err
+	}
+	if c.PadTokenID < 0 || c.PadTokenID >= c.VocabSize {
+		return nil, fmt.Errorf("config.json: pad_token_id is %d, want 0 to %d: a row of the word table", c.PadTokenID, c.VocabSize-1)
 	}
 	set := o.Kernels
 	if set == nil {

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"fmt"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -20,9 +21,26 @@ type workers struct {
 	next    atomic.Int64
 	last    int64
 	unit    func(worker, unit int)
-	pending atomic.Int64   // helpers that have not finished the round
-	done    sync.WaitGroup // the same, to sleep for
+	pending atomic.Int64          // helpers that have not finished the round
+	done    sync.WaitGroup        // the same, to sleep for
+	fault   atomic.Pointer[Fault] // the round's first panic
 	closed  bool
+}
+
+// Fault is a panic of a unit of work, caught on the thread that ran it: a
+// mistake in this program, which ends the pass and nothing else.
+type Fault struct {
+	Value any    // what the unit panicked with
+	Stack []byte // of the thread that ran it
+}
+
+func (f *Fault) Error() string { return fmt.Sprintf("internal fault: %v", f.Value) }
+
+// newFault makes a Fault of a recovered value; the stack is that of the
+// deferred call, which still stands on the frames that panicked.
+func newFault(value any) *Fault {
+	stack := make([]byte, 16<<10)
+	return &Fault{Value: value, Stack: stack[:runtime.Stack(stack, false)]}
 }
 
 // helper is one thread beside the caller's.
@@ -97,7 +115,15 @@ func (w *workers) close() {
 	}
 }
 
+// work runs units until none is left. A panic is kept for the caller of run and
+// ends the round early for all.
 func (w *workers) work(worker int) {
+	defer func() {
+		if v := recover(); v != nil {
+			w.fault.CompareAndSwap(nil, newFault(v))
+			w.next.Store(w.last)
+		}
+	}()
 	for {
 		i := w.next.Add(1) - 1
 		if i >= w.last {
@@ -108,13 +134,23 @@ func (w *workers) work(worker int) {
 }
 
 // run calls unit(worker, i) for every first ≤ i < last, worker < count. While
-// another run has the threads, the caller's thread does it all.
-func (w *workers) run(first, last int, unit func(worker, unit int)) {
+// another run has the threads, the caller's thread does it all. When run
+// returns, no thread is in a unit any more.
+//
+// # Errors
+//
+// A panic of a unit, as a *Fault; other units may not have run.
+func (w *workers) run(first, last int, unit func(worker, unit int)) (err error) {
 	if last-first <= 1 || w.count == 1 || !w.mu.TryLock() {
+		defer func() {
+			if v := recover(); v != nil {
+				err = newFault(v)
+			}
+		}()
 		for i := first; i < last; i++ {
 			unit(0, i)
 		}
-		return
+		return nil
 	}
 	defer w.mu.Unlock()
 	w.next.Store(int64(first))
@@ -127,4 +163,8 @@ func (w *workers) run(first, last int, unit func(worker, unit int)) {
 	}
 	w.done.Wait()
 	w.unit = nil
+	if f := w.fault.Swap(nil); f != nil {
+		return f
+	}
+	return nil
 }

@@ -1,0 +1,93 @@
+package model
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+)
+
+// TestWorkersPanic: a panic of a unit reaches the caller as an error once all
+// threads have left their units, and the next round is whole.
+func TestWorkersPanic(t *testing.T) {
+	for _, threads := range []int{1, 2, 3, 8} {
+		w := newWorkers(threads)
+		for _, bad := range []int{0, 1, 50, 99} {
+			var inside atomic.Int64
+			err := w.run(0, 100, func(_, unit int) {
+				inside.Add(1)
+				defer inside.Add(-1)
+				if unit == bad {
+					panic("unit of the test")
+				}
+			})
+			var fault *Fault
+			if !errors.As(err, &fault) || fault.Value != "unit of the test" || !strings.Contains(string(fault.Stack), "TestWorkersPanic") {
+				t.Fatalf("%d threads, unit %d: error %v, want a fault with the unit's stack", threads, bad, err)
+			}
+			if n := inside.Load(); n != 0 {
+				t.Errorf("%d threads, unit %d: %d units still run", threads, bad, n)
+			}
+			var sum atomic.Int64
+			if err := w.run(0, 100, func(_, unit int) { sum.Add(int64(unit)) }); err != nil || sum.Load() != 4950 {
+				t.Errorf("%d threads: the round after has error %v and sum %d, want 4950", threads, err, sum.Load())
+			}
+		}
+		if err := w.run(0, 100, func(_, _ int) { panic("all") }); err == nil {
+			t.Errorf("%d threads: no error where all units panic", threads)
+		}
+		w.close()
+	}
+}
+
+// TestRunPanic: a pass that panics is over with an error, and the model makes
+// the same vectors after it.
+func TestRunPanic(t *testing.T) {
+	for _, threads := range []int{1, 4} {
+		m := load(t, tinyConfig(t), file(t, "tiny/model.safetensors"), LoadOptions{Threads: threads})
+		sequence := Sequence{IDs: []int32{101, 200, 300, 102}, Length: 4}
+		r := m.NewRun()
+		runAgain(t, r, PoolClass, false, sequence)
+		want := slices.Clone(r.Vector(0))
+		r = m.NewRun()
+		r.Start([]Sequence{sequence}, PoolClass, false)
+		r.doUnit = func(_, _ int) { panic("unit of the test") }
+		for steps := 0; !r.Step(); steps++ {
+			if steps > 100 {
+				t.Fatal("the pass does not end")
+			}
+		}
+		if r.Err() == nil || !r.Step() {
+			t.Errorf("%d threads: error %v after a panic, want a fault and a pass that is over", threads, r.Err())
+		}
+		r = m.NewRun()
+		runAgain(t, r, PoolClass, false, sequence)
+		if r.Err() != nil || !slices.Equal(r.Vector(0), want) {
+			t.Errorf("%d threads: other bits after a panic, error %v", threads, r.Err())
+		}
+		m.Close()
+	}
+}
+
+// TestPadTokenRange: a pad that is no row of the word table is refused.
+func TestPadTokenRange(t *testing.T) {
+	weights := file(t, "tiny/model.safetensors")
+	for _, c := range []struct {
+		id int
+		ok bool
+	}{{-1, false}, {0, true}, {999, true}, {1000, false}, {1 << 40, false}} {
+		config := tinyConfig(t)
+		config.PadTokenID = c.id
+		m, err := Load(config, weights, LoadOptions{Threads: 1})
+		if c.ok != (err == nil) {
+			t.Errorf("pad_token_id %d: error %v", c.id, err)
+		}
+		if err != nil && !strings.Contains(err.Error(), "0 to 999") {
+			t.Errorf("pad_token_id %d: error %q does not name the range", c.id, err)
+		}
+		if m != nil {
+			m.Close()
+		}
+	}
+}
