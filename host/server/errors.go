@@ -1,7 +1,6 @@
 package server
 
 import (
-	"crypto/subtle"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -24,9 +23,25 @@ func invalid(param, format string, args ...any) *apiError {
 	return &apiError{http.StatusBadRequest, "invalid_request_error", param, "", fmt.Sprintf(format, args...)}
 }
 
-func noModel(asked, have string) *apiError {
+func (s *Server) noModel(asked string) *apiError {
 	return &apiError{http.StatusNotFound, "invalid_request_error", "model", "model_not_found",
-		fmt.Sprintf("no model %q here, only %q", asked, have)}
+		fmt.Sprintf("no model %q here, only %s", asked, quoted(s.names()))}
+}
+
+// quoted lists names for a message.
+func quoted(names []string) string {
+	const most = 8
+	var b strings.Builder
+	for i, n := range names[:min(len(names), most)] {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "%q", n)
+	}
+	if len(names) > most {
+		b.WriteString(" and others")
+	}
+	return b.String()
 }
 
 // writeError answers with an error.
@@ -43,8 +58,11 @@ func writeError(w http.ResponseWriter, e *apiError) {
 		Param   *string `json:"param"`
 		Code    *string `json:"code"`
 	}
-	if e.status == http.StatusTooManyRequests {
+	switch e.status {
+	case http.StatusTooManyRequests:
 		w.Header().Set("Retry-After", "1")
+	case http.StatusUnauthorized:
+		w.Header().Add("WWW-Authenticate", "Bearer")
 	}
 	writeJSON(w, e.status, map[string]body{"error": {strings.ToValidUTF8(e.message, "\uFFFD"), e.kind, optional(e.param), optional(e.code)}})
 }
@@ -57,18 +75,6 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	w.Write(append(data, '\n'))
-}
-
-// authorize checks the bearer token, if there is to be one.
-func (s *Server) authorize(r *http.Request) *apiError {
-	if s.options.Token == "" {
-		return nil
-	}
-	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if ok && subtle.ConstantTimeCompare([]byte(token), []byte(s.options.Token)) == 1 {
-		return nil
-	}
-	return &apiError{http.StatusUnauthorized, "invalid_request_error", "", "invalid_api_key", "a valid bearer token is needed"}
 }
 
 // noRoute answers what no route does.

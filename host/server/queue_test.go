@@ -100,7 +100,9 @@ func TestTurnsInWasm(t *testing.T) {
 	long := make(chan int, 1)
 	go func() {
 		w := httptest.NewRecorder()
-		s.ServeHTTP(w, httptest.NewRequestWithContext(ctx, "POST", "/v1/embeddings", bytes.NewReader(texts)))
+		r := httptest.NewRequestWithContext(ctx, "POST", "/v1/embeddings", bytes.NewReader(texts))
+		r.Header.Set("Content-Type", "application/json")
+		s.ServeHTTP(w, r)
 		long <- w.Code
 	}()
 	for working := 0; working == 0; working, _ = s.queue.counts() {
@@ -173,6 +175,7 @@ func TestTimeoutAndCancel(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() { <-e.started; cancel() }()
 	request, _ := http.NewRequestWithContext(ctx, "POST", real.URL+"/v1/embeddings", strings.NewReader(`{"input":"x"}`))
+	request.Header.Set("Content-Type", "application/json")
 	if _, err := http.DefaultClient.Do(request); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}

@@ -105,7 +105,7 @@ func (r *requestReader) member(name string) (err error) {
 	case "input":
 		return r.readInput()
 	case "model":
-		r.modelGiven = true
+		r.modelGiven = r.json.PeekKind() != 'n'
 		r.model, err = r.text(name)
 		return err
 	case "encoding_format":
@@ -267,19 +267,4 @@ func (r *requestReader) normalize() error {
 	}
 	_, err = r.json.ReadToken()
 	return err
-}
-
-// check compares a request with the model.
-func (r *request) check(name string, c model.Config) error {
-	switch {
-	case r.modelGiven && r.model != name:
-		return noModel(clip(r.model), name)
-	case r.dimensions != 0 && r.dimensions != c.HiddenSize:
-		return invalid("dimensions", "dimensions is %d, but this model's vectors have %d and cannot be shortened", r.dimensions, c.HiddenSize)
-	case r.options.MaxLength > c.MaxLength():
-		return invalid("max_length", "max_length is %d, but the model takes at most %d tokens", r.options.MaxLength, c.MaxLength())
-	case r.options.Padding.Mode == model.PadToLength && r.options.Padding.Length > c.MaxLength():
-		return invalid("padding", "padding is %d, but the model takes at most %d tokens", r.options.Padding.Length, c.MaxLength())
-	}
-	return nil
 }

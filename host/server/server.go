@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -26,7 +27,10 @@ import (
 // Options are the limits of a server; the zero value is good.
 type Options struct {
 	ModelName  string        // as requests name it; empty: the model's own
-	Token      string        // that requests must bear, unless empty
+	Aliases    []string      // other names that requests may use
+	AnyModel   bool          // requests may name any model: they mean this one
+	Token      string        // that all requests but those for health must bear, unless empty
+	Hosts      []string      // names beside loopback addresses that requests may be for, in lower case; nil for any
 	BodyLimit  int64         // bytes of a request; 0 means 16 MiB
 	BatchLimit int           // texts of a request; 0 means 2,048
 	Concurrent int           // requests that are worked on at a time; 0 means 4
@@ -124,9 +128,24 @@ func (s *Server) guard(next http.Handler) http.Handler {
 			}
 			s.metrics.request(routeOf(r), recorder.status, time.Since(began))
 		}()
+		if err := s.refuse(r); err != nil {
+			if err.status == http.StatusUnauthorized && s.options.Site != nil && r.Method == http.MethodGet {
+				w.Header().Add("WWW-Authenticate", `Basic realm="m2embed", charset="UTF-8"`)
+			}
+			writeError(recorder, err)
+			return
+		}
 		next.ServeHTTP(recorder, r)
 	})
 }
+
+// accepts says whether a request may call the model so.
+func (s *Server) accepts(name string) bool {
+	return s.options.AnyModel && name != "" || slices.Contains(s.names(), name)
+}
+
+// names are those of the model.
+func (s *Server) names() []string { return append([]string{s.options.ModelName}, s.options.Aliases...) }
 
 // routeOf is the pattern that answered, so that metrics have few labels.
 func routeOf(r *http.Request) string {
@@ -203,14 +222,11 @@ func (s *Server) classify(r *http.Request, err error) *apiError {
 
 // embed reads a request, does its work and writes the response.
 func (s *Server) embed(w http.ResponseWriter, r *http.Request) error {
-	if err := s.authorize(r); err != nil {
-		return err
-	}
 	request, err := readRequest(http.MaxBytesReader(w, r.Body, s.options.BodyLimit), s.options.BatchLimit)
 	if err != nil {
 		return err
 	}
-	if err := request.check(s.options.ModelName, s.model.Config); err != nil {
+	if err := request.check(s); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), s.options.Timeout)
@@ -252,41 +268,38 @@ type modelObject struct {
 	Engine     string `json:"engine"`
 }
 
-func (s *Server) object() modelObject {
+func (s *Server) object(name string) modelObject {
 	c := s.model.Config
 	padding := c.Padding
 	if padding.Mode == coremodel.PadDefault {
 		padding.Mode = coremodel.PadMax
 	}
 	return modelObject{
-		s.options.ModelName, "model", s.started.Unix(), "m2embed",
+		name, "model", s.started.Unix(), "m2embed",
 		c.HiddenSize, c.MaxLength(), padding.String(), c.Pooling.String(), c.Normalize, s.model.Name(),
 	}
 }
 
 // models answers GET /v1/models.
-func (s *Server) models(w http.ResponseWriter, r *http.Request) {
-	if err := s.authorize(r); err != nil {
-		writeError(w, err)
-		return
+func (s *Server) models(w http.ResponseWriter, _ *http.Request) {
+	var list []modelObject
+	for _, name := range s.names() {
+		list = append(list, s.object(name))
 	}
 	writeJSON(w, http.StatusOK, struct {
 		Object string        `json:"object"`
 		Data   []modelObject `json:"data"`
-	}{"list", []modelObject{s.object()}})
+	}{"list", list})
 }
 
 // oneModel answers GET /v1/models/{model}.
 func (s *Server) oneModel(w http.ResponseWriter, r *http.Request) {
-	if err := s.authorize(r); err != nil {
-		writeError(w, err)
+	name := r.PathValue("model")
+	if !s.accepts(name) {
+		writeError(w, s.noModel(clip(name)))
 		return
 	}
-	if r.PathValue("model") != s.options.ModelName {
-		writeError(w, noModel(r.PathValue("model"), s.options.ModelName))
-		return
-	}
-	writeJSON(w, http.StatusOK, s.object())
+	writeJSON(w, http.StatusOK, s.object(name))
 }
 
 // health answers GET /healthz.

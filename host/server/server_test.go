@@ -40,7 +40,9 @@ func open(t testing.TB) *model.Model {
 // ask makes a request without a network.
 func ask(h http.Handler, method, path, body string) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequest(method, path, strings.NewReader(body)))
+	r := httptest.NewRequest(method, path, strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	h.ServeHTTP(w, r)
 	return w
 }
 
@@ -123,7 +125,7 @@ func TestEmbeddings(t *testing.T) {
 		{`{"input":"a b c d e f","max_length":5,"truncate":"end_drop_sep","pooling":"model","normalize":false}`, core.Texts("a b c d e f"), func(o *core.Options) {
 			o.MaxLength, o.Truncation, o.Normalize = 5, tokenizer.DropSeparator, core.No
 		}},
-		{`{"input":"x","encoding_format":null,"dimensions":null,"padding":null,"pooling":null,"truncate":null,"max_length":null,"normalize":null,"user":null}`, core.Texts("x"), nil},
+		{`{"input":"x","model":null,"encoding_format":null,"dimensions":null,"padding":null,"pooling":null,"truncate":null,"max_length":null,"normalize":null,"user":null}`, core.Texts("x"), nil},
 		{"\n {\"input\" : \"\\ud83d\\ude00\\u0000\"}\n", core.Texts("😀\x00"), nil},
 	} {
 		var o core.Options
@@ -190,6 +192,11 @@ var badRequests = []struct {
 	{`{"input":[99999999999]}`, "input", "99999999999", 400},
 	{`{"input":[70000]}`, "input", "70000", 400},
 	{`{"input":[-1]}`, "input", "-1", 400},
+	{`{"input":[102,7,1000,103]}`, "input", "check_embedding_ctx_length=False", 400},
+	{`{"input":[102,7,1000,103]}`, "input", "token 2 is 1000, but the vocabulary ends at 996", 400},
+	{`{"input":[[101,7,102],[7,102]]}`, "input", "input 1 is token ids that begin with 7, not with [CLS], 101", 400},
+	{`{"input":[101,7,8]}`, "input", "that end with 8, not with [SEP], 102", 400},
+	{`{"input":[101,7,8],"truncate":"end_drop_sep"}`, "input", "not with [SEP]", 400},
 	{`{"input":["x",`, "", "ends too early", 400},
 	{`{"input":[1,`, "", "ends too early", 400},
 	{`{"input"}`, "", "not JSON", 400},

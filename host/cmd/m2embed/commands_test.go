@@ -316,8 +316,9 @@ func TestServe(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		request.Header.Set("Content-Type", "application/json")
 		if token != "" {
-			request.Header.Set("Authorization", "Bearer "+token)
+			request.Header.Set("Authorization", "bearer "+token)
 		}
 		response, err := client.Do(request)
 		if err != nil {
@@ -336,8 +337,10 @@ func TestServe(t *testing.T) {
 		want                      string
 	}{
 		{"GET", "/healthz", "", "", 200, "ok"},
-		{"GET", "/", "", "", 200, "<p>the page"},
-		{"GET", "/../../etc/passwd", "", "", 404, ""},
+		{"GET", "/", "", "", 401, "invalid_api_key"},
+		{"GET", "/metrics", "", "", 401, "invalid_api_key"},
+		{"GET", "/", "secret", "", 200, "<p>the page"},
+		{"GET", "/../../etc/passwd", "secret", "", 404, ""},
 		{"GET", "/v1/models", "", "", 401, "invalid_api_key"},
 		{"GET", "/v1/models", "secret", "", 200, `"id":"my/model"`},
 		{"GET", "/v1/models/my/model", "secret", "", 200, `"dimensions":64`},

@@ -90,7 +90,7 @@ func report(ctx context.Context, stderr io.Writer, name string, err error) int {
 	case errors.As(err, &usage):
 		fmt.Fprintf(stderr, "m2embed %s: %s; see m2embed %s --help\n", name, oneLine(err), name)
 		return exitUsage
-	case ctx.Err() != nil:
+	case ctx.Err() != nil && !errors.Is(err, errGrace):
 		fmt.Fprintf(stderr, "m2embed %s: interrupted\n", name)
 		return exitInterrupted
 	}

@@ -2,12 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"m2embed/host/server"
@@ -24,18 +27,31 @@ folder, too. Ctrl-C or SIGTERM stops it: requests under way are finished for as
 long as --grace says.
 
 Anyone who reaches the address may use it, unless the environment variable
-M2EMBED_TOKEN holds a token that requests must bear. It speaks no TLS: put a
-proxy before it where others are to reach it.
+M2EMBED_TOKEN holds a token that all requests but /healthz must bear. On a
+loopback address only requests for localhost are answered, and for the names
+that --host gives. It speaks no TLS: put a proxy before it where others are to
+reach it.
+
+Clients that insist on a model's name get it by --alias text-embedding-3-small,
+or by --any-model. Those that send token ids of another tokenizer, as LangChain
+does by default, are refused: OpenAIEmbeddings(check_embedding_ctx_length=False)
+sends texts.
 
 Example:
 
   m2embed serve --address 127.0.0.1:8080 &
-  curl -s 127.0.0.1:8080/v1/embeddings -d '{"input": "hello"}'
+  curl -s 127.0.0.1:8080/v1/embeddings --json '{"input": "hello"}'
+
+Exit codes: 0 stopped, 1 failed, or requests were given up when the grace was
+over, 2 wrong usage.
 `,
 	define: func(c *call) func() error {
 		s := &serving{call: c, which: defineModel(c)}
 		c.flags.StringVar(&s.address, "address", "127.0.0.1:8080", "`host:port` to listen on; port 0 means any")
 		c.flags.StringVar(&s.options.ModelName, "name", "", "`name` of the model in requests (default: the folder's)")
+		c.flags.Var((*list)(&s.options.Aliases), "alias", "another `name` that requests may use; may be given several times")
+		c.flags.BoolVar(&s.options.AnyModel, "any-model", false, "answer requests for any model's name with this model")
+		c.flags.Var((*list)(&s.hosts), "host", "`name` that requests may be for, other than localhost; may be given several times (default: any, unless the address is a loopback one)")
 		c.flags.StringVar(&s.site, "site", "", "`folder` of files to serve at /")
 		c.flags.Int64Var(&s.options.BodyLimit, "body-limit", 16<<20, "most `bytes` of a request")
 		c.flags.IntVar(&s.options.BatchLimit, "batch-limit", 2048, "most `texts` of a request")
@@ -53,6 +69,7 @@ type serving struct {
 	which         *modelFlags
 	options       server.Options
 	address, site string
+	hosts         []string
 	grace         time.Duration
 }
 
@@ -92,6 +109,7 @@ func (s *serving) run() error {
 	if err != nil {
 		return err
 	}
+	s.options.Hosts = hostsFor(listener.Addr(), s.hosts)
 	// Work that outlives the grace is stopped by its context.
 	working, stop := context.WithCancel(context.Background())
 	defer stop()
@@ -119,10 +137,27 @@ func (s *serving) run() error {
 	if err := web.Shutdown(deadline); err != nil {
 		stop()
 		web.Close()
-		s.call.note("gave up requests that were still under way")
+		handler.Wait()
+		return fmt.Errorf("%w of %v and were given up", errGrace, s.grace)
 	}
 	handler.Wait()
 	return nil
+}
+
+// errGrace is the end of a server that had to give up requests.
+var errGrace = errors.New("requests were still under way after the grace")
+
+// hostsFor are the names that requests to a listener may be for; nil is any.
+func hostsFor(address net.Addr, names []string) []string {
+	a, ok := address.(*net.TCPAddr)
+	if len(names) == 0 && !(ok && a.IP.IsLoopback()) {
+		return nil
+	}
+	hosts := slices.Clone(server.LocalHosts)
+	for _, name := range names {
+		hosts = append(hosts, strings.ToLower(name))
+	}
+	return hosts
 }
 
 // openSite opens a folder so that links cannot lead out of it.

@@ -1,0 +1,135 @@
+package server
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"m2embed/core/tokenizer"
+)
+
+// send makes a request with headers of the test's own.
+func send(h http.Handler, method, url, body string, headers ...string) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	r := httptest.NewRequest(method, url, strings.NewReader(body))
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	h.ServeHTTP(w, r)
+	return w
+}
+
+// TestContentType: a body that a page elsewhere could send without asking is
+// refused, with a sentence for curl's users.
+func TestContentType(t *testing.T) {
+	s := New(open(t), Options{})
+	for kind, status := range map[string]int{
+		"application/json": 200, "Application/JSON; charset=utf-8": 200, "application/vnd.api+json": 200,
+		"application/x-www-form-urlencoded": 415, "text/plain;charset=UTF-8": 415, "": 415, "multipart/form-data; boundary=x": 415,
+		"json": 415, "text/json": 415, ";": 415,
+	} {
+		w := send(s, "POST", "/v1/embeddings", `{"input":"x"}`, "Content-Type", kind)
+		if w.Code != status {
+			t.Errorf("%q: %d, want %d", kind, w.Code, status)
+		}
+		if status == 415 && !strings.Contains(w.Body.String(), "--json") {
+			t.Errorf("%q: %s", kind, w.Body)
+		}
+	}
+	if w := send(s, "GET", "/v1/models", ""); w.Code != 200 {
+		t.Errorf("GET without a type: %d", w.Code)
+	}
+}
+
+// TestHosts: only the server's own names are answered.
+func TestHosts(t *testing.T) {
+	s := New(open(t), Options{Hosts: append([]string{"embed.example.org"}, LocalHosts...)})
+	for host, status := range map[string]int{
+		"localhost": 200, "localhost:8080": 200, "LOCALHOST.:1": 200, "127.0.0.1:8080": 200, "127.9.9.9": 200, "[::1]:80": 200, "[::1]": 200,
+		"app.localhost:3": 200, "embed.example.org": 200, "Embed.Example.Org:443": 200,
+		"evil.example": 403, "evil.example:8080": 403, "127.0.0.1.evil.example": 403, "localhost.evil.example": 403, "192.168.0.1": 403, "": 403,
+	} {
+		r := httptest.NewRequest("GET", "/v1/models", nil)
+		r.Host = host
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		if w.Code != status {
+			t.Errorf("%q: %d, want %d", host, w.Code, status)
+		}
+	}
+	if w := send(New(open(t), Options{}), "GET", "http://any.example/v1/models", ""); w.Code != 200 {
+		t.Errorf("without a list of names: %d", w.Code)
+	}
+}
+
+// TestToken: everything but health wants it.
+func TestToken(t *testing.T) {
+	s := New(open(t), Options{Token: "secret"})
+	for _, c := range []struct {
+		method, path, authorization string
+		status                      int
+	}{
+		{"GET", "/healthz", "", 200},
+		{"GET", "/metrics", "", 401}, {"GET", "/openapi.yaml", "", 401}, {"GET", "/none", "", 401}, {"GET", "/v1/models", "", 401}, {"POST", "/v1/embeddings", "", 401},
+		{"GET", "/v1/models", "Bearer wrong", 401}, {"GET", "/v1/models", "Bearer", 401}, {"GET", "/v1/models", "secret", 401}, {"GET", "/v1/models", "Bearer secrets", 401},
+		{"GET", "/v1/models", "Bearer secret", 200}, {"GET", "/metrics", "bearer secret", 200}, {"GET", "/v1/models", "BEARER  secret", 200},
+		{"GET", "/v1/models", "Basic dTpzZWNyZXQ=", 200}, {"GET", "/v1/models", "Basic dTp3cm9uZw==", 401},
+		{"POST", "/v1/embeddings", "Basic dTpzZWNyZXQ=", 401}, // what a browser adds by itself must not be enough
+		{"POST", "/v1/embeddings", "Bearer secret", 200},
+	} {
+		w := send(s, c.method, c.path, `{"input":"x"}`, "Authorization", c.authorization, "Content-Type", "application/json")
+		if w.Code != c.status || (c.status == 401) != (w.Header().Get("WWW-Authenticate") != "") {
+			t.Errorf("%s %s with %q: %d, want %d", c.method, c.path, c.authorization, w.Code, c.status)
+		}
+	}
+}
+
+// TestNames: aliases, and any name at all.
+func TestNames(t *testing.T) {
+	m := open(t)
+	for _, c := range []struct {
+		options Options
+		name    string
+		status  int
+	}{
+		{Options{}, "tiny", 200}, {Options{}, "text-embedding-3-small", 404},
+		{Options{Aliases: []string{"text-embedding-3-small", "b"}}, "text-embedding-3-small", 200},
+		{Options{Aliases: []string{"a", "b"}}, "tiny", 200}, {Options{Aliases: []string{"a", "b"}}, "c", 404},
+		{Options{AnyModel: true}, "c", 200}, {Options{AnyModel: true}, "", 404},
+	} {
+		s := New(m, c.options)
+		w := ask(s, "POST", "/v1/embeddings", `{"input":"x","model":"`+c.name+`"}`)
+		if w.Code != c.status || c.status == 200 && !strings.Contains(w.Body.String(), `"model":"tiny"`) {
+			t.Errorf("%q with %+v: %d %s", c.name, c.options, w.Code, w.Body)
+		}
+		if c.name == "" {
+			continue
+		}
+		if w := ask(s, "GET", "/v1/models/"+c.name, ""); w.Code != c.status {
+			t.Errorf("GET %q with %+v: %d", c.name, c.options, w.Code)
+		}
+	}
+	if list := ask(New(m, Options{Aliases: []string{"a/b"}}), "GET", "/v1/models", "").Body.String(); !strings.Contains(list, `"id":"tiny"`) || !strings.Contains(list, `"id":"a/b"`) {
+		t.Errorf("the list lacks a name: %s", list)
+	}
+}
+
+// TestOwnIDs: ids of the model's own tokenizer are taken in every form in which
+// it makes them; without a tokenizer only their range can be judged.
+func TestOwnIDs(t *testing.T) {
+	m := open(t)
+	s := New(m, Options{})
+	embed(t, s, `{"input":[101,102]}`)
+	embed(t, s, `{"input":[101,7,8],"max_length":3,"truncate":"end_drop_sep"}`)
+	ids, _, err := m.Tokenizer.AppendIDs(nil, "a b c d e", tokenizer.Options{MaxLength: 4, Truncation: tokenizer.DropSeparator})
+	if err != nil || len(ids) != 4 {
+		t.Fatalf("%v, %v", ids, err)
+	}
+	bare := *m
+	bare.Tokenizer = nil
+	embed(t, New(&bare, Options{}), `{"input":[7,8]}`)
+	if w := ask(New(&bare, Options{}), "POST", "/v1/embeddings", `{"input":[7,1000]}`); w.Code != 400 || !strings.Contains(w.Body.String(), "vocabulary ends at 999") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
