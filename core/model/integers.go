@@ -1,9 +1,6 @@
 package model
 
 import (
-	"strconv"
-	"strings"
-
 	"m2embed/core/checkpoint"
 	"m2embed/core/kernel"
 )
@@ -20,11 +17,9 @@ import (
 // matrices, and in_linear where half of the layers follow, have 12 bits, held
 // in 16.
 func IntegerType(name string, layers int) (dtype checkpoint.DType, limit int) {
-	part, layer := name, 0
-	if rest, ok := strings.CutPrefix(name, "encoder.layer."); ok {
-		number, after, _ := strings.Cut(rest, ".")
-		part = after
-		layer, _ = strconv.Atoi(number)
+	layer, part, ok := cutLayer(name)
+	if !ok {
+		part = name
 	}
 	switch part {
 	case "attention.in_linear.weight":

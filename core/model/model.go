@@ -42,8 +42,9 @@ const DefaultFilterBudget = 320 << 20
 // # Errors
 //
 // A size in which configuration and weights differ is named with both numbers
-// and both sources; a missing or misshapen tensor by its name; a pad_token_id
-// outside the word table by its value and the range.
+// and both sources; a switch that leaves tensors unused or wants tensors that
+// are missing by its key and theirs; a missing or misshapen tensor by its name;
+// a pad_token_id outside the word table by its value and the range.
 func Load(c Config, w Weights, o LoadOptions) (*Model, error) {
 	if err := c.check(); err != nil {
 		return nil, err
@@ -51,6 +52,9 @@ func Load(c Config, w Weights, o LoadOptions) (*Model, error) {
 	// A table of exactly the tokenizer's entries, not padded to eights, is fine.
 	if shape, ok := shapeOf(w, "embeddings.word_embeddings.weight"); ok && len(shape) == 2 && (shape[0]+7)/8*8 == c.VocabSize {
 		c.VocabSize = shape[0]
+	}
+	if err := checkSwitches(c, w); err != nil {
+		return nil, err
 	}
 	if err := checkSizes(c, w); err != nil {
 		return nil, err

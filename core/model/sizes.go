@@ -2,9 +2,6 @@ package model
 
 import (
 	"fmt"
-	"slices"
-	"strconv"
-	"strings"
 
 	"m2embed/core/checkpoint"
 )
@@ -62,14 +59,7 @@ func sizesIn(c *Config, w Weights) []size {
 	} else {
 		add("intermediate_size", &c.IntermediateSize, mlp+"gated_layers.weight", 2, func(s []int) int { return gated(s[0]) })
 	}
-	layers := 0
-	for _, name := range w.Names() {
-		rest, _ := strings.CutPrefix(name, "encoder.layer.")
-		number, _, ok := strings.Cut(rest, ".")
-		if i, err := strconv.Atoi(number); ok && err == nil && i >= 0 {
-			layers = max(layers, i+1)
-		}
-	}
+	layers := layersIn(w.Names())
 	if layers > 0 {
 		list = append(list, size{"num_hidden_layers", &c.NumHiddenLayers, fmt.Sprintf("encoder.layer.%d.*", layers-1), nil, layers})
 	}
@@ -83,7 +73,7 @@ func shapeOf(w Weights, name string) ([]int, bool) {
 		info, ok := f.Info(name)
 		return info.Shape, ok
 	}
-	if _, found := slices.BinarySearch(w.Names(), name); !found {
+	if !contains(w.Names(), name) {
 		return nil, false
 	}
 	t, err := w.Tensor(name)
@@ -109,27 +99,15 @@ func checkSizes(c Config, w Weights) error {
 
 // ConfigFromWeights corrects a configuration's sizes and switches to what the
 // weights' names and shapes say. What they cannot say (layer_norm_eps,
-// hyena_w_mod, pooling, padding, whether positions are added) stays.
+// hyena_w_mod, pooling, padding) stays.
 func ConfigFromWeights(c Config, w Weights) (Config, error) {
+	const sign = "encoder.layer.0.attention.filter_fn.implicit_filter.0.weight"
 	names := w.Names()
-	has := func(name string) bool { _, found := slices.BinarySearch(names, name); return found }
-	mixer := "encoder.layer.0.attention."
-	if !has(mixer + "filter_fn.implicit_filter.0.weight") {
-		return c, fmt.Errorf("the weights have no tensor %q: not a checkpoint of M2-BERT", mixer+"filter_fn.implicit_filter.0.weight")
+	if !contains(names, sign) {
+		return c, fmt.Errorf("the weights have no tensor %q: not a checkpoint of M2-BERT", sign)
 	}
-	c.ResidualLongConv = has(mixer + "filter_fn2.implicit_filter.0.weight")
-	c.Bidirectional = has(mixer + "filter_fn.implicit_filter_rev.0.weight")
-	c.HyenaTrainingAdditions = has(mixer + "layernorm.weight")
-	if !has("embeddings.position_embeddings.weight") {
-		c.UsePositionalEncodings = false
-	}
-	if shape, ok := shapeOf(w, "encoder.layer.0.mlp.gated_layers.weight"); ok {
-		c.UseMonarchMLP = len(shape) == 3
-		if wo, ok := shapeOf(w, "encoder.layer.0.mlp.wo.weight"); ok && len(wo) == len(shape) {
-			// With GLU the first product is twice as wide as the second's input.
-			first, second := shape[len(shape)-2], wo[len(wo)-1]
-			c.UseGLUMLP = first > second+second/2
-		}
+	for _, f := range switchesIn(&c, w) {
+		*f.config = f.value
 	}
 	for _, s := range sizesIn(&c, w) {
 		*s.config = s.value
@@ -138,7 +116,7 @@ func ConfigFromWeights(c Config, w Weights) (Config, error) {
 	for _, s := range sizesIn(&c, w) {
 		*s.config = s.value
 	}
-	if !has("pooler.dense.weight") {
+	if !contains(names, "pooler.dense.weight") {
 		switch c.Pooling {
 		case PoolClass:
 			c.Pooling = PoolClassHidden

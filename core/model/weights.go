@@ -242,10 +242,7 @@ func (l *loader) load() weights {
 	return w
 }
 
-func (l *loader) has(name string) bool {
-	_, found := slices.BinarySearch(l.weights.Names(), name)
-	return found
-}
+func (l *loader) has(name string) bool { return contains(l.weights.Names(), name) }
 
 func (l *loader) layer(prefix string) layer {
 	c := l.config
