@@ -70,6 +70,7 @@ js() {
 	rm -rf "$wasm/js/dist"
 	"$bin/tsc" -p "$wasm/js/tsconfig.json"
 	fresh
+	cp "$wasm/js/m2embed.wasm.d.ts" "$wasm/js/dist"
 	cp "$wasm/module/m2embed.wasm" "$wasm/js/dist/m2embed.wasm"
 }
 

@@ -122,10 +122,12 @@ export async function request(source: Address, what: string, init: { headers?: R
   }
 }
 
-export function checkStatus(response: Response, what: string): void {
+/** Refuses an answer that has no file; `hint` is the next step, if there is one. */
+export function checkStatus(response: Response, what: string, hint?: string): void {
   if (response.ok) return;
   discard(response);
-  throw new M2EmbedError('network', `fetch ${what}: the server answered ${response.status} ${response.statusText}`.trimEnd());
+  const status = `${response.status} ${response.statusText}`.trimEnd();
+  throw new M2EmbedError('network', `fetch ${what}: the server answered ${status}${hint === undefined ? '' : `: ${hint}`}`);
 }
 
 /** Gives up an answer whose body is not wanted. */

@@ -20,6 +20,6 @@ export { cosine } from './embedder.js';
 
 export const M2Embed = {
   async load(module: WebAssembly.Module, source: string | URL | ModelFiles, options: Omit<LoadOptions, 'module'> = {}): Promise<Embedder> {
-    return load(source, module, options);
+    return load(source, module, options, async () => (await import('./gpu.js')).Gpu);
   },
 } as const;

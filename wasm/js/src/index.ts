@@ -8,12 +8,17 @@
  * ```
  */
 
-import { compile, load } from './load.js';
+import type { GpuSource } from './backend.js';
+import { compile } from './compile.js';
+import { load } from './load.js';
+import { moduleAddress } from './module.js';
 import type { Embedder, LoadOptions, ModelFiles } from './types.js';
 
 export * from './types.js';
 export { cosine } from './embedder.js';
 export { pipeline } from './pipeline.js';
+
+const gpu: GpuSource = async () => (await import('./gpu.js')).Gpu;
 
 /** Loads models into this thread; see `m2embed/worker` for one that never blocks a page. */
 export const M2Embed = {
@@ -22,7 +27,7 @@ export const M2Embed = {
    * `model.safetensors`) or from three sources.
    */
   async load(source: string | URL | ModelFiles, options: LoadOptions = {}): Promise<Embedder> {
-    const module = compile(options.module ?? new URL('./m2embed.wasm', import.meta.url), options);
-    return load(source, module, options);
+    const module = compile(options.module ?? moduleAddress(), options);
+    return load(source, module, options, gpu);
   },
 } as const;

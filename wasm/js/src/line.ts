@@ -1,7 +1,6 @@
 /** The line to one worker: calls, their answers and progress, aborts, and its end. */
 
 import type { Call, Reply, Standing } from './protocol.js';
-import { hasFileSystem } from './source.js';
 import { M2EmbedError, type EmbedProgress, type LoadProgress } from './types.js';
 
 /** A call before it has its number. */
@@ -11,6 +10,15 @@ interface Waiting {
   resolve(result: never): void;
   reject(error: unknown): void;
   progress: ((p: LoadProgress | EmbedProgress) => void) | undefined;
+}
+
+/** What a worker thread of Node has, without the types of Node, which not every user has. */
+export interface Thread {
+  on(event: 'message', f: (reply: Reply) => void): unknown;
+  on(event: 'error', f: (error: Error) => void): unknown;
+  on(event: 'exit', f: (status: number) => void): unknown;
+  postMessage(call: Call): void;
+  terminate(): unknown;
 }
 
 /** The line to one worker. */
@@ -38,23 +46,21 @@ export class Line {
     this.terminate = end;
   }
 
-  static async open(createWorker: (() => Worker) | undefined): Promise<Line> {
-    if (createWorker || typeof Worker !== 'undefined') {
-      const worker = createWorker ? createWorker() : new Worker(new URL('./worker-host.js', import.meta.url), { type: 'module', name: 'm2embed' });
-      return new Line((receive, fail) => {
-        worker.onmessage = (event: MessageEvent<Reply>) => receive(event.data);
-        worker.onerror = (event) => {
-          event.preventDefault();
-          fail(event.message);
-        };
-        worker.onmessageerror = () => fail('a message could not be read');
-        return { post: (call) => worker.postMessage(call), end: () => worker.terminate() };
-      });
-    }
-    if (!hasFileSystem) throw new M2EmbedError('bad_argument', 'this runtime has no workers');
-    const name = 'node:worker_threads';
-    const threads = (await import(/* @vite-ignore */ /* webpackIgnore: true */ name)) as typeof import('node:worker_threads');
-    const worker = new threads.Worker(new URL('./worker-host.js', import.meta.url));
+  /** The line to a worker of the web. */
+  static toWorker(worker: Worker): Line {
+    return new Line((receive, fail) => {
+      worker.onmessage = (event: MessageEvent<Reply>) => receive(event.data);
+      worker.onerror = (event) => {
+        event.preventDefault();
+        fail(event.message);
+      };
+      worker.onmessageerror = () => fail('a message could not be read');
+      return { post: (call) => worker.postMessage(call), end: () => worker.terminate() };
+    });
+  }
+
+  /** The line to a worker thread of Node. */
+  static toThread(worker: Thread): Line {
     return new Line((receive, fail) => {
       worker.on('message', receive);
       worker.on('error', (error) => fail(error.message));

@@ -1,14 +1,14 @@
 /** Loads a model: module, config, tokenizer, and the weights streamed straight into linear memory. */
 
 import { Instance } from './abi.js';
-import { place } from './backend.js';
-import { checkStatus, download, request, sizeOf, type Address, type Opened } from './download.js';
+import { place, type GpuSource } from './backend.js';
+import type { Opened } from './download.js';
 import { ModelEmbedder, type Placement } from './embedder.js';
 import { ModelFile } from './file.js';
 import { safetensorsSize } from './header.js';
-import { address, checkSource, describe, isFile, open, readAll } from './source.js';
+import { address, checkSource, isFile } from './source.js';
 import { ahead, join } from './stream.js';
-import { M2EmbedError, type Embedder, type LoadOptions, type ModelFiles, type Source } from './types.js';
+import { M2EmbedError, type Embedder, type LoadOptions, type ModelFiles } from './types.js';
 
 /** The files of a model in a folder: an address with or without a slash at the end. */
 export function filesOf(source: string | URL | ModelFiles): ModelFiles {
@@ -23,47 +23,14 @@ export function filesOf(source: string | URL | ModelFiles): ModelFiles {
   return { config: file('config.json'), tokenizer: file('tokenizer.json'), weights: file('model.safetensors') };
 }
 
-/** Compiles the module unless it is compiled already; while it arrives where the server gives it its type. */
-export async function compile(source: Source | WebAssembly.Module, o: LoadOptions): Promise<WebAssembly.Module> {
-  if (source instanceof WebAssembly.Module) return source;
-  checkSource('module', source);
-  const what = describe(source);
-  const report = (loaded: number, total: number): void => o.onProgress?.({ stage: 'module', loaded, total, cached: false });
-  const refused = (cause: unknown): M2EmbedError =>
-    new M2EmbedError('bad_argument', `compile ${what}: ${(cause as Error).message} (edge runtimes take a compiled module only: import it from "m2embed/edge")`, { cause });
-  let opened: Opened | undefined;
-  if (address(source) !== undefined) {
-    const answer = await request(source as Address, what, {}, o);
-    checkStatus(answer, what);
-    if (typeof WebAssembly.compileStreaming === 'function' && answer.headers.get('content-type')?.toLowerCase() === 'application/wasm') {
-      report(0, sizeOf(answer).hint);
-      try {
-        // The answer itself, not a stream that counts its bytes: browsers keep what they compiled with it.
-        return await WebAssembly.compileStreaming(answer);
-      } catch (error) {
-        if (error instanceof WebAssembly.CompileError) throw refused(error);
-        o.signal?.throwIfAborted(); // else it was cut: the download below takes up again
-      }
-    } else {
-      opened = await download(source as Address, what, o, answer);
-    }
-  }
-  const bytes = await readAll(opened ?? (await open(source, o)), report);
-  try {
-    return await WebAssembly.compile(bytes as BufferSource);
-  } catch (cause) {
-    throw refused(cause);
-  }
-}
-
 /** What was loaded, for others to load from. */
 export type Share = (files: { config: Uint8Array; tokenizer: Uint8Array; weights: Blob }) => void;
 
-/** Loads a model into a fresh instance, and onto a GPU where that is asked for; `share` hears of the files of one without a GPU. */
-export async function load(source: string | URL | ModelFiles, module: WebAssembly.Module | Promise<WebAssembly.Module>, o: LoadOptions, share?: Share): Promise<Embedder> {
+/** Loads a model into a fresh instance, and onto a GPU by the code of `gpu` where that is asked for; `share` hears of the files of one without a GPU. */
+export async function load(source: string | URL | ModelFiles, module: WebAssembly.Module | Promise<WebAssembly.Module>, o: LoadOptions, gpu: GpuSource, share?: Share): Promise<Embedder> {
   Promise.resolve(module).catch(() => {}); // waited for below
   o.signal?.throwIfAborted();
-  const placing = place(o);
+  const placing = place(o, gpu);
   try {
     const loaded = loadFiles(filesOf(source), module, o, placing, share);
     // A GPU that is missing ends the load before anything large was fetched.

@@ -10,7 +10,9 @@
  * ```
  */
 
-import { compile, load } from './load.js';
+import { compile } from './compile.js';
+import { load } from './load.js';
+import { moduleAddress } from './module.js';
 import { M2EmbedError, type Embedder, type LoadOptions, type LoadProgress, type ModelFiles } from './types.js';
 
 export interface FeatureExtractionOptions {
@@ -62,8 +64,8 @@ export async function pipeline(task: 'feature-extraction', source: string | URL 
   const onProgress = (p: LoadProgress): void =>
     told?.({ status: p.stage === 'ready' ? 'ready' : 'progress', file: p.stage, loaded: p.loaded, total: p.total, progress: p.total > 0 ? (100 * p.loaded) / p.total : 0 });
   const all: LoadOptions = { ...rest, onProgress };
-  const module = compile(all.module ?? new URL('./m2embed.wasm', import.meta.url), all);
-  const model = await load(source, module, all);
+  const module = compile(all.module ?? moduleAddress(), all);
+  const model = await load(source, module, all, async () => (await import('./gpu.js')).Gpu);
 
   const extract = async (texts: string | string[], o: FeatureExtractionOptions = {}): Promise<FeatureTensor> => {
     if ((o.pooling as string | undefined) === 'none') throw new M2EmbedError('bad_argument', 'pooling "none": only whole-text vectors are offered');

@@ -14,7 +14,7 @@ export type Sent = Exclude<Source, URL | Request | Response | ReadableStream> | 
 export type SentFiles = Record<keyof ModelFiles, Sent>;
 
 /** Options without what cannot cross it. */
-export type LoadMessageOptions = Omit<LoadOptions, 'onProgress' | 'signal' | 'fetch' | 'gpu' | 'module'> & { module?: Sent | WebAssembly.Module };
+export type LoadMessageOptions = Omit<LoadOptions, 'onProgress' | 'signal' | 'fetch' | 'gpu' | 'module'> & { module: Sent | WebAssembly.Module };
 export type EmbedMessageOptions = Omit<EmbedOptions, 'onProgress' | 'signal'>;
 
 export type Call =

@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { cosine, M2Embed } from '../dist/index.js';
-import { M2EmbedWorker } from '../dist/worker.js';
+import { M2EmbedWorker } from 'm2embed/worker';
 import { chromium } from './browsers.mjs';
 import { serve } from './serve.mjs';
 import * as cases from './webgpu-cases.mjs';

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { M2Embed } from '../dist/index.js';
-import { M2EmbedError, M2EmbedWorker } from '../dist/worker.js';
+import { M2EmbedError, M2EmbedWorker } from 'm2embed/worker';
 import { chromium } from './browsers.mjs';
 import { serve } from './serve.mjs';
 
@@ -80,7 +80,7 @@ test('a report that throws ends its call and the work', async (t) => {
 });
 
 test('an early abort, or a worker that cannot be made, leaves no thread behind', async () => {
-  const script = (code) => exec(process.execPath, ['-e', `import(${JSON.stringify(join(here, 'dist/worker.js'))}).then(async ({ M2EmbedWorker }) => { ${code} })`], { timeout: 20_000 });
+  const script = (code) => exec(process.execPath, ['-e', `import('m2embed/worker').then(async ({ M2EmbedWorker }) => { ${code} })`], { timeout: 20_000, cwd: here });
   const load = `(options) => M2EmbedWorker.load(${JSON.stringify(fileURLToPath(folder))}, { workers: 3, ...options })`;
   for (const wait of ['setTimeout(() => stop.abort(), 0)', 'stop.abort()', 'setTimeout(() => stop.abort(), 30)']) {
     const { stdout } = await script(`const stop = new AbortController();
@@ -93,7 +93,7 @@ test('an early abort, or a worker that cannot be made, leaves no thread behind',
     let made = 0;
     const createWorker = () => {
       if (++made === 2) throw new Error('no second');
-      const thread = new Worker(${JSON.stringify(join(here, 'dist/worker-host.js'))});
+      const thread = new Worker(${JSON.stringify(join(here, 'dist/worker-host-node.js'))});
       // The shape of a page's worker.
       return { postMessage: (m) => thread.postMessage(m), terminate: () => thread.terminate() };
     };
