@@ -128,6 +128,14 @@ type Options struct {
 type Input struct {
 	Text string
 	IDs  []int32
+	// Spans are pieces that get vectors of their own out of the same forward
+	// pass: bytes of Text, or positions of IDs. They may overlap and come in any
+	// order. A vector is the mean of the last hidden states of the span's tokens,
+	// scaled to unit length, whatever Options say about pooling; its bits depend
+	// neither on other spans nor on the batch. A token belongs to the span of
+	// bytes that it begins in; [CLS] and [SEP] to none. A span costs the memory of
+	// its vector; the text's own vector has the same bits as without spans.
+	Spans []Span
 }
 
 // Texts makes inputs of strings.
@@ -145,6 +153,15 @@ type Embedding struct {
 	Tokens    int       // tokens of the input, special tokens included, before it was cut
 	Length    int       // L: tokens that were run, pads included
 	Truncated bool      // the input was cut
+
+	Spans []SpanEmbedding // of the input's Spans, in their order
+}
+
+// SpanEmbedding is the result for one span. One of no tokens, because it is of
+// white space or was cut off, has no vector.
+type SpanEmbedding struct {
+	Vector []float32 // (D), of unit length; nil without tokens
+	Tokens int       // tokens whose hidden states are in it
 }
 
 // Embed makes one vector for each input, in order.

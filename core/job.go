@@ -66,11 +66,11 @@ func (e *Embedder) Start(inputs []Input, o Options) (*Job, error) {
 	}
 	longest := 0
 	for i, in := range inputs {
-		ids, err := e.ids(in, limit, o, &j.results[i])
+		ids, spans, err := e.ids(in, limit, o, &j.results[i])
 		if err != nil {
 			return nil, fmt.Errorf("input %d: %w", i, err)
 		}
-		j.sequences[i] = model.Sequence{IDs: ids, Length: len(ids)}
+		j.sequences[i] = model.Sequence{IDs: ids, Length: len(ids), Spans: spans}
 		longest = max(longest, len(ids))
 	}
 	for i := range j.sequences {
@@ -112,21 +112,33 @@ func padded(p model.Padding, n, longest, limit int) int {
 	return n
 }
 
-// ids returns an input's token ids, cut at limit.
-func (e *Embedder) ids(in Input, limit int, o Options, result *Embedding) ([]int32, error) {
+// ids returns an input's token ids, cut at limit, and its spans of them.
+func (e *Embedder) ids(in Input, limit int, o Options, result *Embedding) ([]int32, []model.Span, error) {
 	if in.IDs != nil {
 		result.Tokens = len(in.IDs)
-		return in.IDs, nil
+		spans, err := in.spans(nil, len(in.IDs))
+		return in.IDs, spans, err
 	}
 	if e.tokenizer == nil {
-		return nil, errNoTokenizer
+		return nil, nil, errNoTokenizer
 	}
-	ids, length, err := e.tokenizer.AppendIDs(nil, in.Text, tokenizer.Options{MaxLength: limit, Truncation: o.Truncation})
+	encode := tokenizer.Options{MaxLength: limit, Truncation: o.Truncation}
+	if len(in.Spans) > 0 {
+		encode.Offsets = true
+		encoded, err := e.tokenizer.Encode(in.Text, encode)
+		if err != nil {
+			return nil, nil, err
+		}
+		result.Tokens, result.Truncated = encoded.Length, encoded.Truncated
+		spans, err := in.spans(encoded.Offsets, len(encoded.IDs))
+		return encoded.IDs, spans, err
+	}
+	ids, length, err := e.tokenizer.AppendIDs(nil, in.Text, encode)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	result.Tokens, result.Truncated = length, length > len(ids)
-	return ids, nil
+	return ids, nil, nil
 }
 
 // Step does some milliseconds of work (for one very long text up to a channel
@@ -156,6 +168,9 @@ func (j *Job) Step() (done bool, err error) {
 	for k, i := range j.order[j.first:j.last] {
 		v := j.run.Vector(k)
 		if err := finite(i, v); err != nil {
+			return false, err
+		}
+		if err := j.keepSpans(i, j.run.SpanVectors(k)); err != nil {
 			return false, err
 		}
 		j.keep(i, v)

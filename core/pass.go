@@ -30,7 +30,7 @@ type Pass struct {
 //
 // # Errors
 //
-// A pass of Step's that is half done.
+// A pass of Step's that is half done; a text with spans.
 func (j *Job) NextPass(most int) (Pass, bool, error) {
 	if j.last > j.first {
 		return Pass{}, false, errors.New("a pass is half done: step on until it is over")
@@ -45,6 +45,9 @@ func (j *Job) NextPass(most int) (Pass, bool, error) {
 		s := j.sequences[i]
 		if s.Length != length || p.Texts > 0 && (p.Texts+1)*length > most {
 			break
+		}
+		if len(s.Spans) > 0 {
+			return Pass{}, false, errSpansElsewhere
 		}
 		p.Texts++
 		for t := range length {

@@ -36,6 +36,8 @@ type Run struct {
 	filters  [2]layerFilter
 	scratch  []scratch // one a thread
 	vectors  []float32 // (B, D): results
+	first    []float32 // (B, D): where spans are asked for, the last layer's first rows
+	spans    bool      // a sequence has spans: the last layer runs whole
 
 	stages []stage
 	at     int // stage in work
@@ -54,6 +56,8 @@ type Run struct {
 type segment struct {
 	first, length int
 	tokens        int // without pads
+	spans         []Span
+	spanVectors   []float32 // (spans, D)
 	long          fft.Long
 }
 
@@ -104,27 +108,35 @@ const featureBlock = 256
 //	vector = pool(h)
 //
 // The last layer of a model that pools the first token runs for that row only:
-// its convolutions are one sum each.
+// its convolutions are one sum each. Where spans are asked for, it runs for all
+// rows behind that, so that the vector's bits are the same with and without.
 func (r *Run) forward() {
 	c := r.model.config
 	t, d := len(r.ids), float64(c.HiddenSize)
 	r.stages = r.stages[:0]
-	rows := t
-	r.block = tokenRows(rows, r.model.workers.count)
+	r.block = tokenRows(t, r.model.workers.count)
 	r.add(embedStage, 0, blocks(t, r.block), 10*d*float64(r.block))
 	for i := range r.model.weights.layers {
 		if c.HyenaTrainingAdditions {
 			r.add(normStage, i, blocks(t, r.block), 10*d*float64(r.block))
 		}
-		r.add(featuresStage, i, r.featureUnits(), r.featureCost())
-		kind := mixerStage
-		if i == c.NumHiddenLayers-1 && r.pooling.firstToken() {
-			kind, rows = firstStage, len(r.sequences)
+		if i < c.NumHiddenLayers-1 || !r.pooling.firstToken() {
+			r.addLayer(mixerStage, i, t)
+			continue
 		}
-		r.add(kind, i, groups(c.HiddenSize), r.mixerCost())
-		r.add(mlpStage, i, blocks(rows, r.block), r.mlpCost(min(rows, r.block)))
+		r.addLayer(firstStage, i, len(r.sequences))
+		if r.spans {
+			r.addLayer(mixerStage, i, t)
+		}
 	}
 	r.add(poolStage, 0, len(r.sequences), 2*d*d)
+}
+
+// addLayer adds the stages of a layer for all rows or the first of each sequence.
+func (r *Run) addLayer(mixer stageKind, layer, rows int) {
+	r.add(featuresStage, layer, r.featureUnits(), r.featureCost())
+	r.add(mixer, layer, groups(r.model.config.HiddenSize), r.mixerCost())
+	r.add(mlpStage, layer, blocks(rows, r.block), r.mlpCost(min(rows, r.block)))
 }
 
 // begin prepares a stage before its first unit.
@@ -240,10 +252,13 @@ func (r *Run) Start(sequences []Sequence, pooling Pooling, normalize bool) {
 	r.n = r.model.Rows(sequences[0].Length)
 	r.plan = r.model.spectra.plan(r.n)
 	r.sequences, r.ids, r.position = r.sequences[:0], r.ids[:0], r.position[:0]
+	r.spans = false
 	for _, s := range sequences {
+		r.spans = r.spans || len(s.Spans) > 0
 		r.sequences = append(r.sequences, segment{
-			first: len(r.ids), length: s.Length, tokens: len(s.IDs),
-			long: fft.NewLong(r.plan, s.Length, c.LongConvLMax),
+			first: len(r.ids), length: s.Length, tokens: len(s.IDs), spans: s.Spans,
+			spanVectors: make([]float32, len(s.Spans)*c.HiddenSize),
+			long:        fft.NewLong(r.plan, s.Length, c.LongConvLMax),
 		})
 		r.ids = append(r.ids, s.IDs...)
 		for range s.Length - len(s.IDs) {
@@ -257,6 +272,9 @@ func (r *Run) Start(sequences []Sequence, pooling Pooling, normalize bool) {
 	r.hidden = grow(r.hidden, t*c.HiddenSize)
 	r.mixed = grow(r.mixed, t*c.HiddenSize)
 	r.vectors = grow(r.vectors, len(sequences)*c.HiddenSize)
+	if r.spans && pooling.firstToken() {
+		r.first = grow(r.first, len(sequences)*c.HiddenSize)
+	}
 	for i := range r.scratch {
 		r.scratch[i].reserve(r)
 	}
@@ -271,12 +289,16 @@ func (r *Run) Vector(i int) []float32 {
 	return r.vectors[i*d : (i+1)*d]
 }
 
+// SpanVectors returns the vectors of sequence i's spans (spans, D), zeros for one
+// without tokens. They are the caller's.
+func (r *Run) SpanVectors(i int) []float32 { return r.sequences[i].spanVectors }
+
 // Hidden returns the last hidden states of sequence i (L, D) after a pass whose
-// pooling takes the mean; after one that takes the first token, only its row
-// (1, D). It is valid until the next Start.
+// pooling takes the mean or that had a sequence with spans; after another that
+// takes the first token, only its row (1, D). It is valid until the next Start.
 func (r *Run) Hidden(i int) []float32 {
 	d, s := r.model.config.HiddenSize, r.sequences[i]
-	if r.pooling.firstToken() {
+	if r.pooling.firstToken() && !r.spans {
 		return r.hidden[i*d : (i+1)*d]
 	}
 	return r.hidden[s.first*d : (s.first+s.length)*d]
@@ -284,7 +306,7 @@ func (r *Run) Hidden(i int) []float32 {
 
 // Bytes is the memory that the run holds at the moment.
 func (r *Run) Bytes() int {
-	floats := cap(r.hidden) + cap(r.mixed) + cap(r.vectors) + cap(r.ids) + cap(r.position)
+	floats := cap(r.hidden) + cap(r.mixed) + cap(r.vectors) + cap(r.first) + cap(r.ids) + cap(r.position)
 	for _, f := range r.features {
 		floats += cap(f[0]) + cap(f[1])
 	}

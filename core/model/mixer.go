@@ -48,6 +48,7 @@ func (r *Run) mix(s *scratch, y *layer, index, group int) {
 
 // mixFirst is mix for the first row of each sequence: the convolutions are one
 // sum each, and x2 is needed at that row alone. Row i of y becomes sequence i's.
+// Where all rows follow, y is the run's first.
 func (r *Run) mixFirst(s *scratch, y *layer, index, group int) {
 	t, d := len(r.ids), r.model.config.HiddenSize
 	channel, columns := r.groupColumns(group)
@@ -56,13 +57,17 @@ func (r *Run) mixFirst(s *scratch, y *layer, index, group int) {
 	r.model.set.Multiply(v, v, x1)
 	filter := y.shortFilter[1][group*4*kernel.GroupWidth:]
 	taps := r.firstTaps(s, y, 0, group)
+	mixed := r.mixed
+	if r.spans {
+		mixed = r.first
+	}
 	for i, q := range r.sequences {
 		x2 := s.group[1][:kernel.GroupWidth]
 		y.inLinear[1].Multiply(x2, kernel.GroupWidth, r.mixerInput(q.first), 1, channel, channel+columns)
 		first := firstRow(taps, v[q.first*kernel.GroupWidth:], kernel.GroupWidth, q.length, kernel.GroupWidth)
 		for c := range columns {
 			gate := filter[3*kernel.GroupWidth+c] + float32(filter[2*kernel.GroupWidth+c]*x2[c])
-			r.mixed[i*d+channel+c] = first[c] * gate
+			mixed[i*d+channel+c] = first[c] * gate
 		}
 	}
 	if len(y.filters) < 2 {
@@ -72,7 +77,7 @@ func (r *Run) mixFirst(s *scratch, y *layer, index, group int) {
 	for i, q := range r.sequences {
 		first := firstRow(taps, r.hidden[q.first*d+channel:], d, q.length, columns)
 		for c := range columns {
-			r.mixed[i*d+channel+c] += first[c]
+			mixed[i*d+channel+c] += first[c]
 		}
 	}
 }

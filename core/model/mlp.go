@@ -16,16 +16,19 @@ func (y *layer) gatedWidth() int { return max(y.gated.outputs(), y.wo.inputs()) 
 func (r *Run) mlp(s *scratch, y *layer, index, block int) {
 	c := r.model.config
 	d, inner := c.HiddenSize, c.IntermediateSize
-	total := len(r.ids)
+	total, from, to := len(r.ids), r.mixed, r.hidden
 	if r.stages[r.at-1].kind == firstStage {
 		total = len(r.sequences)
+		if r.spans { // all rows follow and need h
+			from, to = r.first, r.first
+		}
 	}
 	first, last := span(block, r.block, total)
 	rows := last - first
 	mStride, gStride, fStride := y.mlpWidth(c), y.gatedWidth(), y.wo.outputs()
 
 	m := s.mlp
-	r.multiply(s, m, mStride, r.mixed[first*d:], d, rows, y.outLinear)
+	r.multiply(s, m, mStride, from[first*d:], d, rows, y.outLinear)
 	if mStride > d {
 		for i := range rows {
 			clear(m[i*mStride+d : (i+1)*mStride])
@@ -57,9 +60,9 @@ func (r *Run) mlp(s *scratch, y *layer, index, block int) {
 	}
 	r.record("wo", index, first, 0, rows, d, f, fStride)
 	for i := range rows {
-		r.model.set.LayerNorm(r.hiddenRow(first+i), f[i*fStride:][:d], m[i*mStride:][:d], y.norm.weight, y.norm.bias, c.LayerNormEps)
+		r.model.set.LayerNorm(to[(first+i)*d:(first+i+1)*d], f[i*fStride:][:d], m[i*mStride:][:d], y.norm.weight, y.norm.bias, c.LayerNormEps)
 	}
-	r.record("mlp_out", index, first, 0, rows, d, r.hidden[first*d:], d)
+	r.record("mlp_out", index, first, 0, rows, d, to[first*d:], d)
 	r.quantizeInput(index+1, first, rows)
 }
 

@@ -100,7 +100,12 @@ func (m *Model) Close() { m.workers.close() }
 type Sequence struct {
 	IDs    []int32 // token ids, special tokens included
 	Length int     // L: tokens to run, pads included; at least len(IDs)
+	Spans  []Span  // pieces that get vectors of their own; they may overlap
 }
+
+// Span is a range of a sequence's tokens, from First up to but not including
+// Last; one of no tokens has no vector.
+type Span struct{ First, Last int }
 
 // CheckSequence says why a sequence cannot run, or nil.
 func (m *Model) CheckSequence(s Sequence) error {
@@ -116,6 +121,11 @@ func (m *Model) CheckSequence(s Sequence) error {
 	for i, id := range s.IDs {
 		if id < 0 || int(id) >= m.config.VocabSize {
 			return fmt.Errorf("token %d is id %d, want 0 to %d", i, id, m.config.VocabSize-1)
+		}
+	}
+	for i, p := range s.Spans {
+		if p.First < 0 || p.Last < p.First || p.Last > len(s.IDs) {
+			return fmt.Errorf("span %d is of tokens %d to %d, want an ascending range within 0 to %d", i, p.First, p.Last, len(s.IDs))
 		}
 	}
 	return nil

@@ -9,19 +9,13 @@ func (r *Run) pool(s *scratch, i int) {
 	d := c.HiddenSize
 	states := r.Hidden(i)
 	vector := r.Vector(i)
-	if r.pooling.firstToken() {
+	switch {
+	case !r.pooling.firstToken():
+		mean(s, vector, states, r.sequences[i].tokens)
+	case r.spans:
+		copy(vector, r.first[i*d:(i+1)*d])
+	default:
 		copy(vector, states[:d])
-	} else {
-		tokens := r.sequences[i].tokens
-		clear(s.sums)
-		for t := range tokens {
-			for c, v := range states[t*d : (t+1)*d] {
-				s.sums[c] += float64(v)
-			}
-		}
-		for c, v := range s.sums {
-			vector[c] = float32(v / float64(tokens))
-		}
 	}
 	if r.pooling.dense() {
 		copy(s.pooled, vector)
@@ -32,6 +26,41 @@ func (r *Run) pool(s *scratch, i int) {
 	}
 	if r.normalize {
 		Normalize(vector)
+	}
+	r.spanVectors(s, i)
+}
+
+// mean is the mean of the first n rows of states (n, D).
+func mean(s *scratch, vector, states []float32, n int) {
+	d := len(vector)
+	clear(s.sums)
+	for t := range n {
+		for c, v := range states[t*d : (t+1)*d] {
+			s.sums[c] += float64(v)
+		}
+	}
+	for c, v := range s.sums {
+		vector[c] = float32(v / float64(n))
+	}
+}
+
+// spanVectors fills the vectors of sequence i's spans: for each the mean of the last
+// hidden states of its tokens, scaled to unit length. No dense layer follows,
+// whatever the pooling. Each is summed by itself, from its first token on, so
+// that its bits depend on no other span.
+func (r *Run) spanVectors(s *scratch, i int) {
+	d := r.model.config.HiddenSize
+	spans := r.sequences[i].spans
+	if len(spans) == 0 {
+		return
+	}
+	states := r.Hidden(i)
+	for k, span := range spans {
+		vector := r.sequences[i].spanVectors[k*d : (k+1)*d]
+		if span.Last > span.First {
+			mean(s, vector, states[span.First*d:], span.Last-span.First)
+			Normalize(vector)
+		}
 	}
 }
 
