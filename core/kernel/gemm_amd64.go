@@ -12,26 +12,8 @@ const (
 	inputBlockAVX512 = 128
 )
 
-var zeros [32]float32
-
 // maskTable gives at [16-n:] a mask of the first n of 16 columns.
 var maskTable = [32]int32{-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1}
-
-func at[T any](s []T, i int) *T {
-	return (*T)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(s)), uintptr(i)*unsafe.Sizeof(*new(T))))
-}
-
-// nextTile is how many rows the next register tile takes when `left` are left:
-// as many as fit, but rather two tiles of about half than one very small one.
-func nextTile(left, most int) int {
-	if left <= most {
-		return left
-	}
-	if left < 2*most {
-		return (left + 1) / 2
-	}
-	return most
-}
 
 func gemmF32AVX2(c []float32, ldc int, a []float32, lda, m, n, k int, panel, bias []float32) {
 	if n < 16 {

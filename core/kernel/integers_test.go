@@ -146,7 +146,7 @@ func testIntegerGemm(t *testing.T, set *Set, width weightWidth) {
 					for p, v := range row {
 						sum += v * width.at(w, j*k+p)
 					}
-					want[i*n+j] = float32(sum) * (scale * columnScales[j])
+					want[i*n+j] = float32(float32(sum) * float32(scale*columnScales[j]))
 					if bias != nil {
 						want[i*n+j] += bias[j]
 					}

@@ -1,4 +1,4 @@
-//go:build (!amd64 || noasm) && !(wasip1 && m2embed_kernels)
+//go:build ((!amd64 && !arm64) || noasm) && !(wasip1 && m2embed_kernels)
 
 package kernel
 
