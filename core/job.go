@@ -239,7 +239,10 @@ func (e *Embedder) takeRun() *model.Run {
 	}
 }
 
+// returnRun keeps a run for the next call, within bounds of number and memory.
+// A pass that it had not ended is given up.
 func (e *Embedder) returnRun(r *model.Run) {
+	r.Stop()
 	if r.Bytes() > keptRunBytes {
 		return
 	}

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"errors"
 	"runtime"
 
 	"m2embed/core/fft"
@@ -200,6 +201,9 @@ func (r *Run) Step() (done bool) {
 		if v := recover(); v != nil {
 			r.err, done = newFault(v), true
 		}
+		if r.err != nil {
+			r.dropFilters() // no thread is in a unit any more
+		}
 	}()
 	if r.err != nil || r.at == len(r.stages) {
 		return true
@@ -226,9 +230,20 @@ func (r *Run) Step() (done bool) {
 	return r.at == len(r.stages)
 }
 
-// Err says why the pass ended early, as a *Fault, or is nil. There are no
-// vectors then; a run that failed is best dropped.
+// Err says why the pass ended early, as a *Fault or because of Stop, or is nil.
+// There are no vectors then; a run that failed is best dropped.
 func (r *Run) Err() error { return r.err }
+
+// Stop ends a pass that is not wanted any more and gives back the filters it
+// held. It belongs to the goroutine that calls Step; the run may start again.
+func (r *Run) Stop() {
+	r.dropFilters()
+	if r.err == nil && r.at < len(r.stages) {
+		r.err = errStopped
+	}
+}
+
+var errStopped = errors.New("the pass was stopped")
 
 // Progress returns the floating-point operations done and in all, roughly.
 func (r *Run) Progress() (done, total float64) { return r.done, r.total }
@@ -247,6 +262,7 @@ func (m *Model) Rows(length int) int { return fft.LongRows(length, m.config.Long
 // Start begins a pass over sequences, which must have passed CheckSequence and
 // agree in Rows. Pooling is not PoolDefault.
 func (r *Run) Start(sequences []Sequence, pooling Pooling, normalize bool) {
+	r.dropFilters() // of a pass that was left half done
 	c := r.model.config
 	r.pooling, r.normalize = pooling, normalize
 	r.n = r.model.Rows(sequences[0].Length)

@@ -4,8 +4,18 @@ import "m2embed/core/kernel"
 
 // layerFilter is where a filter's spectra for the layer in work come from.
 type layerFilter struct {
-	kept  []float32 // (groups, N, GroupWidth), or taps (groups, taps+1, GroupWidth); nil: made in scratch
-	ready bool      // kept is filled
+	// kept is (groups, N, GroupWidth), or taps (groups, taps+1, GroupWidth); nil:
+	// made in scratch.
+	kept  *spectrum
+	ready bool // kept is filled
+}
+
+// values is where a group's part of so many floats is kept, or scratch.
+func (f layerFilter) values(scratch []float32, group, size int) []float32 {
+	if f.kept != nil {
+		return f.kept.values[group*size : (group+1)*size]
+	}
+	return scratch[:size]
 }
 
 // taps is the number of taps in each direction that matter in this pass.
@@ -45,15 +55,27 @@ func (r *Run) beginFilters(index int) {
 	}
 }
 
-// keepFilters stores the spectra that were made for a layer.
+// keepFilters stores the spectra that were made for a layer and ends the use
+// of those that were at hand.
 func (r *Run) keepFilters(index int) {
 	kind := r.stages[r.at].kind
 	for i := range r.model.weights.layers[index].filters {
 		f := &r.filters[i]
 		if f.kept != nil && !f.ready {
 			r.model.spectra.keep(r.n, filterKey{index, i, kind == firstStage}, f.kept)
+			*f = layerFilter{}
 		}
-		*f = layerFilter{}
+	}
+	r.dropFilters()
+}
+
+// dropFilters gives back the spectra in use without keeping them.
+func (r *Run) dropFilters() {
+	for i := range r.filters {
+		if x := r.filters[i].kept; x != nil {
+			r.model.spectra.release(x)
+		}
+		r.filters[i] = layerFilter{}
 	}
 }
 
@@ -122,10 +144,7 @@ func (r *Run) filterTaps(s *scratch, dst []float32, y *layer, i, direction, grou
 // The D term is the tap at lag 0.
 func (r *Run) spectrum(s *scratch, y *layer, index, i, group int) []float32 {
 	size := r.n * kernel.GroupWidth
-	dst := s.spectrum[:size]
-	if kept := r.filters[i].kept; kept != nil {
-		dst = kept[group*size : (group+1)*size]
-	}
+	dst := r.filters[i].values(s.spectrum, group, size)
 	if r.filters[i].ready {
 		return dst
 	}
@@ -152,10 +171,7 @@ func (r *Run) spectrum(s *scratch, y *layer, index, i, group int) []float32 {
 // y[0] = (D + k[0])·u[0] + Σ_i k_rev[i]·u[1+i].
 func (r *Run) firstTaps(s *scratch, y *layer, i, group int) []float32 {
 	size := (r.taps() + 1) * kernel.GroupWidth
-	dst := s.spectrum[:size]
-	if kept := r.filters[i].kept; kept != nil {
-		dst = kept[group*size : (group+1)*size]
-	}
+	dst := r.filters[i].values(s.spectrum, group, size)
 	if r.filters[i].ready {
 		return dst
 	}

@@ -115,6 +115,9 @@ func runAgain(t testing.TB, r *Run, pooling Pooling, normalize bool, sequences .
 	r.Start(sequences, pooling, normalize)
 	for !r.Step() {
 	}
+	if r.Err() != nil {
+		t.Fatal(r.Err())
+	}
 }
 
 func alone(ids []int32) Sequence { return Sequence{IDs: ids, Length: len(ids)} }

@@ -80,19 +80,26 @@ func (w *workers) help(h *helper, worker int) {
 	}
 }
 
-// await returns once the count has reached a number.
+// await returns once the count has reached a number. A wake-up alone does not
+// mean that: whoever began the round before may have been held up between
+// counting it and waking a helper that had long finished it.
 func (h *helper) await(count *atomic.Uint64, number uint64) {
-	for range watches {
+	for {
+		for range watches {
+			if count.Load() >= number {
+				return
+			}
+		}
+		h.asleep.Store(true)
+		// Whoever turns asleep off decides whether there will be a wake-up.
+		if count.Load() >= number && h.asleep.CompareAndSwap(true, false) {
+			return
+		}
+		<-h.wake
 		if count.Load() >= number {
 			return
 		}
 	}
-	h.asleep.Store(true)
-	// Whoever turns asleep off decides whether there will be a wake-up.
-	if count.Load() >= number && h.asleep.CompareAndSwap(true, false) {
-		return
-	}
-	<-h.wake
 }
 
 // begin starts a round.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // TestWorkersPanic: a panic of a unit reaches the caller as an error once all
@@ -39,6 +40,34 @@ func TestWorkersPanic(t *testing.T) {
 		}
 		w.close()
 	}
+}
+
+// TestLateWake: a wake-up that was meant for the round before does not begin
+// the next one.
+func TestLateWake(t *testing.T) {
+	h := &helper{wake: make(chan struct{}, 1)}
+	var count atomic.Uint64
+	count.Store(1)
+	awake := make(chan struct{})
+	go func() {
+		h.await(&count, 2)
+		close(awake)
+	}()
+	wake := func() {
+		for !h.asleep.CompareAndSwap(true, false) {
+			time.Sleep(time.Millisecond)
+		}
+		h.wake <- struct{}{}
+	}
+	wake()
+	select {
+	case <-awake:
+		t.Fatal("the helper began a round that nobody started")
+	case <-time.After(50 * time.Millisecond):
+	}
+	count.Add(1)
+	wake()
+	<-awake
 }
 
 // TestRunPanic: a pass that panics is over with an error, and the model makes
