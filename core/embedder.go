@@ -1,7 +1,7 @@
 package core
 
 import (
-	"errors"
+	"context"
 	"fmt"
 
 	"m2embed/core/kernel"
@@ -121,6 +121,12 @@ type Options struct {
 	Padding    model.Padding        // pads are input: see model.Padding
 	Pooling    model.Pooling
 	Normalize  Choice // to unit length
+
+	// Progress, unless it is nil, is told every few milliseconds how many of the
+	// tokens to run are done, in parts of a token; total is 0 while texts are
+	// still being tokenized. It is called by the goroutine that embeds and may
+	// wait, for its turn say. Its error ends the work and is returned as it is.
+	Progress func(done, total float64) error
 }
 
 // Input is one text, as a string or, where IDs is set, as token ids with
@@ -164,20 +170,27 @@ type SpanEmbedding struct {
 	Tokens int       // tokens whose hidden states are in it
 }
 
-// Embed makes one vector for each input, in order.
+// Embed makes one vector for each input, in order. Cancelling ctx stops the work
+// within some tens of milliseconds, tokenizing included.
 //
 // # Errors
 //
-// An input that cannot run (a token id outside the vocabulary, ids beyond the
-// maximum length, a text too long under tokenizer.Refuse) fails the call with
-// its index. A vector that is not finite means damaged weights and is an error.
-func (e *Embedder) Embed(inputs []Input, o Options) ([]Embedding, error) {
-	j, err := e.Start(inputs, o)
+//   - an [InputError]: an input that cannot run (a token id outside the
+//     vocabulary, ids beyond the maximum length, a text too long under
+//     tokenizer.Refuse)
+//   - a [Fault]: a vector that is not finite, which means damaged weights
+//   - options that the model cannot follow
+//   - ctx's and that of Progress
+func (e *Embedder) Embed(ctx context.Context, inputs []Input, o Options) ([]Embedding, error) {
+	j, err := e.Start(ctx, inputs, o)
 	if err != nil {
 		return nil, err
 	}
 	defer j.Close()
 	for {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		done, err := j.Step()
 		if err != nil {
 			return nil, err
@@ -185,7 +198,10 @@ func (e *Embedder) Embed(inputs []Input, o Options) ([]Embedding, error) {
 		if done {
 			return j.Results(), nil
 		}
+		if o.Progress != nil {
+			if err := o.Progress(j.Progress()); err != nil {
+				return nil, err
+			}
+		}
 	}
 }
-
-var errNoTokenizer = errors.New("no tokenizer: this model was opened for token ids only")

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"math"
@@ -46,7 +47,7 @@ func openTinyWeights(t testing.TB) *checkpoint.File {
 
 func embed(t testing.TB, e *Embedder, o Options, in ...Input) []Embedding {
 	t.Helper()
-	r, err := e.Embed(in, o)
+	r, err := e.Embed(context.Background(), in, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +111,7 @@ func TestPaddingLengths(t *testing.T) {
 			t.Errorf("padding %q ran %d and %d tokens, want %d and %d", c.padding, r[0].Length, r[1].Length, c.short, c.long)
 		}
 	}
-	if _, err := e.Embed(Texts("x"), Options{Padding: model.Padding{Mode: model.PadToLength, Length: 513}}); err == nil {
+	if _, err := e.Embed(context.Background(), Texts("x"), Options{Padding: model.Padding{Mode: model.PadToLength, Length: 513}}); err == nil {
 		t.Error("padding beyond the maximum was accepted")
 	}
 }
@@ -126,10 +127,10 @@ func TestTruncation(t *testing.T) {
 	if !r.Truncated || r.Length != 16 {
 		t.Errorf("truncated %v at %d tokens, want 16", r.Truncated, r.Length)
 	}
-	if _, err := e.Embed(Texts(long), Options{Truncation: tokenizer.Refuse}); err == nil {
+	if _, err := e.Embed(context.Background(), Texts(long), Options{Truncation: tokenizer.Refuse}); err == nil {
 		t.Error("a text beyond the maximum was accepted under Refuse")
 	}
-	if _, err := e.Embed(Texts(long), Options{MaxLength: 1}); err == nil {
+	if _, err := e.Embed(context.Background(), Texts(long), Options{MaxLength: 1}); err == nil {
 		t.Error("a maximum length of 1 was accepted")
 	}
 }
@@ -146,7 +147,7 @@ func TestIDs(t *testing.T) {
 		t.Error("a text and its ids have different vectors")
 	}
 	for _, bad := range [][]int32{{}, {-1}, {1000}, make([]int32, 513)} {
-		if _, err := e.Embed([]Input{{IDs: bad}}, Options{}); err == nil {
+		if _, err := e.Embed(context.Background(), []Input{{IDs: bad}}, Options{}); err == nil {
 			t.Errorf("%d ids beginning %v were accepted", len(bad), bad[:min(len(bad), 1)])
 		}
 	}
@@ -171,7 +172,7 @@ func TestNormalize(t *testing.T) {
 
 func TestProgress(t *testing.T) {
 	e := openTiny(t, OpenOptions{Threads: 1})
-	j, err := e.Start(Texts(text(300, 1), text(20, 2), "x"), Options{Padding: none})
+	j, err := e.Start(context.Background(), Texts(text(300, 1), text(20, 2), "x"), Options{Padding: none})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -201,7 +202,7 @@ func TestCancel(t *testing.T) {
 	e := openTiny(t, OpenOptions{Threads: 1, FilterBudget: -1})
 	want := embed(t, e, Options{Padding: none}, Texts("a b c")...)[0].Vector
 	for steps := range 12 {
-		j, err := e.Start(Texts(text(200, steps), "q"), Options{Padding: none})
+		j, err := e.Start(context.Background(), Texts(text(200, steps), "q"), Options{Padding: none})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -225,7 +226,7 @@ func TestConcurrentUse(t *testing.T) {
 		go func() {
 			var err error
 			for i := range 10 {
-				r, e := e.Embed(Texts(text(50, 1), text(5*i, 2)), Options{Padding: none})
+				r, e := e.Embed(context.Background(), Texts(text(50, 1), text(5*i, 2)), Options{Padding: none})
 				if e != nil {
 					err = e
 				} else if !slices.Equal(r[0].Vector, want) {
@@ -294,7 +295,7 @@ func TestNotFinite(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer e.Close()
-	if _, err := e.Embed(Texts("a"), Options{Padding: none}); err == nil || !strings.Contains(err.Error(), "finite") {
+	if _, err := e.Embed(context.Background(), Texts("a"), Options{Padding: none}); err == nil || !strings.Contains(err.Error(), "finite") {
 		t.Errorf("NaN weights gave error %v", err)
 	}
 }

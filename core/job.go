@@ -2,6 +2,7 @@ package core
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 
@@ -30,11 +31,19 @@ type Job struct {
 // reading the weights, few enough to stay in cache.
 const passRows = 1024
 
+// Tokenizing is interrupted after so many bytes of texts, some milliseconds; a
+// text costs as much as some bytes.
+const (
+	askEvery = 64 << 10
+	textCost = 64
+)
+
 // keptRunBytes bounds the memory of a run that is kept for the next call.
 const keptRunBytes = 64 << 20
 
 // Start tokenizes a batch and prepares its forward passes; see [Embedder.Embed].
-func (e *Embedder) Start(inputs []Input, o Options) (*Job, error) {
+// ctx and Progress end the tokenizing early; they are not used later.
+func (e *Embedder) Start(ctx context.Context, inputs []Input, o Options) (*Job, error) {
 	c := e.model.Config()
 	if o.Pooling == model.PoolDefault {
 		o.Pooling = c.Pooling
@@ -47,6 +56,9 @@ func (e *Embedder) Start(inputs []Input, o Options) (*Job, error) {
 		if c.Normalize {
 			o.Normalize = Yes
 		}
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
 	}
 	if err := e.model.CheckPooling(o.Pooling); err != nil {
 		return nil, err
@@ -64,11 +76,30 @@ func (e *Embedder) Start(inputs []Input, o Options) (*Job, error) {
 		sequences: make([]model.Sequence, len(inputs)),
 		order:     make([]int, len(inputs)),
 	}
-	longest := 0
+	var stopped error // by ctx or Progress, not by a text
+	ask := func() error {
+		if stopped = ctx.Err(); stopped == nil && o.Progress != nil {
+			stopped = o.Progress(0, 0)
+		}
+		return stopped
+	}
+	encoding := tokenizer.Options{MaxLength: limit, Truncation: o.Truncation, Interrupt: ask}
+	longest, unasked := 0, 0
 	for i, in := range inputs {
-		ids, spans, err := e.ids(in, limit, o, &j.results[i])
-		if err != nil {
-			return nil, fmt.Errorf("input %d: %w", i, err)
+		if unasked += len(in.Text) + textCost; unasked >= askEvery {
+			unasked = 0
+			ask()
+		}
+		var ids []int32
+		var spans []model.Span
+		if stopped == nil {
+			ids, spans, err = e.ids(in, encoding, &j.results[i])
+		}
+		switch {
+		case stopped != nil:
+			return nil, stopped
+		case err != nil:
+			return nil, &InputError{i, err}
 		}
 		j.sequences[i] = model.Sequence{IDs: ids, Length: len(ids), Spans: spans}
 		longest = max(longest, len(ids))
@@ -77,7 +108,7 @@ func (e *Embedder) Start(inputs []Input, o Options) (*Job, error) {
 		s := &j.sequences[i]
 		s.Length = padded(o.Padding, len(s.IDs), longest, limit)
 		if err := e.model.CheckSequence(*s); err != nil {
-			return nil, fmt.Errorf("input %d: %w", i, err)
+			return nil, &InputError{i, err}
 		}
 		j.results[i].Length = s.Length
 		j.order[i] = i
@@ -112,8 +143,8 @@ func padded(p model.Padding, n, longest, limit int) int {
 	return n
 }
 
-// ids returns an input's token ids, cut at limit, and its spans of them.
-func (e *Embedder) ids(in Input, limit int, o Options, result *Embedding) ([]int32, []model.Span, error) {
+// ids returns an input's token ids and its spans of them.
+func (e *Embedder) ids(in Input, o tokenizer.Options, result *Embedding) ([]int32, []model.Span, error) {
 	if in.IDs != nil {
 		result.Tokens = len(in.IDs)
 		spans, err := in.spans(nil, len(in.IDs))
@@ -122,10 +153,9 @@ func (e *Embedder) ids(in Input, limit int, o Options, result *Embedding) ([]int
 	if e.tokenizer == nil {
 		return nil, nil, errNoTokenizer
 	}
-	encode := tokenizer.Options{MaxLength: limit, Truncation: o.Truncation}
 	if len(in.Spans) > 0 {
-		encode.Offsets = true
-		encoded, err := e.tokenizer.Encode(in.Text, encode)
+		o.Offsets = true
+		encoded, err := e.tokenizer.Encode(in.Text, o)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -133,7 +163,7 @@ func (e *Embedder) ids(in Input, limit int, o Options, result *Embedding) ([]int
 		spans, err := in.spans(encoded.Offsets, len(encoded.IDs))
 		return encoded.IDs, spans, err
 	}
-	ids, length, err := e.tokenizer.AppendIDs(nil, in.Text, encode)
+	ids, length, err := e.tokenizer.AppendIDs(nil, in.Text, o)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -146,7 +176,7 @@ func (e *Embedder) ids(in Input, limit int, o Options, result *Embedding) ([]int
 //
 // # Errors
 //
-// A vector that is not finite, and a panic inside the pass as a *model.Fault.
+// A [Fault]: a vector that is not finite, or a panic inside the pass.
 func (j *Job) Step() (done bool, err error) {
 	if j.first == len(j.order) {
 		return true, nil
@@ -163,7 +193,7 @@ func (j *Job) Step() (done bool, err error) {
 	if err := j.run.Err(); err != nil {
 		// Nobody knows what the run holds now: it is not kept for another call.
 		j.run, j.last = nil, j.first
-		return false, fmt.Errorf("forward pass: %w", err)
+		return false, &Fault{fmt.Errorf("forward pass: %w", err)}
 	}
 	for k, i := range j.order[j.first:j.last] {
 		v := j.run.Vector(k)

@@ -30,7 +30,7 @@ func TestPanicInPass(t *testing.T) {
 		broken.Store(true)
 		for range 3 {
 			var fault *model.Fault
-			if _, err := e.Embed(inputs, Options{Padding: none}); !errors.As(err, &fault) {
+			if _, err := e.Embed(t.Context(), inputs, Options{Padding: none}); !errors.As(err, &fault) {
 				t.Fatalf("%d threads: error %v, want a fault", threads, err)
 			}
 		}

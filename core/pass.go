@@ -94,7 +94,7 @@ func (j *Job) FinishPass(vectors []float32) error {
 func finite(i int, vector []float32) error {
 	for _, x := range vector {
 		if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
-			return fmt.Errorf("input %d: the vector is not finite: the weights hold NaN or infinite values, or values too large for them", i)
+			return &Fault{&InputError{i, ErrNotFinite}}
 		}
 	}
 	return nil

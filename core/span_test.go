@@ -113,13 +113,13 @@ func TestSpanErrors(t *testing.T) {
 	for _, s := range []Span{{Start: -1, End: 1}, {Start: 2, End: 1}, {Start: 0, End: 4}, {Start: 4, End: 4}, {Start: math.MinInt, End: math.MaxInt}} {
 		for _, in := range []Input{{Text: "a b"}, {IDs: []int32{1, 2, 3}}} {
 			in.Spans = []Span{{Start: 0, End: 1}, s}
-			_, err := e.Embed([]Input{{Text: "x"}, in}, Options{})
+			_, err := e.Embed(t.Context(), []Input{{Text: "x"}, in}, Options{})
 			if err == nil || !strings.Contains(err.Error(), "input 1") || !strings.Contains(err.Error(), "span 1") || !strings.Contains(err.Error(), "within 0 to 3") {
 				t.Errorf("span %v of %v: %v", s, in, err)
 			}
 		}
 	}
-	j, err := e.Start([]Input{{Text: "a", Spans: []Span{{Start: 0, End: 1}}}}, Options{})
+	j, err := e.Start(t.Context(), []Input{{Text: "a", Spans: []Span{{Start: 0, End: 1}}}}, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package host
 import (
 	"encoding/binary"
 	"fmt"
-	"math"
 	"path/filepath"
 	"testing"
 
@@ -46,12 +45,12 @@ func TestConvertedEmbeddings(t *testing.T) {
 				for i := range ids {
 					ids[i] = int32(binary.LittleEndian.Uint64(tensor.Data[8*i:]))
 				}
-				got, err := e.Embed([]core.Input{{IDs: ids}}, core.Options{Padding: model.Padding{Mode: model.PadNone}})
+				got, err := e.Embed(t.Context(), []core.Input{{IDs: ids}}, core.Options{Padding: model.Padding{Mode: model.PadNone}})
 				if err != nil {
 					t.Fatal(err)
 				}
 				want := floats(t, golden, fmt.Sprintf("L%d/pooled_cls", n))
-				if x := cosine(got[0].Vector, want); !(x >= c.least) {
+				if x := core.Cosine(got[0].Vector, want); !(x >= c.least) {
 					t.Errorf("%d tokens: cosine %.9f, want at least %v: %s", n, x, c.least, c.why)
 				} else {
 					t.Logf("%d tokens: cosine %.9f", n, x)
@@ -59,13 +58,4 @@ func TestConvertedEmbeddings(t *testing.T) {
 			}
 		})
 	}
-}
-
-func cosine(a, b []float32) float64 {
-	var ab, aa, bb float64
-	for i := range a {
-		x, y := float64(a[i]), float64(b[i])
-		ab, aa, bb = ab+x*y, aa+x*x, bb+y*y
-	}
-	return ab / math.Sqrt(aa*bb)
 }

@@ -26,6 +26,7 @@
 //	alloc(bytes u) u                                        address or 0     OutOfMemory
 //	free(address u) i                                       0                BadArgument
 //	error_code() i                                          code
+//	error_input() i                                         input or -1
 //	error_address() u                                       address
 //	error_length() u                                        bytes
 //	result_address() u                                      address
@@ -79,7 +80,8 @@
 //
 // # Errors
 //
-// After a call that failed error_code gives its code, error_address and
+// After a call that failed error_code gives its code, error_input the number of
+// the input that is to blame, from 0, or -1, error_address and
 // error_length a message in UTF-8, valid until the next failing call. A failed
 // call changes nothing but the result, and the instance stays usable. When a
 // call traps, or the module ends itself, the instance is lost with all its

@@ -5,6 +5,8 @@ package main
 import (
 	"errors"
 	"fmt"
+
+	"m2embed/core"
 )
 
 // failure is an error with its code.
@@ -57,15 +59,18 @@ func (h *handles[T]) get(n int32) (T, error) {
 // message and result are what error_address and result_address speak of.
 var message, result []byte
 
-// code is the code of the last failure.
-var code Code
+// code is the code of the last failure, blamed the input that is to blame, or -1.
+var (
+	code   Code
+	blamed int32
+)
 
 // call runs one exported function: errors and panics become codes.
 func call(f func() (int32, error)) (status int32) {
 	defer func() {
 		if r := recover(); r != nil {
 			message = fmt.Appendf(nil, "fault in m2embed: %v", r)
-			code = Internal
+			code, blamed = Internal, -1
 			status = int32(code)
 		}
 	}()
@@ -74,7 +79,11 @@ func call(f func() (int32, error)) (status int32) {
 		return n
 	}
 	message = []byte(err.Error())
-	code = Internal
+	code, blamed = Internal, -1
+	var input *core.InputError
+	if errors.As(err, &input) {
+		blamed = int32(input.Index)
+	}
 	var e *failure
 	if errors.As(err, &e) {
 		code = e.code

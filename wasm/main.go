@@ -59,6 +59,9 @@ func free(at uint32) int32 {
 //go:wasmexport error_code
 func errorCode() int32 { return int32(code) }
 
+//go:wasmexport error_input
+func errorInput() int32 { return blamed }
+
 //go:wasmexport error_address
 func errorAddress() uint32 { return addressOf(message) }
 

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"encoding/binary"
 	"math"
 	"math/bits"
@@ -44,7 +45,7 @@ func (m *loading) start(handle int32, inputs, options []byte) (*run, error) {
 	for i := range in {
 		in[i].IDs = slices.Clone(in[i].IDs) // the host's memory goes back to it
 	}
-	job, err := e.Start(in, o)
+	job, err := e.Start(context.Background(), in, o)
 	if err != nil {
 		return nil, withCode(codeOf(err), err)
 	}

@@ -58,17 +58,27 @@ type addedSearch struct {
 
 	spaceFrom, spaceEnd int // white space after the last token that took some
 
+	interruption *interruption
+	askAt        int
+
 	id    int32
 	place Span // bytes of text, with white space that the token takes along
 }
 
-func (a *addedTokens) search(text string) addedSearch {
-	return addedSearch{tokens: a, text: text}
+func (a *addedTokens) search(text string, i *interruption) addedSearch {
+	return addedSearch{tokens: a, text: text, interruption: i, askAt: askEvery}
 }
 
-// next finds the next token and reports whether there is one.
+// next finds the next token and reports whether there is one. There is none
+// after an interruption.
 func (s *addedSearch) next() bool {
-	for s.at < len(s.text) {
+	for s.at < len(s.text) && s.interruption.interrupted == nil {
+		if s.at >= s.askAt {
+			s.askAt = s.at + askEvery
+			if s.interruption.ask() {
+				return false
+			}
+		}
 		if !s.skip() {
 			return false
 		}

@@ -32,6 +32,9 @@ type Options struct {
 	WithoutSpecialTokens bool       // leave out [CLS] and [SEP]
 	Offsets              bool       // fill Encoding.Offsets
 	Expect               int        // ids that Encode makes room for at once; 0: room grows with the text
+	// Interrupt, unless it is nil, is called every few milliseconds. Its error
+	// ends the encoding and is returned.
+	Interrupt func() error
 }
 
 // Encoding is an encoded text of L tokens.
@@ -49,6 +52,7 @@ type Encoding struct {
 //
 //   - MaxLength is negative, or has no room for the special tokens
 //   - ErrTooLong, under Refuse; Length is set then
+//   - Interrupt's
 func (t *Tokenizer) Encode(text string, o Options) (Encoding, error) {
 	e := t.newEncoder()
 	defer t.release(e)
@@ -197,7 +201,10 @@ func (e *encoder) encode(text string, o Options) (length int, err error) {
 	e.ids, e.spans = e.ids[:0], e.spans[:0]
 	e.special(prefix)
 	e.first = len(e.ids)
-	e.encodeText(text)
+	e.reset(o.Interrupt)
+	if e.encodeText(text); e.interrupted != nil {
+		return 0, e.interrupted
+	}
 	length = len(prefix) + e.count + len(suffix)
 	if err := checkLength(length, o); err != nil {
 		return length, err
@@ -234,7 +241,7 @@ func (e *encoder) encodeText(text string) {
 		return
 	}
 	from := 0
-	search := e.t.rawAdded.search(text)
+	search := e.t.rawAdded.search(text, &e.interruption)
 	for search.next() {
 		if from < search.place.Start {
 			between(text[from:search.place.Start], from)
@@ -243,7 +250,7 @@ func (e *encoder) encodeText(text string) {
 		e.trim()
 		from = search.place.End
 	}
-	if from < len(text) {
+	if from < len(text) && e.interrupted == nil {
 		between(text[from:], from)
 	}
 }

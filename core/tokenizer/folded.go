@@ -5,10 +5,12 @@ import "unicode/utf8"
 // foldedSegment does what segment does for tokenizers that have added tokens to
 // be found in normalised text: the segment is normalised as a whole first.
 func (e *encoder) foldedSegment(s string, base int) {
-	e.fold(s, base)
+	if e.fold(s, base); e.interrupted != nil {
+		return
+	}
 	text := string(e.foldedText)
 	from := 0
-	search := e.t.foldedAdded.search(text)
+	search := e.t.foldedAdded.search(text, &e.interruption)
 	for search.next() {
 		if from < search.place.Start {
 			e.folded(text, from, search.place.Start)
@@ -17,7 +19,9 @@ func (e *encoder) foldedSegment(s string, base int) {
 		e.trim()
 		from = search.place.End
 	}
-	e.folded(text, from, len(text))
+	if e.interrupted == nil {
+		e.folded(text, from, len(text))
+	}
 }
 
 // source returns what a stretch of the normalised segment comes from.
@@ -40,7 +44,12 @@ func (e *encoder) fold(s string, base int) {
 			e.foldedPlaces = append(e.foldedPlaces, place)
 		}
 	}
+	e.begin(0)
+	defer e.finish(len(s))
 	for i, r := range s {
+		if i >= e.askAt && e.due(i) {
+			return
+		}
 		size := 1
 		if r != utf8.RuneError || (len(s)-i >= 3 && s[i:i+3] == "\uFFFD") {
 			size = utf8.RuneLen(r)
@@ -116,7 +125,12 @@ func (e *encoder) foldMark(run []part, mark part, place Span) []part {
 // folded splits and encodes bytes start to end of the normalised segment.
 func (e *encoder) folded(text string, start, end int) {
 	e.startWord()
+	e.begin(0)
+	defer e.finish(end - start)
 	for i, r := range text[start:end] {
+		if i >= e.askAt && e.due(i) {
+			return
+		}
 		size := utf8.RuneLen(r)
 		place := e.source(Span{start + i, start + i + size})
 		switch splitOf(r) {

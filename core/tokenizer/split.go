@@ -9,6 +9,8 @@ import "unicode/utf8"
 func (e *encoder) segment(s string, base int) {
 	n := e.t.normalizer
 	e.startWord()
+	e.begin(base)
+	defer e.finish(base + len(s))
 	for i := 0; i < len(s); {
 		if n.letters[s[i]] != 0 {
 			i = e.letters(s, i, base)
@@ -24,6 +26,9 @@ func (e *encoder) segment(s string, base int) {
 			f = n.effect(r)
 		}
 		place := Span{base + i, base + i + size}
+		if place.Start >= e.askAt && e.due(place.Start) {
+			return
+		}
 		i += size
 		switch f.action() {
 		case barrier:

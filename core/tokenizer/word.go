@@ -38,6 +38,7 @@ type encoder struct {
 	first      int // where the tokens of the text begin in ids
 	limit      int // tokens of the text to keep
 	count      int // tokens of the text so far
+	interruption
 }
 
 func (e *encoder) emit(id int32, place Span) {

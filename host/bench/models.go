@@ -2,12 +2,12 @@ package main
 
 import (
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
+	"m2embed/core"
 	"m2embed/core/checkpoint/goldenweights"
 	"m2embed/core/kernel"
 	"m2embed/core/model"
@@ -222,7 +222,7 @@ func (b *bench) models() error {
 			}
 		}
 		// Both one-thread runs still hold the text's vectors.
-		b.result.Int8Cosine = append(b.result.Int8Cosine, cosineRow{length, cosine(runs["m2embed 80M f32"].Vector(0), runs["m2embed 80M int8"].Vector(0))})
+		b.result.Int8Cosine = append(b.result.Int8Cosine, cosineRow{length, core.Cosine(runs["m2embed 80M f32"].Vector(0), runs["m2embed 80M int8"].Vector(0))})
 		fmt.Fprintf(os.Stderr, "   %d tokens (%.0f s)\n", length, time.Since(b.start).Seconds())
 		if err := b.save(); err != nil {
 			return err
@@ -234,14 +234,4 @@ func (b *bench) models() error {
 type cosineRow struct {
 	Length int     `json:"length"`
 	Cosine float64 `json:"cosine"`
-}
-
-func cosine(a, b []float32) float64 {
-	var ab, aa, bb float64
-	for i := range a {
-		ab += float64(a[i]) * float64(b[i])
-		aa += float64(a[i]) * float64(a[i])
-		bb += float64(b[i]) * float64(b[i])
-	}
-	return ab / math.Sqrt(aa*bb)
 }

@@ -122,21 +122,25 @@ func (e *Engine) start(ctx context.Context, wasm []byte) (err error) {
 func (e *Engine) Info() Info { return e.info }
 
 // Embed makes one vector for each input, in order, as [core.Embedder.Embed]
-// does. A cancelled ctx stops the work within milliseconds, for one very long
-// text within a few seconds at most.
+// does. A cancelled ctx stops the work after a step, which takes milliseconds,
+// for one very long text a few seconds at most. While o.Progress is called the
+// instance is free for other calls, so that it may wait for its turn.
 //
 // # Errors
 //
-// An [Error] with the module's code and message; ctx's error; [ErrClosed].
+// An [Error] with the module's code and message, in a core.InputError where an
+// input is to blame, in a core.Fault where none is; ctx's error and that of
+// Progress; [ErrClosed].
 func (e *Engine) Embed(ctx context.Context, inputs []core.Input, o core.Options) ([]core.Embedding, error) {
-	return e.EmbedInSteps(ctx, inputs, o, nil)
+	results, err := e.embed(ctx, inputs, o)
+	var failure *Error
+	if errors.As(err, &failure) && failure.Code != BadArgument && failure.Code != TooLong {
+		err = &core.Fault{Err: err}
+	}
+	return results, err
 }
 
-// EmbedInSteps is Embed that calls between, unless it is nil, after each step
-// with the positions done and to be done. The instance is free for other calls
-// in the meantime, so that between may wait for its turn. Its error ends the
-// work.
-func (e *Engine) EmbedInSteps(ctx context.Context, inputs []core.Input, o core.Options, between func(done, total float64) error) ([]core.Embedding, error) {
+func (e *Engine) embed(ctx context.Context, inputs []core.Input, o core.Options) ([]core.Embedding, error) {
 	i, err := e.take(ctx, nil)
 	if err != nil {
 		return nil, err
@@ -168,7 +172,7 @@ func (e *Engine) EmbedInSteps(ctx context.Context, inputs []core.Input, o core.O
 		if done {
 			return r.results(inner)
 		}
-		if between == nil {
+		if o.Progress == nil {
 			continue
 		}
 		part, total, err := r.progress(inner)
@@ -178,7 +182,7 @@ func (e *Engine) EmbedInSteps(ctx context.Context, inputs []core.Input, o core.O
 		mine := i
 		e.give(i)
 		i = nil
-		err = between(part*total, total)
+		err = o.Progress(part*total, total)
 		var lost error
 		if i, lost = e.take(inner, mine); lost != nil {
 			return nil, cmp.Or(err, lost)

@@ -179,7 +179,7 @@ func TestSameAsNative(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want, err := native.Embed(inputs, o)
+		want, err := native.Embed(t.Context(), inputs, o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -372,7 +372,8 @@ func TestSteps(t *testing.T) {
 		t.Fatal(err)
 	}
 	steps, before := 0, 0.0
-	got, err := e.EmbedInSteps(t.Context(), long, o, func(done, total float64) error {
+	plain := o
+	o.Progress = func(done, total float64) error {
 		steps++
 		if total != 3000 || done < before || done > total {
 			t.Errorf("%v of %v positions after %v", done, total, before)
@@ -384,7 +385,8 @@ func TestSteps(t *testing.T) {
 			}
 		}
 		return nil
-	})
+	}
+	got, err := e.Embed(t.Context(), long, o)
 	if err != nil || steps < 10 || before < 1000 {
 		t.Fatalf("%d steps up to %v: %v", steps, before, err)
 	}
@@ -405,7 +407,8 @@ func TestSteps(t *testing.T) {
 		{ctx, func(_, _ float64) error { cancel(); return nil }, context.Canceled},
 		{t.Context(), func(_, _ float64) error { return e.Close(t.Context()) }, ErrClosed},
 	} {
-		if _, err := e.EmbedInSteps(c.ctx, long, o, c.between); !errors.Is(err, c.want) {
+		plain.Progress = c.between
+		if _, err := e.Embed(c.ctx, long, plain); !errors.Is(err, c.want) {
 			t.Errorf("%v, want %v", err, c.want)
 		}
 	}

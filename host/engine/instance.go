@@ -85,7 +85,19 @@ func (i *instance) failure(ctx context.Context, code Code) error {
 	if err != nil {
 		return err
 	}
-	return &Error{Code: code, Message: string(message)}
+	err = &Error{Code: code, Message: string(message)}
+	if i.module.ExportedFunction("error_input") == nil { // an older module
+		return err
+	}
+	blamed, callErr := i.call(ctx, "error_input")
+	if callErr != nil {
+		return callErr
+	}
+	if input := int(int32(uint32(blamed))); input >= 0 {
+		said := strings.TrimPrefix(string(message), fmt.Sprintf("input %d: ", input))
+		return &core.InputError{Index: input, Err: &Error{Code: code, Message: said}}
+	}
+	return err
 }
 
 // lastFailure is the failure of an export that returned no address.

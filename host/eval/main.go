@@ -99,7 +99,7 @@ func (e *evaluation) embed(texts []string) ([][]float32, error) {
 	vectors := make([][]float32, 0, len(texts))
 	for len(texts) > 0 {
 		n := min(32, len(texts))
-		found, err := e.model.Embed(context.Background(), core.Texts(texts[:n]...), core.Options{Normalize: core.Yes}, nil)
+		found, err := e.model.Embed(context.Background(), core.Texts(texts[:n]...), core.Options{Normalize: core.Yes})
 		if err != nil {
 			return nil, err
 		}

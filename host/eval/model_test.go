@@ -119,7 +119,7 @@ func TestAgainstPyTorch(t *testing.T) {
 			d := e.Dimension()
 			worst, least := 0.0, 1.0
 			for i, in := range inputs {
-				got, err := e.Embed([]core.Input{in}, core.Options{MaxLength: lengths[i]})
+				got, err := e.Embed(t.Context(), []core.Input{in}, core.Options{MaxLength: lengths[i]})
 				if err != nil {
 					t.Fatal(err)
 				}

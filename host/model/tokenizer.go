@@ -3,7 +3,6 @@ package model
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"m2embed/core"
 	"m2embed/core/tokenizer"
@@ -38,7 +37,7 @@ func (f foreign) Name() string { return f.Engine.Name() + ", Rust tokenizer" }
 
 func (f foreign) Close() error { return errors.Join(f.Engine.Close(), f.texts.Close()) }
 
-func (f foreign) Embed(ctx context.Context, inputs []core.Input, o core.Options, between func(done, total float64) error) ([]core.Embedding, error) {
+func (f foreign) Embed(ctx context.Context, inputs []core.Input, o core.Options) ([]core.Embedding, error) {
 	limit := f.most
 	if o.MaxLength > 0 {
 		limit = min(limit, o.MaxLength)
@@ -50,13 +49,16 @@ func (f foreign) Embed(ctx context.Context, inputs []core.Input, o core.Options,
 		if in.IDs != nil {
 			continue
 		}
-		var err error
+		err := ctx.Err()
+		if err != nil {
+			return nil, err
+		}
 		if encoded[i], err = f.texts.Encode(in.Text, tokenizer.Options{MaxLength: limit, Truncation: o.Truncation}); err != nil {
-			return nil, fmt.Errorf("input %d: %w", i, err)
+			return nil, &core.InputError{Index: i, Err: err}
 		}
 		ids[i] = core.Input{IDs: encoded[i].IDs}
 	}
-	results, err := f.Engine.Embed(ctx, ids, o, between)
+	results, err := f.Engine.Embed(ctx, ids, o)
 	for i := range results {
 		if inputs[i].IDs == nil {
 			results[i].Tokens, results[i].Truncated = encoded[i].Length, encoded[i].Truncated

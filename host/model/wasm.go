@@ -74,25 +74,8 @@ func compileCache() string {
 	return folder
 }
 
-// Embed ends with the error of between as it is; all others of the engine are
-// faults, but those of the inputs.
-func (s sandbox) Embed(ctx context.Context, inputs []core.Input, o core.Options, between func(done, total float64) error) ([]core.Embedding, error) {
-	var stop error
-	if next := between; next != nil {
-		between = func(done, total float64) error {
-			stop = next(done, total)
-			return stop
-		}
-	}
-	results, err := s.engine.EmbedInSteps(ctx, inputs, o, between)
-	var failure *engine.Error
-	switch {
-	case err == nil || stop != nil || ctx.Err() != nil:
-		return results, err
-	case errors.As(err, &failure) && (failure.Code == engine.BadArgument || failure.Code == engine.TooLong):
-		return nil, err
-	}
-	return nil, &Fault{err}
+func (s sandbox) Embed(ctx context.Context, inputs []core.Input, o core.Options) ([]core.Embedding, error) {
+	return s.engine.Embed(ctx, inputs, o)
 }
 
 func (s sandbox) Name() string { return "wasm (" + s.engine.Info().Kernels + ")" }

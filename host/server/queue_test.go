@@ -25,7 +25,7 @@ type stepped struct {
 	started chan string
 }
 
-func (e *stepped) Embed(ctx context.Context, in []core.Input, _ core.Options, between func(done, total float64) error) ([]core.Embedding, error) {
+func (e *stepped) Embed(ctx context.Context, in []core.Input, o core.Options) ([]core.Embedding, error) {
 	if e.started != nil {
 		e.started <- in[0].Text
 	}
@@ -33,7 +33,7 @@ func (e *stepped) Embed(ctx context.Context, in []core.Input, _ core.Options, be
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		return between(0, 1)
+		return o.Progress(0, 1)
 	})
 	return []core.Embedding{{Vector: []float32{1}}}, err
 }
@@ -190,7 +190,7 @@ func TestTimeoutAndCancel(t *testing.T) {
 func TestFaults(t *testing.T) {
 	for _, steps := range []func(string, func() error) error{
 		func(string, func() error) error { panic("broken") },
-		func(string, func() error) error { return &model.Fault{Err: errors.New("not finite")} },
+		func(string, func() error) error { return &core.Fault{Err: errors.New("not finite")} },
 	} {
 		s := New(withEngine(&stepped{steps: steps}), Options{})
 		for range 3 {
@@ -214,7 +214,7 @@ func TestParallel(t *testing.T) {
 	for g := range 8 {
 		group.Go(func() {
 			text := strings.Repeat("word ", 5*g+1)
-			want, err := m.Embed(context.Background(), core.Texts(text), core.Options{}, nil)
+			want, err := m.Embed(context.Background(), core.Texts(text), core.Options{})
 			if err != nil {
 				t.Error(err)
 				return

@@ -19,6 +19,7 @@ import (
 	"sync"
 	"time"
 
+	"m2embed/core"
 	"m2embed/host/model"
 
 	coremodel "m2embed/core/model"
@@ -201,7 +202,7 @@ const statusClosed = 499
 func (s *Server) classify(r *http.Request, err error) *apiError {
 	var known *apiError
 	var large *http.MaxBytesError
-	var fault *model.Fault
+	var fault *core.Fault
 	switch {
 	case errors.As(err, &known):
 		return known
@@ -236,7 +237,8 @@ func (s *Server) embed(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer ticket.leave()
-	results, err := s.model.Embed(ctx, request.inputs, request.options, func(_, _ float64) error { return ticket.next(ctx) })
+	request.options.Progress = func(_, _ float64) error { return ticket.next(ctx) }
+	results, err := s.model.Embed(ctx, request.inputs, request.options)
 	if err != nil {
 		return err
 	}

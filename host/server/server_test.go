@@ -132,7 +132,7 @@ func TestEmbeddings(t *testing.T) {
 		if c.set != nil {
 			c.set(&o)
 		}
-		want, err := m.Embed(context.Background(), c.inputs, o, nil)
+		want, err := m.Embed(context.Background(), c.inputs, o)
 		if err != nil {
 			t.Fatal(err)
 		}

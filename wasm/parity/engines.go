@@ -73,7 +73,7 @@ func (m modelFiles) read(root string) (config, vocabulary, weights []byte, err e
 	return
 }
 
-func runNative(root string, cases []testCase) (result, error) {
+func runNative(ctx context.Context, root string, cases []testCase) (result, error) {
 	r := result{Name: "native"}
 	for _, c := range cases {
 		config, vocabulary, _, err := c.Model.read(root)
@@ -88,7 +88,7 @@ func runNative(root string, cases []testCase) (result, error) {
 		if err != nil {
 			return r, err
 		}
-		err = r.collect(c, e.Embed)
+		err = r.collect(c, func(in []core.Input, o core.Options) ([]core.Embedding, error) { return e.Embed(ctx, in, o) })
 		r.Version = runtime.Version() + " " + e.Model().Kernels()
 		e.Close()
 		if err != nil {

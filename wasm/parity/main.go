@@ -48,7 +48,7 @@ func run(root string, short bool, runtimes, tableFile string) error {
 		return err
 	}
 	ctx := context.Background()
-	native, err := runNative(root, cases)
+	native, err := runNative(ctx, root, cases)
 	if err != nil {
 		return err
 	}

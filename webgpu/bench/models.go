@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"m2embed/core"
 	"m2embed/core/checkpoint"
 	"m2embed/core/checkpoint/goldenweights"
 	"m2embed/core/model"
@@ -124,7 +125,7 @@ func (b *bench) model(m *modelTime, c model.Config, tensors plan.Tensors, o plan
 		if t, err := want.Tensor(fmt.Sprintf("L%d/f64/pooled_cls", m.Length)); err == nil {
 			truth, err := t.Float32(nil)
 			check(err)
-			m.Cosine = cosine(vector[:len(truth)], truth)
+			m.Cosine = core.Cosine(vector[:len(truth)], truth)
 			limit := 1e-7
 			if m.Half {
 				limit = 1e-3
@@ -165,13 +166,4 @@ func (b *bench) parts(l *native.Loaded, p *plan.Plan) map[string]part {
 		out[name] = q
 	}
 	return out
-}
-
-func cosine(a, b []float32) float64 {
-	var ab, aa, bb float64
-	for i := range a {
-		x, y := float64(a[i]), float64(b[i])
-		ab, aa, bb = ab+x*y, aa+x*x, bb+y*y
-	}
-	return ab / math.Sqrt(aa*bb)
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"m2embed/core"
 	"m2embed/core/checkpoint"
 	"m2embed/core/checkpoint/goldenweights"
 	"m2embed/core/model"
@@ -75,15 +76,6 @@ func largest(got, want []float32) (difference float64) {
 		}
 	}
 	return difference
-}
-
-func cosine(a, b []float32) float64 {
-	var ab, aa, bb float64
-	for i := range b {
-		x, y := float64(a[i]), float64(b[i])
-		ab, aa, bb = ab+x*y, aa+x*x, bb+y*y
-	}
-	return ab / math.Sqrt(aa*bb)
 }
 
 func configuration(t *testing.T, overrides map[string]any) model.Config {
@@ -163,7 +155,7 @@ func TestTinyModel(t *testing.T) {
 	t.Run("half", func(t *testing.T) {
 		in := ids(t, want, "L64/input_ids")
 		got := forward(t, "tiny half", c, weights, plan.Shape{Texts: 1, Length: 64}, plan.Options{Half: true}, in, nil)
-		if similarity := cosine(got, values(t, want, "L64/pooled_cls")); !(similarity >= halfCosine) {
+		if similarity := core.Cosine(got, values(t, want, "L64/pooled_cls")); !(similarity >= halfCosine) {
 			t.Errorf("cosine %g", similarity)
 		}
 	})
@@ -288,7 +280,7 @@ func TestBase80M(t *testing.T) {
 			in := goldenweights.InputIDs(fmt.Sprintf("big.%d", length), length, 1000, 29000)
 			got := forward(t, "80M", c, weights, plan.Shape{Texts: 1, Length: length, Pooling: model.PoolClass}, plan.Options{}, in, nil)
 			truth := values(t, want, fmt.Sprintf("L%d/f64/pooled_cls", length))
-			d, similarity := largest(got, truth), cosine(got, truth)
+			d, similarity := largest(got, truth), core.Cosine(got, truth)
 			t.Logf("largest difference %.1e, 1 - cosine %.1e", d, 1-similarity)
 			if !(d <= bigPooled && similarity >= bigCosine) {
 				t.Errorf("differs by %.1e, cosine %.10f", d, similarity)

@@ -69,7 +69,7 @@ func bench(c *call, which *modelFlags, lengths []int, texts, rounds int, asJSON 
 			}
 			inputs := madeUp(m, texts, l, round)
 			began := time.Now()
-			_, err := m.Embed(c.ctx, inputs, core.Options{Padding: model.Padding{Mode: model.PadNone}}, nil)
+			_, err := m.Embed(c.ctx, inputs, core.Options{Padding: model.Padding{Mode: model.PadNone}})
 			if err != nil {
 				return err
 			}

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"m2embed/core"
 	"m2embed/core/tokenizer"
 )
 
@@ -32,7 +33,7 @@ func TestSimilarity(t *testing.T) {
 	vectors := parseLines(t, succeed(t, append([]string{"embed", "--padding", "none"}, texts...)...).stdout)
 	for i := range texts {
 		for j := range texts {
-			want := cosine(vectors[i].Embedding, vectors[j].Embedding)
+			want := core.Cosine(vectors[i].Embedding, vectors[j].Embedding)
 			if got := matrix.Similarity[i][j]; math.Abs(got-want) > 1e-12 || i == j && math.Abs(got-1) > 1e-12 {
 				t.Errorf("similarity of %d and %d is %v, want %v", i, j, got, want)
 			}
@@ -72,7 +73,7 @@ func TestSearch(t *testing.T) {
 	vectors := parseLines(t, succeed(t, "embed", "--input", path, "--padding", "none").stdout)
 	var all []float64
 	for _, v := range vectors {
-		all = append(all, cosine(vectors[77].Embedding, v.Embedding))
+		all = append(all, core.Cosine(vectors[77].Embedding, v.Embedding))
 	}
 	slices.SortFunc(all, func(a, b float64) int { return int(math.Copysign(1, b-a)) })
 	for i, h := range hits {

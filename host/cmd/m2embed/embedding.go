@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -91,28 +92,28 @@ func (w *embedding) run(s *source, most int, yield func(index int, in core.Input
 
 // batch embeds one batch.
 func (w *embedding) batch(s *source, b *batch, read int64, bar *progress) ([]core.Embedding, error) {
-	results, err := w.model.Embed(w.call.ctx, b.inputs, w.vector.options, func(done, total float64) error {
+	o := w.vector.options
+	o.Progress = func(done, total float64) error {
 		part := -1.0
 		if s.total > 0 {
 			part = (float64(read) + float64(b.bytes)*done/max(total, 1)) / float64(s.total)
 		}
 		bar.setTokens(part, w.texts, w.tokens+int(done), w.began)
 		return nil
-	})
+	}
+	results, err := w.model.Embed(w.call.ctx, b.inputs, o)
 	if err != nil {
 		return nil, located(err, s, b)
 	}
 	return results, nil
 }
 
-// located puts the place of an input before an error that core gives with the
-// input's number in the batch.
+// located puts the place of an input before its error, instead of its number in
+// the batch.
 func located(err error, s *source, b *batch) error {
-	var i int
-	message := err.Error()
-	if n, _ := fmt.Sscanf(message, "input %d:", &i); n == 1 && i >= 0 && i < len(b.places) {
-		_, message, _ = strings.Cut(message, ": ")
-		return fmt.Errorf("%s: %s", s.where(b.places[i]), message)
+	var input *core.InputError
+	if errors.As(err, &input) && input.Index < len(b.places) {
+		return fmt.Errorf("%s: %w", s.where(b.places[input.Index]), input.Err)
 	}
 	return err
 }

@@ -65,7 +65,7 @@ func search(c *call, in *inputFlags, which *modelFlags, how *vectorFlags, top in
 		return cmp.Or(cmp.Compare(b.Similarity, a.Similarity), cmp.Compare(a.Index, b.Index))
 	}
 	err = work.run(work.source, in.batch, func(i int, in core.Input, e core.Embedding) error {
-		h := hit{Similarity: cosine(query, e.Vector), Index: i, Text: in.Text}
+		h := hit{Similarity: core.Cosine(query, e.Vector), Index: i, Text: in.Text}
 		at, _ := slices.BinarySearchFunc(best, h, better)
 		if at < top {
 			best = slices.Insert(best, at, h)

@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"math"
 
 	"m2embed/core"
 )
@@ -56,7 +55,7 @@ func similarity(c *call, in *inputFlags, which *modelFlags, how *vectorFlags, as
 	for i := range matrix {
 		matrix[i] = make([]float64, len(texts))
 		for j := range matrix[i] {
-			matrix[i][j] = cosine(vectors[i], vectors[j])
+			matrix[i][j] = core.Cosine(vectors[i], vectors[j])
 		}
 	}
 	if asJSON {
@@ -77,20 +76,6 @@ func similarity(c *call, in *inputFlags, which *modelFlags, how *vectorFlags, as
 	}
 	c.note("%s", work.summary())
 	return nil
-}
-
-// cosine of two vectors; 0 if one of them is zero.
-func cosine(a, b []float32) float64 {
-	var ab, aa, bb float64
-	for i := range a {
-		ab += float64(a[i]) * float64(b[i])
-		aa += float64(a[i]) * float64(a[i])
-		bb += float64(b[i]) * float64(b[i])
-	}
-	if aa == 0 || bb == 0 {
-		return 0
-	}
-	return ab / math.Sqrt(aa*bb)
 }
 
 func writeJSON(w interface{ Write([]byte) (int, error) }, v any) error {
