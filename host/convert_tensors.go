@@ -74,7 +74,16 @@ func (c *tensorConverter) outputs() ([]checkpoint.Output, map[string]string, err
 		c.total += info.Bytes
 		outputs = append(outputs, c.output(prefix, info)...)
 	}
-	if _, ok := c.source.Info("embeddings.word_embeddings.weight"); !ok {
+	for name, reason := range c.source.Refused() {
+		if belongsToEncoder(name) { // who needs it learns why it is not there
+			metadata[checkpoint.RefusedKey+name] = reason.Error()
+		}
+	}
+	const words = "embeddings.word_embeddings.weight"
+	if reason := c.source.Refused()[words]; reason != nil {
+		return nil, nil, fmt.Errorf("tensor %s: %w", words, reason)
+	}
+	if _, ok := c.source.Info(words); !ok {
 		return nil, nil, fmt.Errorf("no tensor embeddings.word_embeddings.weight: not a checkpoint of M2-BERT")
 	}
 	return outputs, metadata, nil

@@ -15,7 +15,11 @@ type cursor struct {
 }
 
 func newCursor(f *File, position, end int64) *cursor {
-	return &cursor{f: f, position: position, end: end, buffer: make([]byte, min(end-position, 1<<15))}
+	c := &cursor{f: f, position: position, end: end}
+	if f.memory == nil {
+		c.buffer = make([]byte, max(0, min(end-position, 1<<15)))
+	}
+	return c
 }
 
 var errPickleCut = errors.New("the pickle is cut")
@@ -23,6 +27,13 @@ var errPickleCut = errors.New("the pickle is cut")
 // fill makes sure that there is a next byte.
 func (c *cursor) fill() error {
 	if len(c.window) > 0 {
+		return nil
+	}
+	if c.f.memory != nil {
+		if c.position >= min(c.end, c.f.size) {
+			return errPickleCut
+		}
+		c.window = c.f.memory[c.position:min(c.end, c.f.size)]
 		return nil
 	}
 	n := min(int64(len(c.buffer)), c.end-c.position)

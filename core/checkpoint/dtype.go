@@ -56,5 +56,5 @@ func ParseDType(name string) (DType, error) {
 			return DType(d), nil
 		}
 	}
-	return 0, fmt.Errorf("dtype %q is not one of F32, F16, BF16, F64, I64, I32, I16, I8, U8, BOOL", name)
+	return 0, fmt.Errorf("dtype %s is not one of F32, F16, BF16, F64, I64, I32, I16, I8, U8, BOOL", quoted(name))
 }

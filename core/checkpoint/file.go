@@ -8,11 +8,11 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"sort"
 	"strings"
 )
 
-// File is an opened checkpoint. Its methods may be called from several
+// File is an opened checkpoint. What stands in it beside the tensors, or in a
+// form that cannot be read, does no harm until it is asked for by name. Its methods may be called from several
 // goroutines at once.
 type File struct {
 	format   string
@@ -22,18 +22,23 @@ type File struct {
 	metadata map[string]string
 	tensors  map[string]*entry // by canonical name
 	names    []string          // sorted keys of tensors
+	refused  map[string]error  // by canonical name: what is there, but cannot be read
+	room     int64             // bytes that the description may still take
 }
 
 // entry says where one tensor lies in the file.
 type entry struct {
 	original string
+	name     string // canonical
 	dtype    DType
 	shape    []int
 	strides  []int // in elements; nil means contiguous and row-major
 	offset   int64 // of the first element, from the start of the file
 	elements int
 	span     int64 // bytes from offset to the end of the last element
+	negative bool  // the elements are the negatives of what the file holds
 	alias    string
+	refused  error // why the tensor cannot be read; it matters when it is asked for
 }
 
 // Info describes a tensor without reading it.
@@ -55,7 +60,7 @@ type Info struct {
 //
 // A file that is cut, that describes tensors which do not fit it, or that is
 // of another kind is refused. A tensor's name is part of the message where
-// one is concerned.
+// one is concerned. What a description may take in memory is bounded by size.
 func Open(r io.ReaderAt, size int64) (*File, error) {
 	f := &File{source: r, size: size}
 	return f, f.open()
@@ -70,6 +75,7 @@ func OpenBytes(b []byte) (*File, error) {
 }
 
 func (f *File) open() error {
+	f.room = roomFor(f.size)
 	head := make([]byte, min(f.size, 64))
 	if err := f.readFull(head, 0); err != nil {
 		return fmt.Errorf("read checkpoint: %w", err)
@@ -80,7 +86,7 @@ func (f *File) open() error {
 	case len(head) >= 4 && string(head[:4]) == "PK\x03\x04":
 		f.format = "pytorch zip"
 		found, err = readTorchZip(f)
-	case bytes.HasPrefix(head, legacyMagic):
+	case isLegacy(head):
 		f.format = "pytorch legacy"
 		found, err = readTorchLegacy(f)
 	case len(head) > 8 && head[8] == '{':
@@ -92,8 +98,15 @@ func (f *File) open() error {
 	if err != nil {
 		return fmt.Errorf("read %s checkpoint: %w", f.format, err)
 	}
-	if err := f.index(found); err != nil {
-		return fmt.Errorf("read %s checkpoint: %w", f.format, err)
+	f.index(found)
+	return nil
+}
+
+// spend takes n bytes of memory into account.
+func (f *File) spend(n int) error {
+	f.room -= int64(n)
+	if f.room < 0 {
+		return errRoom
 	}
 	return nil
 }
@@ -130,63 +143,80 @@ func (f *File) readFull(p []byte, offset int64) error {
 	return err
 }
 
-// CanonicalName strips what training code puts in front of a tensor's name:
-// every "module." component, then a leading "model.", then a leading "bert.".
-func CanonicalName(name string) string {
-	for strings.HasPrefix(name, "module.") {
-		name = name[len("module."):]
-	}
-	for {
-		i := strings.Index(name, ".module.")
-		if i < 0 {
-			break
-		}
-		name = name[:i] + name[i+len(".module"):]
-	}
-	name = strings.TrimPrefix(name, "model.")
-	return strings.TrimPrefix(name, "bert.")
-}
-
-// index fills the tables by canonical name, then the aliases.
-func (f *File) index(found []*entry) error {
-	f.tensors = make(map[string]*entry, len(found))
+// index fills the tables by canonical name, then the aliases. A name that two
+// tensors stand for is refused to who asks for it.
+func (f *File) index(found []*entry) {
+	f.tensors, f.refused = make(map[string]*entry, len(found)), map[string]error{}
 	slices.SortFunc(found, func(a, b *entry) int { return strings.Compare(a.original, b.original) })
-	type place struct {
-		offset int64
-		dtype  DType
-		layout string
-	}
-	first := map[place]string{}
+	limitCopies(found, f.size)
 	for _, e := range found {
-		name := CanonicalName(e.original)
-		if other, ok := f.tensors[name]; ok {
-			return fmt.Errorf("tensors %q and %q both stand for %q", other.original, e.original, name)
-		}
-		f.tensors[name] = e
-		if e.elements == 0 {
-			continue // nothing to share
-		}
-		p := place{offset: e.offset, dtype: e.dtype, layout: fmt.Sprint(e.shape, e.strides)}
-		if kept, ok := first[p]; ok {
-			e.alias = kept
-		} else {
-			first[p] = name
+		e.name = CanonicalName(e.original)
+		name := e.name
+		other, taken := f.tensors[name]
+		switch {
+		case e.refused == nil && taken:
+			f.refused[name] = fmt.Errorf("tensors %s and %s both stand for %s", quoted(other.original), quoted(e.original), quoted(name))
+		case e.refused == nil:
+			f.tensors[name] = e
+			delete(f.refused, name) // what could not be read under the same name
+		case !taken && f.refused[name] == nil:
+			f.refused[name] = e.refused
 		}
 	}
+	for name := range f.refused {
+		delete(f.tensors, name)
+	}
+	f.findShared(found)
+	f.addRefusals()
 	f.addMetadataAliases()
 	f.addSharedFrequencies()
 	f.names = slices.Sorted(maps.Keys(f.tensors))
-	return nil
+}
+
+// findShared notes which tensors are the same bytes as an earlier one.
+func (f *File) findShared(ordered []*entry) {
+	type place struct {
+		offset   int64
+		dtype    DType
+		negative bool
+		layout   string
+	}
+	first := map[place]string{}
+	for _, e := range ordered {
+		if f.tensors[e.name] != e || e.elements == 0 {
+			continue // refused, or nothing to share
+		}
+		p := place{e.offset, e.dtype, e.negative, fmt.Sprint(e.shape, e.strides)}
+		if kept, ok := first[p]; ok {
+			e.alias = kept
+		} else {
+			first[p] = e.name
+		}
+	}
 }
 
 // addAlias lets name stand for the data of an existing tensor.
 func (f *File) addAlias(name, original, kept string) {
 	e := *f.tensors[kept]
-	e.original = original
+	e.original, e.name = original, name
 	if e.alias == "" {
 		e.alias = kept
 	}
 	f.tensors[name] = &e
+}
+
+// RefusedKey begins the metadata entries that say why a tensor, whose name
+// follows, could not be converted: the reason comes to light when it is asked
+// for.
+const RefusedKey = "m2embed.refused."
+
+// addRefusals takes the reasons from the metadata.
+func (f *File) addRefusals() {
+	for key, reason := range f.metadata {
+		if name, ok := strings.CutPrefix(key, RefusedKey); ok && f.tensors[name] == nil && f.refused[name] == nil {
+			f.refused[name] = shortError{errors.New(reason)}
+		}
+	}
 }
 
 // addMetadataAliases adds the names that a safetensors file has dropped: its
@@ -267,28 +297,44 @@ func (f *File) Tensor(name string) (Tensor, error) {
 	}
 	data, err := f.elements(e)
 	if err != nil {
-		return Tensor{}, fmt.Errorf("read tensor %q: %w", name, err)
+		return Tensor{}, fmt.Errorf("read tensor %s: %w", quoted(name), err)
 	}
 	return Tensor{Name: name, DType: e.dtype, Shape: slices.Clone(e.shape), Data: data}, nil
 }
 
-// missing is the error for a name that the file lacks. It helps with prefixes.
+// Refused returns why tensors and other values of the file cannot be read, by
+// canonical name. Tensor gives the same reasons to who asks for one.
+func (f *File) Refused() map[string]error { return maps.Clone(f.refused) }
+
+// missing is the error for a name that the file lacks, or holds in a form that
+// cannot be read. It helps with prefixes.
 func (f *File) missing(name string) error {
+	if err := f.refused[name]; err != nil {
+		return fmt.Errorf("read tensor %s: %w", quoted(name), err)
+	}
 	if c := CanonicalName(name); c != name {
 		if _, ok := f.tensors[c]; ok {
-			return fmt.Errorf("read tensor %q: no such tensor; it is called %q here", name, c)
+			return fmt.Errorf("read tensor %s: no such tensor; it is called %s here", quoted(name), quoted(c))
 		}
 	}
-	return fmt.Errorf("read tensor %q: no such tensor among %d of this %s checkpoint", name, len(f.names), f.format)
+	return fmt.Errorf("read tensor %s: no such tensor among %d of this %s checkpoint", quoted(name), len(f.names), f.format)
 }
 
 // elements returns the data of a tensor in row-major order.
 func (f *File) elements(e *entry) ([]byte, error) {
 	data, err := f.read(e.offset, e.span)
-	if err != nil || e.strides == nil {
+	if err != nil || !e.copied() {
 		return data, err
 	}
-	return gather(data, e), nil
+	if e.strides != nil {
+		data = gather(data, e)
+	} else if f.memory != nil {
+		data = bytes.Clone(data)
+	}
+	if e.negative {
+		negate(e.dtype, data)
+	}
+	return data, nil
 }
 
 // read returns n bytes at an offset, without a copy where it can.
@@ -306,27 +352,6 @@ func (f *File) read(offset, n int64) ([]byte, error) {
 	return data, nil
 }
 
-// gather copies strided elements into row-major order.
-func gather(data []byte, e *entry) []byte {
-	size := e.dtype.Size()
-	out := make([]byte, 0, e.elements*size)
-	index := make([]int, len(e.shape))
-	position := 0 // of the current element, in elements
-	for range e.elements {
-		out = append(out, data[position*size:position*size+size]...)
-		for axis := len(index) - 1; axis >= 0; axis-- {
-			index[axis]++
-			position += e.strides[axis]
-			if index[axis] < e.shape[axis] {
-				break
-			}
-			position -= e.strides[axis] * e.shape[axis]
-			index[axis] = 0
-		}
-	}
-	return out
-}
-
 // Stream reads a tensor in pieces of at most len(buffer) bytes, in row-major
 // order, and hands each to yield. Pieces hold whole elements; buffer must
 // hold one at least. yield must not keep a piece. Strided tensors are
@@ -339,13 +364,13 @@ func (f *File) Stream(name string, buffer []byte, yield func(piece []byte) error
 	size := e.dtype.Size()
 	step := len(buffer) / size * size
 	if step == 0 {
-		return fmt.Errorf("read tensor %q: buffer of %d bytes, want %d or more", name, len(buffer), size)
+		return fmt.Errorf("read tensor %s: buffer of %d bytes, want %d or more", quoted(name), len(buffer), size)
 	}
 	var whole []byte
 	if e.strides != nil {
 		var err error
 		if whole, err = f.elements(e); err != nil {
-			return fmt.Errorf("read tensor %q: %w", name, err)
+			return fmt.Errorf("read tensor %s: %w", quoted(name), err)
 		}
 	}
 	total := e.bytes()
@@ -355,65 +380,13 @@ func (f *File) Stream(name string, buffer []byte, yield func(piece []byte) error
 		if whole != nil {
 			piece = whole[at : at+n]
 		} else if err := f.readFull(piece, e.offset+at); err != nil {
-			return fmt.Errorf("read tensor %q: %w", name, err)
+			return fmt.Errorf("read tensor %s: %w", quoted(name), err)
+		} else if e.negative {
+			negate(e.dtype, piece)
 		}
 		if err := yield(piece); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// place checks a tensor's description against the bytes that are there and
-// fills in its elements, span and strides. available is the number of bytes
-// from e.offset to the end of what holds the tensor.
-func (e *entry) place(strides []int, available int64) error {
-	n, ok := product(e.shape)
-	size := e.dtype.Size()
-	if !ok || n > math.MaxInt/size {
-		return fmt.Errorf("shape %v is too large", e.shape)
-	}
-	e.elements = n
-	if int64(n) > available/int64(size) {
-		return fmt.Errorf("shape %v of %s takes %d bytes, but %d are there", e.shape, e.dtype, int64(n)*int64(size), max(available, 0))
-	}
-	e.span = int64(n) * int64(size)
-	if strides == nil || n == 0 || isContiguous(e.shape, strides) {
-		return nil
-	}
-	last := int64(0)
-	for axis, s := range strides {
-		if s < 0 {
-			return fmt.Errorf("negative stride in %v", strides)
-		}
-		steps := int64(e.shape[axis] - 1)
-		if steps > 0 && int64(s) > (available/int64(size)-1-last)/steps {
-			return fmt.Errorf("shape %v with strides %v reaches past its %d bytes", e.shape, strides, available)
-		}
-		last += steps * int64(s)
-	}
-	e.strides = strides
-	e.span = (last + 1) * int64(size)
-	return nil
-}
-
-// isContiguous reports whether strides are those of row-major order. Axes of
-// size 1 may have any.
-func isContiguous(shape, strides []int) bool {
-	want := 1
-	for axis := len(shape) - 1; axis >= 0; axis-- {
-		if shape[axis] == 1 {
-			continue
-		}
-		if strides[axis] != want {
-			return false
-		}
-		want *= shape[axis]
-	}
-	return true
-}
-
-// sortByOffset orders entries by their place in the file.
-func sortByOffset(entries []*entry) {
-	sort.SliceStable(entries, func(i, j int) bool { return entries[i].offset < entries[j].offset })
 }

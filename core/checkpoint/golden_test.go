@@ -46,6 +46,25 @@ func openBytes(t testing.TB, b []byte) *File {
 	return f
 }
 
+// openReader opens a file over a reader, not over memory.
+func openReader(t testing.TB, b []byte) *File {
+	t.Helper()
+	f, err := Open(bytes.NewReader(b), int64(len(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// openAndRead opens a file and reads one tensor: the first error of the two.
+func openAndRead(b []byte, name string) (*File, error) {
+	f, err := OpenBytes(b)
+	if err == nil {
+		_, err = f.Tensor(name)
+	}
+	return f, err
+}
+
 func floatsOf(t testing.TB, f *File, name string) []float32 {
 	t.Helper()
 	tensor, err := f.Tensor(name)
@@ -272,23 +291,41 @@ func TestAllGoldenSafetensors(t *testing.T) {
 
 func TestCanonicalName(t *testing.T) {
 	for name, want := range map[string]string{
-		"bert.encoder.layer.0.x":               "encoder.layer.0.x",
-		"module.bert.x":                        "x",
-		"model.bert.x":                         "x",
-		"model.module.bert.x":                  "x",
-		"module.model.bert.x":                  "x",
-		"module.module.x":                      "x",
-		"bert.module.encoder.module.x":         "encoder.x",
-		"model.cls.predictions.decoder.bias":   "cls.predictions.decoder.bias",
-		"submodule.x":                          "submodule.x",
-		"bert.submodule.x":                     "submodule.x",
-		"classifier.weight":                    "classifier.weight",
-		"bert.bert.x":                          "bert.x",
-		"":                                     "",
-		"module.":                              "",
-		"encoder.flashfft.f_16_fft":            "encoder.flashfft.f_16_fft",
-		"L5/layer0.in_linear":                  "L5/layer0.in_linear",
-		"bert.pooler.dense.weight":             "pooler.dense.weight",
+		"bert.encoder.layer.0.x":             "encoder.layer.0.x",
+		"module.bert.x":                      "x",
+		"model.bert.x":                       "x",
+		"model.module.bert.x":                "x",
+		"module.model.bert.x":                "x",
+		"module.module.x":                    "x",
+		"bert.module.encoder.module.x":       "encoder.x",
+		"model.cls.predictions.decoder.bias": "cls.predictions.decoder.bias",
+		"submodule.x":                        "submodule.x",
+		"bert.submodule.x":                   "submodule.x",
+		"classifier.weight":                  "classifier.weight",
+		"bert.bert.x":                        "bert.x",
+		"":                                   "",
+		"module.":                            "",
+		"encoder.flashfft.f_16_fft":          "encoder.flashfft.f_16_fft",
+		"L5/layer0.in_linear":                "L5/layer0.in_linear",
+		"bert.pooler.dense.weight":           "pooler.dense.weight",
+		"_orig_mod.bert.x":                   "x",
+		"model._orig_mod.bert.x":             "x",
+		"_orig_mod.model.bert.x":             "x",
+		"_orig_mod.module.x":                 "x",
+		"module._orig_mod.model.bert.x":      "x",
+		"_fsdp_wrapped_module.bert.x":        "x",
+		"0.auto_model.x":                     "x",
+		"0.auto_model.bert.x":                "x",
+		"0._orig_mod.auto_model.bert.x":      "x",
+		"model.0.auto_model.x":               "x",
+		"model.model.bert.x":                 "x",
+		"bert._orig_mod.x":                   "x",
+		"1.linear.weight":                    "1.linear.weight",
+		"0.x":                                "0.x",
+		"_orig_mod":                          "_orig_mod",
+		"encoder._orig_mod":                  "encoder._orig_mod",
+		"x_orig_mod.y":                       "x_orig_mod.y",
+		"_fsdp_wrapped_module.encoder.layer.0._fsdp_wrapped_module._checkpoint_wrapped_module.mlp._fpw_module.wo": "encoder.layer.0.mlp.wo",
 		"bert.embeddings.model.bert.LayerNorm": "embeddings.model.bert.LayerNorm",
 	} {
 		if got := CanonicalName(name); got != want {

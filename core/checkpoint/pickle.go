@@ -37,6 +37,8 @@ type unpickler struct {
 	stack []any
 	marks []int // heights of the stack
 	memo  map[int64]any
+	// spent counts bytes of memory that are not yet taken from the file's room.
+	spent int
 	// storages collects every storage that was named, by key.
 	storages map[string]*torchStorage
 }
@@ -59,16 +61,33 @@ func (u *unpickler) unpickle() (any, error) {
 			}
 			return value, nil
 		}
-		if err := u.step(op); err != nil {
+		err = u.step(op)
+		if err == nil {
+			// One step makes no more than the memory that was there before, or a
+			// text of the file.
+			err = u.in.f.spend(u.spent)
+			u.spent = 0
+		}
+		if err != nil {
 			return nil, fmt.Errorf("pickle at byte %d, opcode %#02x: %w", at-start, op, err)
 		}
 	}
 	return nil, fmt.Errorf("pickle of more than %d operations", maxPickleOperations)
 }
 
+// emptyTuple is made once: a pickle may have any number of it.
+var emptyTuple any = tuple(nil)
+
 var errPickleStack = errors.New("the stack holds too little")
 
-func (u *unpickler) push(v any) { u.stack = append(u.stack, v) }
+// push puts a value on the stack. What the stack takes is accounted for where it
+// grows, what the value takes where it is made.
+func (u *unpickler) push(v any) {
+	if len(u.stack) == cap(u.stack) {
+		u.spent += slotSize * (2*len(u.stack) + 8)
+	}
+	u.stack = append(u.stack, v)
+}
 
 // floor is the height above which values may be taken.
 func (u *unpickler) floor() int {
@@ -102,6 +121,7 @@ func (u *unpickler) popMark() ([]any, error) {
 	from := u.floor()
 	u.marks = u.marks[:len(u.marks)-1]
 	items := append([]any(nil), u.stack[from:]...)
+	u.spent += slotSize * (len(items) + 2)
 	u.stack = u.stack[:from]
 	return items, nil
 }
@@ -113,6 +133,7 @@ func (u *unpickler) popTuple(n int) error {
 	}
 	from := len(u.stack) - n
 	t := tuple(append([]any(nil), u.stack[from:]...))
+	u.spent += slotSize * (n + 2)
 	u.stack = append(u.stack[:from], t)
 	return nil
 }
@@ -130,6 +151,7 @@ func (u *unpickler) step(op byte) error {
 		_, err := u.in.uint(8)
 		return err
 	case '(': // MARK
+		u.spent += 2 * slotSize
 		u.marks = append(u.marks, len(u.stack))
 		return nil
 	case '0': // POP
@@ -158,7 +180,7 @@ func (u *unpickler) step(op byte) error {
 		u.push(false)
 		return nil
 	case ')':
-		u.push(tuple(nil))
+		u.push(emptyTuple)
 		return nil
 	case 0x85, 0x86, 0x87: // TUPLE1, TUPLE2, TUPLE3
 		return u.popTuple(int(op) - 0x84)
@@ -169,9 +191,11 @@ func (u *unpickler) step(op byte) error {
 		}
 		return u.pushCollection(op, items)
 	case ']':
+		u.spent += 2 * slotSize
 		u.push(&list{})
 		return nil
 	case '}':
+		u.spent += 4 * slotSize
 		u.push(&dict{})
 		return nil
 	case 0x8f: // EMPTY_SET
@@ -202,6 +226,7 @@ func (u *unpickler) pushCollection(op byte, items []any) error {
 		u.push(opaque("frozenset"))
 	case 'd':
 		d := &dict{}
+		u.spent += 4*slotSize + 2*slotSize*len(items)
 		if err := d.set(items); err != nil {
 			return err
 		}
@@ -257,6 +282,7 @@ func (u *unpickler) addItems(op byte) error {
 	if err != nil {
 		return err
 	}
+	u.spent += 2 * slotSize * len(items) // slices grow to twice what they need
 	switch target := target.(type) {
 	case *dict:
 		if op == 's' || op == 'u' {
@@ -285,7 +311,7 @@ func (u *unpickler) memoize(op byte) error {
 			return err
 		}
 		if key, err = strconv.ParseInt(line, 10, 64); err != nil {
-			return fmt.Errorf("memo number %.20q", line)
+			return fmt.Errorf("memo number %s", quoted(line))
 		}
 	default: // BINPUT, LONG_BINPUT, BINGET, LONG_BINGET
 		n := 1
@@ -308,6 +334,7 @@ func (u *unpickler) memoize(op byte) error {
 	}
 	v, err := u.top()
 	if err == nil {
+		u.spent += 4 * slotSize
 		u.memo[key] = v
 	}
 	return err
@@ -324,7 +351,7 @@ func (u *unpickler) pushGlobal(op byte) error {
 		if err != nil {
 			return err
 		}
-		u.push(global(module + "." + name))
+		u.pushName(module, name)
 		return nil
 	}
 	name, err := u.pop()
@@ -340,12 +367,23 @@ func (u *unpickler) pushGlobal(op byte) error {
 	if !ok1 || !ok2 {
 		return errors.New("a global name that is no text")
 	}
-	u.push(global(m + "." + n))
+	u.pushName(m, n)
 	return nil
+}
+
+// maxGlobal is more than the longest name that is known. Longer ones are cut: a
+// name may be joined any number of times from the same two texts.
+const maxGlobal = 256
+
+func (u *unpickler) pushName(module, name string) {
+	joined := cutText(module, maxGlobal) + "." + cutText(name, maxGlobal)
+	u.spent += len(joined) + 2*slotSize
+	u.push(global(joined))
 }
 
 // construct handles what Python would call a function or a class for.
 func (u *unpickler) construct(op byte) error {
+	u.spent += 4 * slotSize
 	switch op {
 	case 'b': // BUILD: the state of an object; dictionaries and tensors have none that counts
 		if _, err := u.pop(); err != nil {

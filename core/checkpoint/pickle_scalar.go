@@ -10,6 +10,7 @@ import (
 
 // pushScalar reads numbers, texts and bytes.
 func (u *unpickler) pushScalar(op byte) error {
+	u.spent += slotSize
 	switch op {
 	case 'K', 'M', 'J': // BININT1, BININT2, BININT
 		x, err := u.in.uint(map[byte]int{'K': 1, 'M': 2, 'J': 4}[op])
@@ -28,6 +29,7 @@ func (u *unpickler) pushScalar(op byte) error {
 		return u.pushLong(op)
 	case 'I', 'L', 'F', 'S', 'V': // INT, LONG, FLOAT, STRING, UNICODE
 		line, err := u.in.line()
+		u.spent += len(line)
 		if err == nil {
 			u.push(parseTextScalar(op, line))
 		}
@@ -54,6 +56,7 @@ func (u *unpickler) pushScalar(op byte) error {
 		return u.in.skip(int64(n))
 	}
 	b, err := u.in.bytes(int64(n))
+	u.spent += int(n) + slotSize
 	u.push(string(b))
 	return err
 }

@@ -32,7 +32,7 @@ func readSafetensors(f *File) ([]*entry, map[string]string, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("header: %w", err)
 	}
-	h := headerReader{decoder: jsontext.NewDecoder(bytes.NewReader(header)), start: 8 + int64(n), size: f.size}
+	h := headerReader{decoder: jsontext.NewDecoder(bytes.NewBuffer(header)), file: f, start: 8 + int64(n), size: f.size}
 	if err := h.readAll(); err != nil {
 		return nil, nil, fmt.Errorf("header: %w", err)
 	}
@@ -45,6 +45,7 @@ func readSafetensors(f *File) ([]*entry, map[string]string, error) {
 // headerReader takes the header's JSON apart.
 type headerReader struct {
 	decoder  *jsontext.Decoder
+	file     *File
 	start    int64 // of the data section, from the start of the file
 	size     int64 // of the file
 	entries  []*entry
@@ -75,10 +76,13 @@ func (h *headerReader) object(member func(name string) error) error {
 
 // jsonError names an end inside the text as a cut, not as a regular end.
 func jsonError(err error) error {
-	if errors.Is(err, io.EOF) {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, io.EOF):
 		return io.ErrUnexpectedEOF
 	}
-	return err
+	return shortError{err}
 }
 
 func (h *headerReader) readAll() error {
@@ -87,7 +91,7 @@ func (h *headerReader) readAll() error {
 			return h.readMetadata()
 		}
 		if err := h.readTensor(name); err != nil {
-			return fmt.Errorf("tensor %q: %w", name, err)
+			return fmt.Errorf("tensor %s: %w", quoted(name), err)
 		}
 		return nil
 	})
@@ -105,10 +109,10 @@ func (h *headerReader) readMetadata() error {
 	return h.object(func(name string) error {
 		value, err := h.text()
 		if err != nil {
-			return fmt.Errorf("metadata %q: %w", name, err)
+			return fmt.Errorf("metadata %s: %w", quoted(name), err)
 		}
 		h.metadata[name] = value
-		return nil
+		return h.file.spend(2*len(name) + 2*len(value) + aliasCost)
 	})
 }
 
@@ -135,6 +139,9 @@ func (h *headerReader) integers() ([]int64, error) {
 	}
 	list := []int64{}
 	for h.decoder.PeekKind() != ']' {
+		if len(list) == maxDimensions {
+			return nil, fmt.Errorf("more than %d integers", maxDimensions)
+		}
 		value, err := h.decoder.ReadValue()
 		if err != nil {
 			return nil, jsonError(err)
@@ -149,7 +156,18 @@ func (h *headerReader) integers() ([]int64, error) {
 	return list, jsonError(err)
 }
 
+// The memory that a description takes: of a tensor, of a name of metadata.
+const (
+	entryCost = 640
+	aliasCost = 400
+)
+
+// readTensor reads one tensor's description. A type that cannot be read is no
+// error as long as nobody asks for the tensor.
 func (h *headerReader) readTensor(name string) error {
+	if err := h.file.spend(2*len(name) + entryCost); err != nil {
+		return err
+	}
 	e := &entry{original: name}
 	var offsets []int64
 	seen := 0
@@ -159,7 +177,7 @@ func (h *headerReader) readTensor(name string) error {
 		case "dtype":
 			var s string
 			if s, err = h.text(); err == nil {
-				e.dtype, err = ParseDType(s)
+				e.dtype, e.refused = ParseDType(s)
 			}
 			seen |= 1
 		case "shape":
@@ -168,7 +186,7 @@ func (h *headerReader) readTensor(name string) error {
 			e.shape = make([]int, len(sizes))
 			for i, s := range sizes {
 				if int64(int(s)) != s {
-					return fmt.Errorf("shape %v is too large", sizes)
+					return fmt.Errorf("shape %s is too large", listed(sizes))
 				}
 				e.shape[i] = int(s)
 			}
@@ -192,28 +210,32 @@ func (h *headerReader) readTensor(name string) error {
 		return fmt.Errorf("data_offsets %v lie outside the data section of %d bytes", offsets, h.size-h.start)
 	}
 	e.offset = h.start + begin
+	h.entries = append(h.entries, e)
+	if e.refused != nil {
+		e.span = end - begin
+		return nil
+	}
 	if err := e.place(nil, end-begin); err != nil {
 		return err
 	}
 	if e.span != end-begin {
-		return fmt.Errorf("shape %v of %s takes %d bytes, data_offsets span %d", e.shape, e.dtype, e.span, end-begin)
+		return fmt.Errorf("shape %s of %s takes %d bytes, data_offsets span %d", listed(e.shape), e.dtype, e.span, end-begin)
 	}
-	h.entries = append(h.entries, e)
 	return nil
 }
 
-// checkLayout refuses tensors that overlap and bytes after the last one,
-// which the format forbids.
+// checkLayout refuses tensors that overlap, bytes between them and bytes after
+// the last one, which the format forbids.
 func (h *headerReader) checkLayout() error {
 	ordered := slices.Clone(h.entries)
 	sortByOffset(ordered)
 	end, last := h.start, ""
 	for _, e := range ordered {
-		if e.elements == 0 {
-			continue
-		}
-		if e.offset < end {
-			return fmt.Errorf("tensors %q and %q overlap", last, e.original)
+		switch {
+		case e.offset < end:
+			return fmt.Errorf("tensors %s and %s overlap", quoted(last), quoted(e.original))
+		case e.offset > end:
+			return fmt.Errorf("%d bytes before tensor %s belong to no tensor", e.offset-end, quoted(e.original))
 		}
 		end, last = e.offset+e.span, e.original
 	}

@@ -28,6 +28,14 @@ func TestSafetensorsHeaders(t *testing.T) {
 		{"alias", `{"__metadata__":{"bert.x":"y"},"y":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]}}`, ""},
 		{"alias to nothing", `{"__metadata__":{"bert.z":"y"},` + x + "}", ""},
 		{"alias that is there", `{"__metadata__":{"x":"x"},` + x + "}", ""},
+		{"hole", `{"y":{"dtype":"I8","shape":[4],"data_offsets":[0,4]},"x":{"dtype":"F32","shape":[4],"data_offsets":[8,24]}}`, `!4 bytes before tensor "x"`},
+		{"hole in front", `{"x":{"dtype":"F32","shape":[5],"data_offsets":[4,24]}}`, `!4 bytes before tensor "x"`},
+		{"nothing in a hole", `{"n":{"dtype":"F32","shape":[0],"data_offsets":[2,2]},"x":{"dtype":"F32","shape":[6],"data_offsets":[0,24]}}`, "!overlap"},
+		{"nothing at the end", `{"n":{"dtype":"F32","shape":[0],"data_offsets":[24,24]},"x":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]}}`, ""},
+		{"unknown type beside", `{"y":{"dtype":"F8_E4M3","shape":[4],"data_offsets":[0,4]},"x":{"dtype":"F32","shape":[5],"data_offsets":[4,24]}}`, "tail"},
+		{"65 dimensions", `{"x":{"dtype":"F32","shape":[6` + strings.Repeat(",1", 64) + `],"data_offsets":[0,24]}}`, "!more than 64"},
+		{"64 dimensions", `{"x":{"dtype":"F32","shape":[6` + strings.Repeat(",1", 63) + `],"data_offsets":[0,24]}}`, ""},
+		{"not converted", `{"__metadata__":{"m2embed.refused.x":"it was complex"},"y":{"dtype":"I8","shape":[24],"data_offsets":[0,24]}}`, "!it was complex"},
 		{"two equal names", "{" + x + "," + x + "}", "!duplicate"},
 		{"two spellings", "{" + x + `,"bert.x":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}`, "!both stand for"},
 		{"overlap", `{"x":{"dtype":"F32","shape":[3],"data_offsets":[0,12]},"y":{"dtype":"F32","shape":[4],"data_offsets":[8,24]}}`, `!tensors "x" and "y" overlap`},
@@ -57,7 +65,7 @@ func TestSafetensorsHeaders(t *testing.T) {
 		{"invalid UTF-8", "{\"\xff\":{}}", "!UTF-8"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			f, err := OpenBytes(withHeader(c.header, floatBytes(6)))
+			f, err := openAndRead(withHeader(c.header, floatBytes(6)), "x")
 			if want, fails := strings.CutPrefix(c.want, "!"); fails {
 				if err == nil || !strings.Contains(err.Error(), want) {
 					t.Fatalf("error %v, want %q in it", err, want)

@@ -38,14 +38,14 @@ func (t Tensor) Elements() int {
 func (t Tensor) Float32(dst []float32) ([]float32, error) {
 	n := t.Elements()
 	if n < 0 || len(t.Data) != n*t.DType.Size() {
-		return nil, fmt.Errorf("tensor %q: %d bytes, want %v elements of %s", t.Name, len(t.Data), t.Shape, t.DType)
+		return nil, fmt.Errorf("tensor %s: %d bytes, want %s elements of %s", quoted(t.Name), len(t.Data), listed(t.Shape), t.DType)
 	}
 	if cap(dst) < n {
 		dst = make([]float32, n)
 	}
 	dst = dst[:n]
 	if err := decodeFloat32(dst, t.DType, t.Data); err != nil {
-		return nil, fmt.Errorf("tensor %q: %w", t.Name, err)
+		return nil, fmt.Errorf("tensor %s: %w", quoted(t.Name), err)
 	}
 	return dst, nil
 }
@@ -66,10 +66,10 @@ func (t Tensor) Quantized() bool { return t.DType.Quantized() }
 func (t Tensor) Dequantize(scales Tensor) ([]float32, error) {
 	n := t.Elements()
 	if !t.Quantized() || n < 0 || len(t.Data) != n*t.DType.Size() {
-		return nil, fmt.Errorf("tensor %q: %d bytes of %s, want %v elements of I8 or I16", t.Name, len(t.Data), t.DType, t.Shape)
+		return nil, fmt.Errorf("tensor %s: %d bytes of %s, want %s elements of I8 or I16", quoted(t.Name), len(t.Data), t.DType, listed(t.Shape))
 	}
 	if len(t.Shape) == 0 || !slices.Equal(scales.Shape, t.Shape[:len(t.Shape)-1]) {
-		return nil, fmt.Errorf("tensor %q: shape %v, want the scales of the rows of %v", scales.Name, scales.Shape, t.Shape)
+		return nil, fmt.Errorf("tensor %s: shape %s, want the scales of the rows of %s", quoted(scales.Name), listed(scales.Shape), listed(t.Shape))
 	}
 	steps, err := scales.Float32(nil)
 	if err != nil {

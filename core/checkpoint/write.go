@@ -50,7 +50,7 @@ func WriteSafetensors(w io.Writer, metadata map[string]string, outputs []Output)
 		size := o.DType.Size()
 		n, ok := product(o.Shape)
 		if !ok || size == 0 || n > math.MaxInt/size {
-			return fmt.Errorf("write tensor %q: shape %v of %s cannot be written", o.Name, o.Shape, o.DType)
+			return fmt.Errorf("write tensor %s: shape %s of %s cannot be written", quoted(o.Name), listed(o.Shape), o.DType)
 		}
 		sizes[i] = int64(n) * int64(size)
 	}
@@ -64,10 +64,10 @@ func WriteSafetensors(w io.Writer, metadata map[string]string, outputs []Output)
 	for i, o := range ordered {
 		c := countingWriter{w: w, left: sizes[i]}
 		if err := o.Write(&c); err != nil {
-			return fmt.Errorf("write tensor %q: %w", o.Name, err)
+			return fmt.Errorf("write tensor %s: %w", quoted(o.Name), err)
 		}
 		if c.left != 0 {
-			return fmt.Errorf("write tensor %q: %d bytes of %d are missing", o.Name, c.left, sizes[i])
+			return fmt.Errorf("write tensor %s: %d bytes of %d are missing", quoted(o.Name), c.left, sizes[i])
 		}
 	}
 	return nil
