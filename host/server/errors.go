@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 )
 
@@ -14,18 +15,21 @@ type apiError struct {
 	param   string // the member of the request that is to blame, or ""
 	code    string
 	message string
+	retry   int // seconds after which to try again, or 0
 }
+
+// errFault is what a client is told of a panic.
+var errFault = &apiError{status: http.StatusInternalServerError, kind: "server_error", message: "a fault in the server"}
 
 func (e *apiError) Error() string { return e.message }
 
 // invalid is the error for a request that cannot be answered.
 func invalid(param, format string, args ...any) *apiError {
-	return &apiError{http.StatusBadRequest, "invalid_request_error", param, "", fmt.Sprintf(format, args...)}
+	return &apiError{status: http.StatusBadRequest, kind: "invalid_request_error", param: param, message: fmt.Sprintf(format, args...)}
 }
 
 func (s *Server) noModel(asked string) *apiError {
-	return &apiError{http.StatusNotFound, "invalid_request_error", "model", "model_not_found",
-		fmt.Sprintf("no model %q here, only %s", asked, quoted(s.names()))}
+	return &apiError{status: http.StatusNotFound, kind: "invalid_request_error", param: "model", code: "model_not_found", message: fmt.Sprintf("no model %q here, only %s", asked, quoted(s.names()))}
 }
 
 // quoted lists names for a message.
@@ -59,8 +63,10 @@ func writeError(w http.ResponseWriter, e *apiError) {
 		Code    *string `json:"code"`
 	}
 	switch e.status {
-	case http.StatusTooManyRequests:
-		w.Header().Set("Retry-After", "1")
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		w.Header().Set("Retry-After", strconv.Itoa(max(e.retry, 1)))
+	case http.StatusRequestTimeout:
+		w.Header().Set("Connection", "close")
 	case http.StatusUnauthorized:
 		w.Header().Add("WWW-Authenticate", "Bearer")
 	}
@@ -88,9 +94,8 @@ func (s *Server) noRoute(w http.ResponseWriter, r *http.Request) {
 	}
 	if len(allowed) > 0 {
 		w.Header().Set("Allow", strings.Join(allowed, ", "))
-		writeError(w, &apiError{http.StatusMethodNotAllowed, "invalid_request_error", "", "method_not_allowed",
-			fmt.Sprintf("%s %s, want %s", r.Method, r.URL.Path, strings.Join(allowed, " or "))})
+		writeError(w, &apiError{status: http.StatusMethodNotAllowed, kind: "invalid_request_error", code: "method_not_allowed", message: fmt.Sprintf("%s %s, want %s", r.Method, r.URL.Path, strings.Join(allowed, " or "))})
 		return
 	}
-	writeError(w, &apiError{http.StatusNotFound, "invalid_request_error", "", "not_found", "no such address: " + r.URL.Path})
+	writeError(w, &apiError{status: http.StatusNotFound, kind: "invalid_request_error", code: "not_found", message: "no such address: " + r.URL.Path})
 }

@@ -49,8 +49,7 @@ func (s *Server) checkHost(host string) *apiError {
 	if strings.HasSuffix(name, ".localhost") || slices.Contains(s.options.Hosts, name) {
 		return nil
 	}
-	return &apiError{http.StatusForbidden, "invalid_request_error", "", "unknown_host",
-		fmt.Sprintf("this server is not %q; if it is to answer by this name, start it with --host %s", clip(name), clip(name))}
+	return &apiError{status: http.StatusForbidden, kind: "invalid_request_error", code: "unknown_host", message: fmt.Sprintf("this server is not %q; if it is to answer by this name, start it with --host %s", clip(name), clip(name))}
 }
 
 // authorize checks the token, if there is to be one: as a bearer token or, so
@@ -71,7 +70,7 @@ func (s *Server) authorize(r *http.Request) *apiError {
 	if given && subtle.ConstantTimeCompare(have[:], want[:]) == 1 {
 		return nil
 	}
-	return &apiError{http.StatusUnauthorized, "invalid_request_error", "", "invalid_api_key", "a valid bearer token is needed: Authorization: Bearer TOKEN"}
+	return &apiError{status: http.StatusUnauthorized, kind: "invalid_request_error", code: "invalid_api_key", message: "a valid bearer token is needed: Authorization: Bearer TOKEN"}
 }
 
 // checkType demands that a body says it is JSON. Browsers send forms and plain
@@ -92,6 +91,5 @@ func checkType(r *http.Request) *apiError {
 	if kind == "application/x-www-form-urlencoded" {
 		what += ", as curl -d sends it"
 	}
-	return &apiError{http.StatusUnsupportedMediaType, "invalid_request_error", "", "unsupported_media_type",
-		what + `, want application/json: with curl add -H 'Content-Type: application/json', or use --json in place of -d`}
+	return &apiError{status: http.StatusUnsupportedMediaType, kind: "invalid_request_error", code: "unsupported_media_type", message: what + `, want application/json: with curl add -H 'Content-Type: application/json', or use --json in place of -d`}
 }

@@ -3,95 +3,328 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"time"
+
+	"m2embed/core"
 )
 
-// queue admits a number of requests at a time and lets those take turns, first
-// come, first served.
+// queue shares an engine among requests. Short requests with the same options
+// run together in one group; groups take turns measured in time, and only the
+// one whose turn it is works, since it keeps all processors busy by itself.
+//
+// A group is young until it has worked for a quantum. Young groups go first, so
+// that a short text waits for one step of a long one and not for its turn; but
+// not for more than half of the time as long as old groups wait, too. Among old
+// groups the one goes on that has worked least.
 type queue struct {
-	places  chan struct{} // filled by each request, worked on or waiting
-	working chan struct{} // filled by each request that is worked on
-	// turn holds the one token that its holder works with. A channel serves
-	// those who wait in the order in which they came.
-	turn chan struct{}
+	engine embedFunc
+	limits queueLimits
+	idle   func() // after the last request of a while
+	// observe is told what a group took.
+	observe func(waited []time.Duration, worked time.Duration, positions, requests int)
+	jobs    sync.WaitGroup
+
+	mu      sync.Mutex
+	pending []*task // not begun, first come first
+	ready   []*group
+	running *group // whose turn it is
+	started int    // groups
+	longs   int    // groups of long requests among these
+	working int    // requests in these groups
+	turns   turns
+
+	admitted int // requests, from before their body is read
+	bytes    int64
+	owed     int     // positions of requests that are not done
+	rate     float64 // positions a second, of late; 0 if unknown
+	rest     *time.Timer
 }
+
+// embedFunc is model.Engine's Embed.
+type embedFunc func(ctx context.Context, inputs []core.Input, o core.Options) ([]core.Embedding, error)
+
+type queueLimits struct {
+	groups   int   // that are worked on at a time; one place is kept for short requests
+	requests int   // in all
+	bytes    int64 // of bodies
+	pass     int   // positions that run together, of different requests
+}
+
+// longCost is the number of positions from which a request is long.
+const longCost = 2048
+
+// restAfter is how long the queue is idle before memory is given back.
+const restAfter = 5 * time.Second
 
 // errFull says that no more requests may wait.
 var errFull = errors.New("the queue is full")
 
-func newQueue(concurrent, waiting int) *queue {
-	q := &queue{
-		places:  make(chan struct{}, concurrent+waiting),
-		working: make(chan struct{}, concurrent),
-		turn:    make(chan struct{}, 1),
-	}
-	q.turn <- struct{}{}
+func newQueue(engine embedFunc, limits queueLimits) *queue {
+	q := &queue{engine: engine, limits: limits, idle: debug.FreeOSMemory}
+	q.observe = func([]time.Duration, time.Duration, int, int) {}
+	q.rest = time.AfterFunc(math.MaxInt64, func() {
+		q.mu.Lock()
+		busy := q.admitted > 0
+		q.mu.Unlock()
+		if !busy {
+			q.idle()
+		}
+	})
 	return q
 }
 
-// ticket is a request's place in the queue. It belongs to one goroutine.
-type ticket struct {
-	queue   *queue
-	working bool
-	turn    bool
+// task is one request's work.
+type task struct {
+	inputs  []core.Input
+	options core.Options
+	cost    int  // positions, as far as can be told beforehand
+	alone   bool // must not share a group
+	came    time.Time
+
+	group   *group // nil while it is pending
+	done    chan struct{}
+	results []core.Embedding
+	err     error
 }
 
-// enter waits until a request may be worked on and it is its turn. The ticket
-// must be given back with leave. A full queue is errFull at once.
-func (q *queue) enter(ctx context.Context) (*ticket, error) {
+// group is tasks that run together.
+type group struct {
+	tasks []*task
+	cost  int
+	long  bool
+	left  int // tasks whose clients still wait
+	ctx   context.Context
+	stop  context.CancelFunc
+	turn  chan struct{}
+	spent time.Duration
+	share time.Duration // of old groups: the one with the least goes on
+	since time.Time     // the time up to which spent counts
+	begun time.Time     // the turn
+}
+
+// do runs a task that was admitted.
+func (q *queue) do(ctx context.Context, t *task) ([]core.Embedding, error) {
+	t.done, t.came = make(chan struct{}), time.Now()
+	q.mu.Lock()
+	q.owed += t.cost
+	q.pending = append(q.pending, t)
+	q.dispatch()
+	q.mu.Unlock()
+	defer func() {
+		q.mu.Lock()
+		q.owed -= t.cost
+		q.mu.Unlock()
+	}()
 	select {
-	case q.places <- struct{}{}:
-	default:
-		return nil, errFull
-	}
-	t := &ticket{queue: q}
-	select {
-	case q.working <- struct{}{}:
-		t.working = true
+	case <-t.done:
+		return t.results, t.err
 	case <-ctx.Done():
-		t.leave()
-		return nil, ctx.Err()
 	}
-	if err := t.take(ctx); err != nil {
-		t.leave()
-		return nil, err
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if g := t.group; g != nil {
+		if g.left--; g.left == 0 {
+			g.stop()
+		}
+	} else if i := slices.Index(q.pending, t); i >= 0 {
+		q.pending = slices.Delete(q.pending, i, i+1)
 	}
-	return t, nil
+	return nil, ctx.Err()
 }
 
-func (t *ticket) take(ctx context.Context) error {
-	select {
-	case <-t.queue.turn:
-		t.turn = true
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+// startable is the index of the pending task that may begin now, or -1. Long
+// ones leave a place free for short ones, where there is more than one.
+func (q *queue) startable() int {
+	if q.started >= q.limits.groups {
+		return -1
 	}
+	room := q.longs < max(1, q.limits.groups-1)
+	return slices.IndexFunc(q.pending, func(t *task) bool { return room || t.cost <= longCost })
 }
 
-// next lets the others have a turn each and waits for its own.
-func (t *ticket) next(ctx context.Context) error {
-	t.turn = false
-	t.queue.turn <- struct{}{}
-	return t.take(ctx)
-}
-
-// leave gives everything back. It may be called again.
-func (t *ticket) leave() {
-	if t.queue == nil {
+// dispatch gives the turn away, if it is free.
+func (q *queue) dispatch() {
+	if q.running != nil {
 		return
 	}
-	if t.turn {
-		t.queue.turn <- struct{}{}
+	first := q.startable()
+	switch q.turns.choose(first >= 0, len(q.ready) > 0) {
+	case young:
+		q.start(first)
+	case old:
+		g := slices.MinFunc(q.ready, func(a, b *group) int { return int(a.share - b.share) })
+		q.ready = slices.DeleteFunc(q.ready, func(r *group) bool { return r == g })
+		q.give(g)
 	}
-	if t.working {
-		<-t.queue.working
-	}
-	<-t.queue.places
-	t.queue = nil
 }
+
+func (q *queue) give(g *group) {
+	q.running, g.begun = g, time.Now()
+	g.since = g.begun
+	g.turn <- struct{}{}
+}
+
+// start begins a group with a pending task and those that can join it.
+func (q *queue) start(first int) {
+	t := q.pending[first]
+	g := &group{tasks: []*task{t}, cost: t.cost, long: t.cost > longCost, turn: make(chan struct{}, 1)}
+	q.pending = slices.Delete(q.pending, first, first+1)
+	if !t.alone {
+		q.pending = slices.DeleteFunc(q.pending, func(other *task) bool {
+			joins := !other.alone && sameOptions(other.options, t.options) && g.cost+other.cost <= q.limits.pass
+			if joins {
+				g.tasks, g.cost = append(g.tasks, other), g.cost+other.cost
+			}
+			return joins
+		})
+	}
+	g.left = len(g.tasks)
+	g.ctx, g.stop = context.WithCancel(context.Background())
+	for _, t := range g.tasks {
+		t.group = g
+	}
+	g.share = q.turns.leastShare(q.ready)
+	q.started, q.working = q.started+1, q.working+len(g.tasks)
+	if g.long {
+		q.longs++
+	}
+	q.jobs.Add(1)
+	q.give(g)
+	go q.run(g)
+}
+
+// run works for a group and tells its tasks.
+func (q *queue) run(g *group) {
+	defer q.jobs.Done()
+	<-g.turn
+	began := time.Now()
+	var inputs []core.Input
+	waited := make([]time.Duration, len(g.tasks))
+	for i, t := range g.tasks {
+		inputs = append(inputs, t.inputs...)
+		waited[i] = began.Sub(t.came)
+	}
+	results, err := q.embed(g, inputs)
+	q.finish(g)
+	if err != nil && len(g.tasks) > 1 {
+		// Whose fault it was shows when each runs by itself.
+		q.separate(g)
+		return
+	}
+	positions := 0
+	for _, e := range results {
+		positions += e.Length
+	}
+	q.observe(waited, time.Since(began), positions, len(g.tasks))
+	for _, t := range g.tasks {
+		if t.err = err; err == nil {
+			t.results, results = results[:len(t.inputs):len(t.inputs)], results[len(t.inputs):]
+		}
+		close(t.done)
+	}
+}
+
+// embed turns a panic into an error of this group alone.
+func (q *queue) embed(g *group, inputs []core.Input) (results []core.Embedding, err error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			err = &panicError{fault, debug.Stack()}
+		}
+	}()
+	o := g.tasks[0].options
+	o.Progress = func(_, _ float64) error { return q.between(g) }
+	results, err = q.engine(g.ctx, inputs, o)
+	if err == nil && len(results) != len(inputs) {
+		err = &core.Fault{Err: fmt.Errorf("%d vectors of %d texts", len(results), len(inputs))}
+	}
+	return results, err
+}
+
+// between lets others have their turn, if it is time.
+func (q *queue) between(g *group) error {
+	q.mu.Lock()
+	q.charge(g)
+	isOld := g.spent >= quantum
+	eager := isOld && q.startable() >= 0 && q.turns.choose(true, true) == young
+	over := isOld && time.Since(g.begun) >= quantum && len(q.ready) > 0
+	if !eager && !over {
+		q.mu.Unlock()
+		return g.ctx.Err()
+	}
+	q.ready, q.running = append(q.ready, g), nil
+	q.dispatch()
+	q.mu.Unlock()
+	select {
+	case <-g.turn:
+	case <-g.ctx.Done():
+	}
+	return g.ctx.Err()
+}
+
+// charge accounts for the time since a group was last charged.
+func (q *queue) charge(g *group) {
+	now := time.Now()
+	q.turns.charge(g, now.Sub(g.since))
+	g.since = now
+}
+
+// finish gives back what a group holds.
+func (q *queue) finish(g *group) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.running == g {
+		q.charge(g)
+		q.running = nil
+	}
+	q.ready = slices.DeleteFunc(q.ready, func(r *group) bool { return r == g })
+	q.started, q.working = q.started-1, q.working-len(g.tasks)
+	if g.long {
+		q.longs--
+	}
+	if seconds := g.spent.Seconds(); seconds > 0 && g.ctx.Err() == nil {
+		now := float64(g.cost) / seconds
+		if q.rate == 0 {
+			q.rate = now
+		}
+		q.rate += (now - q.rate) / 8
+	}
+	g.stop()
+	q.dispatch()
+}
+
+// separate puts the tasks of a group back, each to run alone.
+func (q *queue) separate(g *group) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, t := range g.tasks {
+		t.group, t.alone = nil, true
+	}
+	q.pending = append(slices.Clone(g.tasks), q.pending...)
+	q.dispatch()
+}
+
+// sameOptions says whether texts of two requests can run in one call and get
+// the vectors that each would get alone.
+func sameOptions(a, b core.Options) bool {
+	return a.MaxLength == b.MaxLength && a.Truncation == b.Truncation && a.Padding == b.Padding && a.Pooling == b.Pooling && a.Normalize == b.Normalize
+}
+
+// panicError is a panic of the engine.
+type panicError struct {
+	fault any
+	stack []byte
+}
+
+func (e *panicError) Error() string { return "a fault in the server" }
 
 // counts returns how many requests are worked on and how many wait.
 func (q *queue) counts() (working, waiting int) {
-	working = len(q.working)
-	return working, max(len(q.places)-working, 0)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.working, max(q.admitted-q.working, 0)
 }

@@ -1,18 +1,20 @@
 // Package server offers a model over HTTP, in the shape of OpenAI's embeddings
 // API. openapi.yaml describes it.
 //
-// Requests that are worked on at the same time take turns step by step, so
-// that a short text never waits for the whole of a long one.
+// Requests take turns of some milliseconds, and short ones of different clients
+// run together, so that a short text never waits for the whole of a long one.
 package server
 
 import (
 	"context"
 	_ "embed"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"os"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -34,9 +36,12 @@ type Options struct {
 	Hosts      []string      // names beside loopback addresses that requests may be for, in lower case; nil for any
 	BodyLimit  int64         // bytes of a request; 0 means 16 MiB
 	BatchLimit int           // texts of a request; 0 means 2,048
-	Concurrent int           // requests that are worked on at a time; 0 means 4
-	Waiting    int           // requests that wait beyond these; 0 means 64, negative none
+	Concurrent int           // groups of requests that are worked on at a time; 0 means 4
+	Waiting    int           // requests that wait beyond these; 0 means 256, negative none
+	QueueBytes int64         // of all requests' bodies, read or to be read; 0 means 32 MiB
+	PassTokens int           // positions of short requests that run together; 0 means 2,048
 	Timeout    time.Duration // for a request's work and waiting; 0 means 5 minutes
+	BodyTime   time.Duration // for a body to arrive; 0 means 30 seconds
 	Site       fs.FS         // files to serve beside the API; nil for none
 	Log        *slog.Logger  // for requests that fail; nil for none
 }
@@ -70,13 +75,17 @@ func New(m *model.Model, o Options) *Server {
 	defaultTo(&o.BodyLimit, 16<<20)
 	defaultTo(&o.BatchLimit, 2048)
 	defaultTo(&o.Concurrent, 4)
-	defaultTo(&o.Waiting, 64)
+	defaultTo(&o.Waiting, 256)
+	defaultTo(&o.QueueBytes, 32<<20)
+	defaultTo(&o.PassTokens, 2048)
 	defaultTo(&o.Timeout, 5*time.Minute)
+	defaultTo(&o.BodyTime, 30*time.Second)
 	defaultTo(&o.ModelName, m.ModelName)
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{model: m, options: o, queue: newQueue(o.Concurrent, max(o.Waiting, 0)), started: time.Now()}
+	s := &Server{model: m, options: o, started: time.Now()}
+	s.queue = newQueue(m.Embed, queueLimits{o.Concurrent, o.Concurrent + max(o.Waiting, 0), o.QueueBytes, o.PassTokens})
 	handlers := []http.HandlerFunc{s.embeddings, s.models, s.oneModel, s.health, s.serveMetrics, s.describe}
 	mux := http.NewServeMux()
 	for i, route := range Routes {
@@ -106,7 +115,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.S
 
 // Wait returns when no request is under way. The model can be closed then, if
 // no new ones come.
-func (s *Server) Wait() { s.active.Wait() }
+func (s *Server) Wait() {
+	s.active.Wait()
+	s.queue.jobs.Wait()
+}
 
 // guard counts requests and turns panics into errors of this one request.
 func (s *Server) guard(next http.Handler) http.Handler {
@@ -124,7 +136,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 				}
 				s.options.Log.Error("fault", "path", r.URL.Path, "fault", fault, "stack", string(debug.Stack()))
 				if recorder.status == 0 {
-					writeError(recorder, &apiError{http.StatusInternalServerError, "server_error", "", "", "a fault in the server"})
+					writeError(recorder, errFault)
 				}
 			}
 			s.metrics.request(routeOf(r), recorder.status, time.Since(began))
@@ -203,56 +215,74 @@ func (s *Server) classify(r *http.Request, err error) *apiError {
 	var known *apiError
 	var large *http.MaxBytesError
 	var fault *core.Fault
+	var broken *panicError
 	switch {
 	case errors.As(err, &known):
 		return known
 	case errors.As(err, &large):
-		return &apiError{http.StatusRequestEntityTooLarge, "invalid_request_error", "", "request_too_large",
-			"the request is larger than " + strconv.FormatInt(large.Limit, 10) + " bytes"}
+		return &apiError{status: http.StatusRequestEntityTooLarge, kind: "invalid_request_error", code: "request_too_large", message: "the request is larger than " + strconv.FormatInt(large.Limit, 10) + " bytes"}
 	case errors.Is(err, errFull):
-		return &apiError{http.StatusTooManyRequests, "rate_limit_exceeded", "", "busy", "too many requests are waiting; try again later"}
+		wait := s.queue.retryAfter()
+		return &apiError{status: http.StatusTooManyRequests, kind: "rate_limit_exceeded", code: "busy", retry: wait,
+			message: fmt.Sprintf("too many requests are waiting; try again in %d s", wait)}
+	case errors.Is(err, os.ErrDeadlineExceeded): // before the context, which it cancels
+		return &apiError{status: http.StatusRequestTimeout, kind: "invalid_request_error", code: "slow_body",
+			message: "the request's body did not arrive within " + s.options.BodyTime.String()}
 	case r.Context().Err() != nil:
-		return &apiError{statusClosed, "server_error", "", "cancelled", "the request was cancelled"}
+		return &apiError{status: statusClosed, kind: "server_error", code: "cancelled", message: "the request was cancelled"}
 	case errors.Is(err, context.DeadlineExceeded):
-		return &apiError{http.StatusGatewayTimeout, "server_error", "", "timeout", "the request took longer than " + s.options.Timeout.String()}
+		return &apiError{status: http.StatusGatewayTimeout, kind: "server_error", code: "timeout", message: "the request took longer than " + s.options.Timeout.String()}
+	case errors.As(err, &broken):
+		s.options.Log.Error("fault", "path", r.URL.Path, "fault", broken.fault, "stack", string(broken.stack))
+		return errFault
 	case errors.As(err, &fault):
-		return &apiError{http.StatusInternalServerError, "server_error", "", "", err.Error()}
+		return &apiError{status: http.StatusInternalServerError, kind: "server_error", message: err.Error()}
 	}
 	return invalid("input", "%v", err)
 }
 
 // embed reads a request, does its work and writes the response.
 func (s *Server) embed(w http.ResponseWriter, r *http.Request) error {
-	request, err := readRequest(http.MaxBytesReader(w, r.Body, s.options.BodyLimit), s.options.BatchLimit)
+	place, body, err := s.receive(w, r)
 	if err != nil {
 		return err
 	}
+	defer place.leave()
+	request, err := readRequest(body, s.options.BatchLimit)
+	if err != nil {
+		return err
+	}
+	s.received(w, place, body)
 	if err := request.check(s); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), s.options.Timeout)
-	defer cancel()
-	ticket, err := s.queue.enter(ctx)
+	results, err := s.run(r.Context(), request.inputs, request.options)
 	if err != nil {
 		return err
 	}
-	defer ticket.leave()
-	request.options.Progress = func(_, _ float64) error { return ticket.next(ctx) }
-	results, err := s.model.Embed(ctx, request.inputs, request.options)
-	if err != nil {
-		return err
-	}
-	ticket.leave()
 	tokens := 0
 	for _, e := range results {
 		tokens += e.Tokens
-		s.metrics.positions.Add(int64(e.Length))
 	}
-	s.metrics.texts.Add(int64(len(results)))
-	s.metrics.tokens.Add(int64(tokens))
 	// A client that does not read must not hold the results for ever.
 	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(time.Minute))
 	return writeEmbeddings(w, s.options.ModelName, request.base64, results, tokens)
+}
+
+// run makes vectors when it is a request's turn.
+func (s *Server) run(ctx context.Context, inputs []core.Input, o core.Options) ([]core.Embedding, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
+	defer cancel()
+	results, err := s.queue.do(ctx, newTask(inputs, o, s.model.Config))
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range results {
+		s.metrics.tokens.Add(int64(e.Tokens))
+		s.metrics.positions.Add(int64(e.Length))
+	}
+	s.metrics.texts.Add(int64(len(results)))
+	return results, nil
 }
 
 // modelObject describes the model in the shape of OpenAI's API.

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"m2embed/host/model"
 	"m2embed/host/server"
 )
 
@@ -53,10 +54,13 @@ over, 2 wrong usage.
 		c.flags.BoolVar(&s.options.AnyModel, "any-model", false, "answer requests for any model's name with this model")
 		c.flags.Var((*list)(&s.hosts), "host", "`name` that requests may be for, other than localhost; may be given several times (default: any, unless the address is a loopback one)")
 		c.flags.StringVar(&s.site, "site", "", "`folder` of files to serve at /")
+		c.flags.DurationVar(&s.options.BodyTime, "body-time", 30*time.Second, "`time` in which a request's body must arrive")
+		c.flags.Int64Var(&s.options.QueueBytes, "queue-bytes", 32<<20, "most `bytes` of all requests that wait or are worked on")
+		c.flags.IntVar(&s.options.PassTokens, "pass-tokens", 2048, "most `tokens` of short requests that run together")
 		c.flags.Int64Var(&s.options.BodyLimit, "body-limit", 16<<20, "most `bytes` of a request")
 		c.flags.IntVar(&s.options.BatchLimit, "batch-limit", 2048, "most `texts` of a request")
 		c.flags.IntVar(&s.options.Concurrent, "concurrent", 4, "`requests` that are worked on at a time, by turns")
-		c.flags.IntVar(&s.options.Waiting, "waiting", 64, "`requests` that wait beyond these; more are sent away with status 429")
+		c.flags.IntVar(&s.options.Waiting, "waiting", 256, "`requests` that wait beyond these; more are sent away with status 429")
 		c.flags.DurationVar(&s.options.Timeout, "timeout", 5*time.Minute, "longest `time` for a request")
 		c.flags.DurationVar(&s.grace, "grace", 10*time.Second, "`time` that requests under way have when the server stops")
 		return s.run
@@ -80,6 +84,8 @@ func (s *serving) check() error {
 		return usagef("--body-limit %d, want 1 to %d", o.BodyLimit, int64(1)<<32)
 	case o.BatchLimit < 1 || o.Concurrent < 1 || o.Concurrent > 1<<10 || o.Waiting < 0 || o.Waiting > 1<<16:
 		return usagef("--batch-limit %d, --concurrent %d, --waiting %d: want at least 1, 1 to %d, 0 to %d", o.BatchLimit, o.Concurrent, o.Waiting, 1<<10, 1<<16)
+	case o.QueueBytes < 1 || o.PassTokens < 1 || o.BodyTime <= 0:
+		return usagef("--queue-bytes %d, --pass-tokens %d, --body-time %v: want at least 1 of each", o.QueueBytes, o.PassTokens, o.BodyTime)
 	case o.Timeout <= 0 || s.grace < 0:
 		return usagef("--timeout %v and --grace %v, want positive times", o.Timeout, s.grace)
 	}
@@ -124,6 +130,7 @@ func (s *serving) run() error {
 		ErrorLog:          slog.NewLogLogger(s.options.Log.Handler(), slog.LevelDebug),
 	}
 	s.call.note("%s, %s, on http://%s", m.ModelName, m.Name(), listener.Addr())
+	s.announce(m, listener.Addr())
 	ended := make(chan error, 1)
 	go func() { ended <- web.Serve(listener) }()
 	select {
@@ -142,6 +149,18 @@ func (s *serving) run() error {
 	}
 	handler.Wait()
 	return nil
+}
+
+// announce says what is served and how to ask for it.
+func (s *serving) announce(m *model.Model, address net.Addr) {
+	o, c := s.options, m.Config
+	s.call.note("vectors of %d numbers, texts of up to %d tokens; at most %d texts and %d bytes a request, %d requests and %d bytes at a time, %v each",
+		c.HiddenSize, c.MaxLength(), o.BatchLimit, o.BodyLimit, o.Concurrent+max(o.Waiting, 0), o.QueueBytes, o.Timeout)
+	token := ""
+	if o.Token != "" {
+		token = ` -H "Authorization: Bearer $M2EMBED_TOKEN"`
+	}
+	s.call.note(`try: curl -s http://%s/v1/embeddings%s --json '{"input": "hello"}'`, address, token)
 }
 
 // errGrace is the end of a server that had to give up requests.
