@@ -9,6 +9,7 @@
 #   eval          quality of the embedded model
 #   wasm          m2embed.wasm and the npm package
 #   parity        the same texts in every runtime, compared bit by bit
+#   bundlers      the npm package in every bundler, as a table
 #   site          the web page, into site/dist
 #   serve [PORT]  the web page and the HTTP API on this machine
 #   tokenizers    the Rust tokenizer library, for the second opinion
@@ -121,6 +122,7 @@ soak() {
 		go test -run '^$' -fuzz "^$target\$" -fuzztime 60s "./$package"
 	done
 	sh wasm/build.sh parity
+	sh wasm/build.sh bundlers
 	sh webgpu/build.sh soak
 }
 
@@ -142,8 +144,9 @@ bench)
 	sh webgpu/build.sh bench
 	;;
 eval) go run ./host/eval "$@" ;;
-wasm) sh wasm/build.sh module && sh wasm/build.sh js && sh wasm/build.sh sizes ;;
+wasm) sh wasm/build.sh module && sh wasm/build.sh pack && sh wasm/build.sh sizes ;;
 parity) sh wasm/build.sh parity "$@" ;;
+bundlers) sh wasm/build.sh bundlers "$@" ;;
 site) sh site/build.sh build ;;
 serve)
 	build

@@ -4,10 +4,12 @@
 #
 #   module        m2embed.wasm: the Go module with the SIMD kernels merged in
 #   fresh         the same, unless it is there and no source is newer
-#   js            the npm package, into wasm/js/dist
+#   js            the npm package, into wasm/js/dist, and those beside it into wasm/build/packages
+#   pack          the same as tarballs, into wasm/build/tarballs
 #   test          kernels as wasm, npm package, examples
 #   parity [short] the same texts in every runtime, compared bit by bit; the whole
 #                 run writes testdata/bench/parity.md
+#   bundlers [NAME…] a project with every bundler, from the packed tarballs
 #   sizes         raw, gzip and brotli sizes of the module
 #   bench         tokens/s and memory, beside onnxruntime-web
 set -eu
@@ -16,6 +18,9 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 wasm=$root/wasm
 out=$wasm/build
 bin=$wasm/js/node_modules/.bin
+# The model of the package m2embed-small.
+small=$root/testdata/m2-bert-small
+[ -d "$small" ] || small=$root/host/small/m2-bert-small
 export GOTOOLCHAIN=${GOTOOLCHAIN:-auto}
 
 # dependencies installs the pinned npm packages once, and gathers the sources
@@ -72,6 +77,15 @@ js() {
 	fresh
 	cp "$wasm/js/m2embed.wasm.d.ts" "$wasm/js/dist"
 	cp "$wasm/module/m2embed.wasm" "$wasm/js/dist/m2embed.wasm"
+	node "$wasm/js/packages.mjs" m2embed-small "$small"
+}
+
+# pack makes the tarballs of m2embed and the packages beside it, in wasm/build/tarballs.
+pack() {
+	js
+	rm -rf "$out/tarballs"
+	mkdir -p "$out/tarballs"
+	(cd "$out/tarballs" && npm pack --loglevel=error "$wasm/js" "$out"/packages/*)
 }
 
 # browsers installs Debian's browsers, and the library by which Node finds a GPU
@@ -132,6 +146,15 @@ test_all() {
 	js
 	browsers
 	(cd "$wasm/js" && node --test --test-concurrency=1 --test-reporter=spec test/*.test.mjs)
+	pack
+	node --no-warnings "$wasm/js/bundlers/bundlers.mjs" quick
+}
+
+# bundlers [NAME…]: see wasm/js/bundlers.
+bundlers() {
+	pack
+	browsers
+	node --no-warnings "$wasm/js/bundlers/bundlers.mjs" "$@"
 }
 
 # bench [quick]: see wasm/bench/bench.mjs. Weights and the peer's models come
@@ -152,6 +175,11 @@ case "${1:-}" in
 module) module ;;
 fresh) fresh ;;
 js) js ;;
+pack) pack ;;
+bundlers)
+	shift
+	bundlers "$@"
+	;;
 kernels) kernels ;;
 parity)
 	module
@@ -167,7 +195,7 @@ bench)
 	;;
 test-kernels) test_kernels ;;
 *)
-	echo "usage: wasm/build.sh module | fresh | js | test | parity [short] | sizes | bench" >&2
+	echo "usage: wasm/build.sh module | fresh | js | pack | test | parity [short] | bundlers [NAME…] | sizes | bench" >&2
 	exit 2
 	;;
 esac

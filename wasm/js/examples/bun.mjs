@@ -1,5 +1,5 @@
 // bun examples/bun.mjs MODEL_FOLDER "a text" "another text"
-import { pipeline } from 'm2embed';
+import { pipeline } from 'm2embed/pipeline';
 
 const [folder, ...texts] = process.argv.slice(2);
 const extract = await pipeline('feature-extraction', folder);

@@ -8,26 +8,16 @@
  * ```
  */
 
-import type { GpuSource } from './backend.js';
-import { compile } from './compile.js';
-import { load } from './load.js';
+import { loader, type Loader } from './api.js';
 import { moduleAddress } from './module.js';
-import type { Embedder, LoadOptions, ModelFiles } from './types.js';
 
 export * from './types.js';
+export type { Loader, Options } from './api.js';
 export { cosine } from './embedder.js';
-export { pipeline } from './pipeline.js';
+export * from './quantize.js';
 
-const gpu: GpuSource = async () => (await import('./gpu.js')).Gpu;
-
-/** Loads models into this thread; see `m2embed/worker` for one that never blocks a page. */
-export const M2Embed = {
-  /**
-   * Loads a model from a folder (`config.json`, `tokenizer.json`,
-   * `model.safetensors`) or from three sources.
-   */
-  async load(source: string | URL | ModelFiles, options: LoadOptions = {}): Promise<Embedder> {
-    const module = compile(options.module ?? moduleAddress(), options);
-    return load(source, module, options, gpu);
-  },
-} as const;
+/** Loads models into this thread, or, with `workers`, where they never block a page. */
+export const M2Embed: Loader = loader({
+  module: moduleAddress,
+  spawn: async () => (await import('./worker.js')).spawn,
+});

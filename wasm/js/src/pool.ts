@@ -4,7 +4,6 @@ import { checkText, checkTexts, embed, gone, similarity } from './embedder.js';
 import { checkStatus } from './download.js';
 import { Line, type Outgoing } from './line.js';
 import { filesOf } from './load.js';
-import { moduleAddress } from './module.js';
 import type { Embedded, Loaded, Sent, SentFiles } from './protocol.js';
 import { address, checkSource, describe, resolveAddress } from './source.js';
 import { M2EmbedError, type EmbedOptions, type EmbedProgress, type Embedder, type Embedding, type Input, type LoadOptions, type LoadProgress, type ModelFiles, type ModelInfo, type Source, type Tokenization } from './types.js';
@@ -20,15 +19,16 @@ export interface WorkerLoadOptions extends Omit<LoadOptions, 'fetch' | 'gpu'> {
   createWorker?: () => Worker;
 }
 
-/** Loads a model into workers, which `spawn` starts. */
-export async function loadPool(source: string | URL | ModelFiles, options: WorkerLoadOptions, spawn: Spawn): Promise<Embedder> {
-  const { workers = 1, createWorker, onProgress, signal, module, ...rest } = options;
+/** Loads a model into workers, which `spawn` starts, with the module of the options or that of `own`. */
+export async function loadPool(source: string | URL | ModelFiles, options: WorkerLoadOptions, spawn: Spawn, own: () => Source | WebAssembly.Module | Promise<Source | WebAssembly.Module>): Promise<Embedder> {
+  const { workers = 1, createWorker, onProgress, signal, module: given, ...rest } = options;
   if (!Number.isInteger(workers) || workers < 1) throw new M2EmbedError('bad_argument', `workers ${workers}: want 1 or more`);
   signal?.throwIfAborted();
   const files = filesOf(source);
   const [config, tokenizer, weights] = await Promise.all([sendable(files.config), sendable(files.tokenizer), sendable(files.weights)]);
-  if (module !== undefined && !(module instanceof WebAssembly.Module)) checkSource('module', module);
-  const sentModule = module instanceof WebAssembly.Module ? module : await sendable(module ?? moduleAddress());
+  const module = given ?? (await own());
+  if (!(module instanceof WebAssembly.Module)) checkSource('module', module);
+  const sentModule = module instanceof WebAssembly.Module ? module : await sendable(module);
   const lines: Line[] = [];
   let failed = false;
   const start = async (source: SentFiles, o: WorkerLoadOptions, share: boolean, told?: (p: LoadProgress) => void): Promise<Loaded> => {

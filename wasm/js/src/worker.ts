@@ -11,7 +11,7 @@
  */
 
 import { Line } from './line.js';
-import { prebundled } from './module.js';
+import { moduleAddress, prebundled } from './module.js';
 import { loadPool, type WorkerLoadOptions } from './pool.js';
 import { M2EmbedError, type Embedder, type ModelFiles } from './types.js';
 
@@ -23,11 +23,12 @@ export type { WorkerLoadOptions } from './pool.js';
 export const M2EmbedWorker = {
   /** Loads a model from a folder or three sources into one worker or several. */
   async load(source: string | URL | ModelFiles, options: WorkerLoadOptions = {}): Promise<Embedder> {
-    return loadPool(source, options, spawn);
+    return loadPool(source, options, spawn, moduleAddress);
   },
 } as const;
 
-function spawn(): Line {
+/** Starts a worker. */
+export function spawn(): Line {
   if (typeof Worker === 'undefined') throw new M2EmbedError('bad_argument', 'this runtime has no workers; in Node import "m2embed/worker" by its name');
   const moved = prebundled('worker-host.js');
   if (moved !== undefined) return Line.toWorker(new Worker(moved, { type: 'module', name: 'm2embed' }));

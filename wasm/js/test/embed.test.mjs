@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { cosine, M2Embed, M2EmbedError, pipeline } from '../dist/index.js';
+import { cosine, M2Embed, M2EmbedError } from '../dist/index.js';
 
 const folder = new URL('../../../testdata/tiny/', import.meta.url);
 const model = await M2Embed.load(folder);
@@ -209,20 +209,3 @@ function withMaximum(bytes, pages) {
   }
   throw new Error('no memory');
 }
-
-test('pipeline has the shape of transformers.js', async () => {
-  const seen = [];
-  const extract = await pipeline('feature-extraction', folder, { progress_callback: (p) => seen.push(p.status) });
-  const out = await extract(['one', 'two'], { pooling: 'mean', normalize: true });
-  assert.deepEqual(out.dims, [2, 64]);
-  assert.equal(out.type, 'float32');
-  assert.equal(out.size, 128);
-  assert.deepEqual(Float32Array.from(out.tolist()[1]), out.data.subarray(64));
-  const [want] = await extract.model.embed(['one'], { pooling: 'mean_hidden', normalize: true });
-  assert.deepEqual(out.data.slice(0, 64), want);
-  assert.deepEqual((await extract('one')).dims, [1, 64]);
-  assert.equal(seen.at(-1), 'ready');
-  await fails(extract('x', { pooling: 'none' }), 'bad_argument', /none/);
-  await fails(pipeline('text-generation', folder), 'bad_argument', /feature-extraction/);
-  await extract.dispose();
-});

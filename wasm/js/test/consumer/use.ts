@@ -1,6 +1,7 @@
 // Compiled against the built package by types.test.mjs; never run.
-import { M2Embed, M2EmbedError, cosine, pipeline, type Embedder, type EmbedOptions, type LoadOptions, type LoadProgress } from 'm2embed';
+import { M2Embed, M2EmbedError, cosine, type Embedder, type EmbedOptions, type LoadOptions, type LoadProgress } from 'm2embed';
 import { M2Embed as Edge } from 'm2embed/edge';
+import { pipeline } from 'm2embed/pipeline';
 import { M2EmbedWorker, type WorkerLoadOptions } from 'm2embed/worker';
 
 export async function use(x: string | string[], ids: readonly number[], module: WebAssembly.Module, bytes: Uint8Array): Promise<void> {
@@ -21,7 +22,7 @@ export async function use(x: string | string[], ids: readonly number[], module: 
   const edge: Embedder = await Edge.load(module, { config: bytes, tokenizer: bytes, weights: bytes });
   await edge.dispose();
   const extract = await pipeline('feature-extraction', '/model/');
-  const rows: number[][] = (await extract(x, { pooling: 'mean' })).tolist();
+  const rows: number[] | number[][] = (await extract(x, { pooling: 'mean' })).tolist();
   try {
     void [either, tokens, truncated, score, rows];
   } catch (error) {

@@ -1,0 +1,9 @@
+/** m2embed/pipeline in Bun. */
+
+import { pipelineOf, type Pipeline } from './extraction.js';
+import { M2Embed } from './bun.js';
+
+export * from './extraction.js';
+
+/** The call shape of transformers.js. */
+export const pipeline: Pipeline = pipelineOf(M2Embed);
