@@ -116,7 +116,7 @@ const (
 // texts cut at its maximum with [SEP] kept, its padding, pooling and
 // normalisation.
 type Options struct {
-	MaxLength  int                  // tokens at which a text is cut; 0 is the model's maximum
+	MaxLength  int                  // tokens at which a text is cut, whatever it is padded to; 0 is the model's maximum
 	Truncation tokenizer.Truncation // how a text is cut, or that it is refused
 	Padding    model.Padding        // pads are input: see model.Padding
 	Pooling    model.Pooling

@@ -114,6 +114,18 @@ func TestPaddingLengths(t *testing.T) {
 	if _, err := e.Embed(context.Background(), Texts("x"), Options{Padding: model.Padding{Mode: model.PadToLength, Length: 513}}); err == nil {
 		t.Error("padding beyond the maximum was accepted")
 	}
+	// Cutting texts shorter does not change what they are padded to: a text that
+	// needs no cutting keeps its vector. Only a length asked for by name does.
+	whole := embed(t, e, Options{}, Texts(short)...)[0]
+	for _, padding := range []model.Padding{{}, {Mode: model.PadMax}} {
+		r := embed(t, e, Options{Padding: padding, MaxLength: 128}, Texts(short, long)...)
+		if r[0].Length != 512 || r[1].Length != 512 || !slices.Equal(r[0].Vector, whole.Vector) {
+			t.Errorf("padding %q, texts cut at 128: ran at %d, want the vector of 512", padding, r[0].Length)
+		}
+	}
+	if r := embed(t, e, Options{Padding: model.Padding{Mode: model.PadToLength, Length: 128}, MaxLength: 128}, Texts(short)...)[0]; r.Length != 128 {
+		t.Errorf("padding to 128 ran at %d", r.Length)
+	}
 }
 
 func TestTruncation(t *testing.T) {

@@ -106,7 +106,7 @@ func (e *Embedder) Start(ctx context.Context, inputs []Input, o Options) (*Job, 
 	}
 	for i := range j.sequences {
 		s := &j.sequences[i]
-		s.Length = padded(o.Padding, len(s.IDs), longest, limit)
+		s.Length = padded(o.Padding, len(s.IDs), longest, e.MaxLength())
 		if err := e.model.CheckSequence(*s); err != nil {
 			return nil, &InputError{i, err}
 		}
@@ -130,13 +130,15 @@ func (e *Embedder) limit(asked int) (int, error) {
 	return min(asked, most), nil
 }
 
-// padded is the length at which a sequence of n tokens runs.
-func padded(p model.Padding, n, longest, limit int) int {
+// padded is the length at which a sequence of n tokens runs; most is the model's
+// maximum. Where texts are cut does not enter: pads decide the vector, and
+// one that was made with fewer of them is not comparable to the model's others.
+func padded(p model.Padding, n, longest, most int) int {
 	switch p.Mode {
 	case model.PadLongest:
 		return longest
 	case model.PadMax, model.PadDefault:
-		return max(n, limit)
+		return max(n, most)
 	case model.PadToLength:
 		return max(n, p.Length)
 	}

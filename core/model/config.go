@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 )
@@ -174,8 +175,8 @@ func (r *settings) foreign() {
 	}
 }
 
-// sizeLimit bounds every size, so that products of three fit an int64 and a
-// mistyped number is caught here.
+// sizeLimit bounds every size, so that a mistyped number is caught here: 32 times
+// the longest published model.
 const sizeLimit = 1 << 20
 
 // check refuses sizes that cannot be.
@@ -189,9 +190,12 @@ func (c Config) check() error {
 		{"type_vocab_size", c.TypeVocabSize, 1}, {"long_conv_l_max", c.LongConvLMax, 1}, {"hyena_emb_dim", c.HyenaEmbDim, 3},
 		{"hyena_filter_order", c.HyenaFilterOrder, 1}, {"monarch_mlp_nblocks", c.MonarchMLPNBlocks, 1}, {"max_seq_len", c.MaxSeqLen, 0},
 	} {
-		if s.value < s.low || s.value > sizeLimit*16 {
-			return fmt.Errorf("config.json: %s is %d, want %d to %d", s.name, s.value, s.low, sizeLimit*16)
+		if s.value < s.low || s.value > sizeLimit {
+			return fmt.Errorf("config.json: %s is %d, want %d to %d", s.name, s.value, s.low, sizeLimit)
 		}
+	}
+	if err := c.checkProducts(); err != nil {
+		return err
 	}
 	if c.HyenaEmbDim%2 == 0 {
 		return fmt.Errorf("config.json: hyena_emb_dim is %d, want an odd number: one time feature and pairs of cosine and sine", c.HyenaEmbDim)
@@ -201,6 +205,32 @@ func (c Config) check() error {
 	}
 	if c.UseMonarchMLP && c.MonarchMLPNBlocks > min(c.HiddenSize, c.IntermediateSize) {
 		return fmt.Errorf("config.json: monarch_mlp_nblocks is %d, want at most hidden_size %d", c.MonarchMLPNBlocks, c.HiddenSize)
+	}
+	return nil
+}
+
+// checkProducts refuses sizes whose tables no memory can hold: with it, no
+// product of sizes that the program forms passes an int.
+func (c Config) checkProducts() error {
+	const most = math.MaxInt / 64 // bytes of a value, and room for small factors
+	for _, p := range []struct {
+		name string
+		a, b int
+	}{
+		{"vocab_size × hidden_size", c.VocabSize, c.HiddenSize},
+		{"max_position_embeddings × hidden_size", c.MaxPositionEmbeddings, c.HiddenSize},
+		{"long_conv_l_max × hidden_size", c.LongConvLMax, c.HiddenSize},
+		{"max_seq_len × hidden_size", c.MaxSeqLen, c.HiddenSize},
+		{"long_conv_l_max × hyena_emb_dim", c.LongConvLMax, c.HyenaEmbDim},
+		{"long_conv_l_max × hyena_filter_order", c.LongConvLMax, c.HyenaFilterOrder},
+		{"hidden_size × hidden_size", c.HiddenSize, c.HiddenSize},
+		{"hidden_size × intermediate_size", c.HiddenSize, c.IntermediateSize},
+		{"hidden_size × hyena_filter_order", c.HiddenSize, c.HyenaFilterOrder},
+		{"hyena_filter_order × hyena_filter_order", c.HyenaFilterOrder, c.HyenaFilterOrder},
+	} {
+		if p.a > most/p.b {
+			return fmt.Errorf("config.json: %s is %d × %d, more than any memory holds", p.name, p.a, p.b)
+		}
 	}
 	return nil
 }

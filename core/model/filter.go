@@ -111,10 +111,14 @@ func (r *Run) filterFeatures(s *scratch, y *layer, unit int) {
 	}
 	first, last := span(block, featureBlock, r.taps())
 	rows, o := last-first, c.HyenaFilterOrder
+	z := f.z
+	if z == nil {
+		z, _ = r.model.made.rows(r.taps())
+	}
 	q := r.features[i][direction][first*o : last*o]
 	p := s.sines[:rows*o]
 	sine := r.model.set.Sine
-	network.hidden[0].Multiply(q, o, kernel.Input{Values: f.z[first*c.HyenaEmbDim:], Stride: c.HyenaEmbDim, Blocks: &s.blocks}, rows, 0, o)
+	network.hidden[0].Multiply(q, o, kernel.Input{Values: z[first*c.HyenaEmbDim:], Stride: c.HyenaEmbDim, Blocks: &s.blocks}, rows, 0, o)
 	sine(q, f.frequency)
 	network.hidden[1].Multiply(p, o, kernel.Input{Values: q, Stride: o, Blocks: &s.blocks}, rows, 0, o)
 	sine(p, f.frequency)
@@ -137,7 +141,11 @@ func (r *Run) filterTaps(s *scratch, dst []float32, y *layer, i, direction, grou
 		clear(dst)
 	}
 	network.out.Multiply(dst, kernel.GroupWidth, kernel.Input{Values: r.features[i][direction], Stride: o, Blocks: &s.blocks}, rows, channel, last)
-	r.model.set.Decay(dst, f.t[:rows], f.deltas[channel:channel+kernel.GroupWidth])
+	t := f.t
+	if t == nil {
+		_, t = r.model.made.rows(r.taps())
+	}
+	r.model.set.Decay(dst, t[:rows], f.deltas[channel:channel+kernel.GroupWidth])
 }
 
 // spectrum returns filter i's spectrum for a channel group, kept or made now.

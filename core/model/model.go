@@ -13,6 +13,7 @@ type Model struct {
 	set     *kernel.Set
 	spectra *spectra
 	workers *workers
+	made    positions
 }
 
 // LoadOptions are the choices at loading; the zero value is good.
@@ -81,6 +82,7 @@ func Load(c Config, w Weights, o LoadOptions) (*Model, error) {
 	return &Model{
 		config: c, weights: loaded, set: set,
 		spectra: newSpectra(set, max(budget, 0)), workers: newWorkers(o.Threads),
+		made: positions{lmax: c.LongConvLMax, e: c.HyenaEmbDim},
 	}, nil
 }
 

@@ -33,6 +33,7 @@ func sizesIn(c *Config, w Weights) []size {
 	if c.UsePositionalEncodings {
 		add("max_position_embeddings", &c.MaxPositionEmbeddings, "embeddings.position_embeddings.weight", 2, dim(0))
 	}
+	add("long_conv_l_max", &c.LongConvLMax, mixer+"filter_fn.pos_emb.t", 3, dim(1))
 	add("long_conv_l_max", &c.LongConvLMax, mixer+"filter_fn.pos_emb.z", 3, dim(1))
 	add("hyena_emb_dim", &c.HyenaEmbDim, mixer+"filter_fn.implicit_filter.0.weight", 2, dim(1))
 	add("hyena_filter_order", &c.HyenaFilterOrder, mixer+"filter_fn.implicit_filter.0.weight", 2, dim(0))

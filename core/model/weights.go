@@ -3,7 +3,6 @@ package model
 import (
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 
 	"m2embed/core/checkpoint"
@@ -47,8 +46,8 @@ type layer struct {
 // filter is the network that makes a long convolution's taps (section 3.2 of
 // the paper; HyenaFilter in the reference code).
 type filter struct {
-	z         []float32 // (Lmax, e): trained features of the position
-	t         []float32 // (Lmax): time, the window's argument
+	z         []float32 // (Lmax, e): trained features of the position; nil: by formula
+	t         []float32 // (Lmax): time, the window's argument; nil: by formula
 	deltas    []float32 // (D, padded to whole groups): decay rates
 	bias      []float32 // (D, padded to whole groups): the D term, the direct path
 	frequency []float32 // (O): factor of every sine's argument
@@ -325,13 +324,17 @@ func (l *loader) filter(prefix string) filter {
 	o, d := c.HyenaFilterOrder, c.HiddenSize
 	whole := groups(d) * kernel.GroupWidth
 	f := filter{
-		z:         l.orMade(l.float32s, prefix+"pos_emb.z", func() []float32 { return positionFeatures(c.LongConvLMax, c.HyenaEmbDim) }, 1, c.LongConvLMax, c.HyenaEmbDim),
-		t:         l.orMade(l.float32s, prefix+"pos_emb.t", func() []float32 { return positionTimes(c.LongConvLMax) }, 1, c.LongConvLMax, 1),
-		deltas:    padded(l.orMade(l.float32s, prefix+"modulation.deltas", func() []float32 { return decayRates(d) }, 1, 1, d), whole),
+		z:         l.optional(prefix+"pos_emb.z", 1, c.LongConvLMax, c.HyenaEmbDim),
+		t:         l.optional(prefix+"pos_emb.t", 1, c.LongConvLMax, 1),
+		deltas:    l.optional(prefix+"modulation.deltas", 1, 1, d),
 		bias:      padded(l.float32s(prefix+"bias", d), whole),
 		frequency: slices.Clone(l.float32s(prefix+"implicit_filter.1.freq", 1, o)),
 		forward:   l.sineNetwork(prefix + "implicit_filter."),
 	}
+	if f.deltas == nil {
+		f.deltas = DecayRates(d)
+	}
+	f.deltas = padded(f.deltas, whole)
 	for i := range f.frequency {
 		f.frequency[i] *= float32(c.HyenaWMod)
 	}
@@ -342,12 +345,12 @@ func (l *loader) filter(prefix string) filter {
 	return f
 }
 
-// orMade loads a tensor or, where the checkpoint lacks it, makes it by formula.
-func (l *loader) orMade(load func(string, ...int) []float32, name string, formula func() []float32, shape ...int) []float32 {
-	if l.has(name) {
-		return load(name, shape...)
+// optional loads a tensor, or nil where the checkpoint lacks it.
+func (l *loader) optional(name string, shape ...int) []float32 {
+	if !l.has(name) {
+		return nil
 	}
-	return formula()
+	return l.float32s(name, shape...)
 }
 
 func (l *loader) sineNetwork(prefix string) sineNetwork {
@@ -377,47 +380,6 @@ func (l *loader) filterOut(name string, d, o int) *kernel.Matrix {
 		return nil
 	}
 	return kernel.NewMatrix(l.set, w, d, o, nil)
-}
-
-// positionTimes is t[j] = j/(Lmax-1), for checkpoints without the buffer.
-func positionTimes(lmax int) []float32 {
-	t := make([]float32, lmax)
-	for j := range t {
-		t[j] = float32(float64(j) / float64(max(lmax-1, 1)))
-	}
-	return t
-}
-
-// positionFeatures are time, cosines and negative sines of the position in
-// (e-1)/2 bands (PositionalEmbedding in the reference code).
-func positionFeatures(lmax, e int) []float32 {
-	bands := (e - 1) / 2
-	z := make([]float32, 0, lmax*e)
-	for j := range lmax {
-		row := make([]float32, e)
-		row[0] = float32(float64(j) / float64(max(lmax-1, 1)))
-		for b := range bands {
-			band := 1e-4
-			if bands > 1 {
-				band += float64(b) * (float64(bands-1) - 1e-4) / float64(bands-1)
-			}
-			sin, cos := math.Sincos(band * 2 * math.Pi * float64(j) / float64(lmax))
-			row[1+b], row[1+bands+b] = float32(cos), float32(-sin)
-		}
-		z = append(z, row...)
-	}
-	return z
-}
-
-// decayRates run from ln(0.01)/1.5 to ln(0.01)/0.3 over the channels
-// (ExponentialModulation in the reference code).
-func decayRates(d int) []float32 {
-	first, last := math.Log(0.01)/1.5, math.Log(0.01)/0.3
-	rates := make([]float32, d)
-	for c := range rates {
-		rates[c] = float32(first + float64(c)*(last-first)/float64(max(d-1, 1)))
-	}
-	return rates
 }
 
 var errNoPooler = errors.New("the checkpoint has no pooler: use cls_hidden or mean_hidden pooling")

@@ -3,6 +3,8 @@ package plan
 import (
 	"fmt"
 	"math/bits"
+
+	"m2embed/core/model"
 )
 
 // convolution is one long convolution of a layer.
@@ -133,7 +135,7 @@ func (p *planner) features(c convolution) tensor {
 	lmax := p.c.LongConvLMax
 	row := align(p.taps, 64)
 	z := Piece{Kind: Turn, Tensor: c.tensor("pos_emb.z"), Blocks: 1, Rows: lmax, Inner: e, Total: lmax * e,
-		formula: func() []float32 { return positionFeatures(lmax, e) }}
+		formula: func() []float32 { return model.PositionFeatures(lmax, e, lmax) }}
 	x := activation{tensor: p.keyed(Weight, c.tensor("pos_emb.z"), z.bytes(), []Piece{z}), row: align(lmax, 4)}
 	var frequency []Piece
 	for range n {
@@ -174,8 +176,8 @@ func (p *planner) spectrum(c convolution, features tensor, first, count int, spe
 func (p *planner) transformTaps(c convolution, taps activation, first, count int, spectrum tensor) {
 	d, n := p.d, p.directions()
 	lmax := p.c.LongConvLMax
-	times := Piece{Kind: Copy, Tensor: c.tensor("pos_emb.t"), Rows: 1, Inner: lmax, Total: lmax, formula: func() []float32 { return positionTimes(lmax) }}
-	rates := Piece{Kind: Copy, Tensor: c.tensor("modulation.deltas"), Rows: 1, Inner: d, Total: d, formula: func() []float32 { return decayRates(d) }}
+	times := Piece{Kind: Copy, Tensor: c.tensor("pos_emb.t"), Rows: 1, Inner: lmax, Total: lmax, formula: func() []float32 { return model.PositionTimes(lmax, lmax) }}
+	rates := Piece{Kind: Copy, Tensor: c.tensor("modulation.deltas"), Rows: 1, Inner: d, Total: d, formula: func() []float32 { return model.DecayRates(d) }}
 	slots := []slot{{1, p.twiddles, false}, {2, taps.tensor, false}, {6, spectrum, true}, {7, p.vector(c.tensor("bias"), 1, d, d), false},
 		{8, p.keyed(Weight, c.tensor("modulation.deltas"), rates.bytes(), []Piece{rates}), false},
 		{9, p.keyed(Weight, c.tensor("pos_emb.t"), times.bytes(), []Piece{times}), false}}

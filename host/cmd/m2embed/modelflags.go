@@ -98,7 +98,7 @@ func defineVector(c *call) *vectorFlags {
 	c.flags.StringVar(&v.pooling, "pooling", "", "`cls|mean|cls_hidden|mean_hidden`: how hidden states become a vector (default: the model's)")
 	c.flags.StringVar(&v.truncation, "truncation", "keep-sep", "`keep-sep|drop-sep|refuse`: how a text that is too long is cut: before [SEP]; with [SEP] cut off, as the original does; or not at all")
 	c.flags.StringVar(&v.normalize, "normalize", "default", "`yes|no|default`: to unit length or not (default: as the model)")
-	c.flags.IntVar(&v.options.MaxLength, "max-length", 0, "`tokens` at which a text is cut, special tokens included (default: the model's maximum)")
+	c.flags.IntVar(&v.options.MaxLength, "max-length", 0, "`tokens` at which a text is cut, special tokens included (default: the model's maximum); what texts are padded to is --padding's alone")
 	return v
 }
 
