@@ -59,6 +59,13 @@ func (a *admission) leave() {
 	}
 }
 
+// full says whether a small request would be refused.
+func (q *queue) full() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.admitted >= q.limits.requests || q.bytes >= q.limits.bytes
+}
+
 // retryAfter is the number of seconds after which what is waiting now will be
 // done, at the speed of late.
 func (q *queue) retryAfter() int {

@@ -62,6 +62,12 @@ func writeError(w http.ResponseWriter, e *apiError) {
 		Param   *string `json:"param"`
 		Code    *string `json:"code"`
 	}
+	retry(w, e)
+	writeJSON(w, e.status, map[string]body{"error": {strings.ToValidUTF8(e.message, "\uFFFD"), e.kind, optional(e.param), optional(e.code)}})
+}
+
+// retry sets the headers that belong to a status.
+func retry(w http.ResponseWriter, e *apiError) {
 	switch e.status {
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", strconv.Itoa(max(e.retry, 1)))
@@ -70,7 +76,6 @@ func writeError(w http.ResponseWriter, e *apiError) {
 	case http.StatusUnauthorized:
 		w.Header().Add("WWW-Authenticate", "Bearer")
 	}
-	writeJSON(w, e.status, map[string]body{"error": {strings.ToValidUTF8(e.message, "\uFFFD"), e.kind, optional(e.param), optional(e.code)}})
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) {

@@ -22,7 +22,8 @@ func (s *Server) refuse(r *http.Request) *apiError {
 	if err := s.checkHost(r.Host); err != nil {
 		return err
 	}
-	if r.URL.Path == "/healthz" {
+	switch r.URL.Path {
+	case "/healthz", "/health", "/readyz":
 		return nil
 	}
 	if err := s.authorize(r); err != nil {

@@ -22,6 +22,7 @@ type request struct {
 	modelGiven bool
 	base64     bool
 	dimensions int // 0: not given
+	cutLeft    bool
 }
 
 // requestReader reads a request member by member, so that no more is held of
@@ -30,6 +31,8 @@ type requestReader struct {
 	json  *jsontext.Decoder
 	most  int // texts
 	input bool
+	// members reads a member by name.
+	members func(r *requestReader, name string) error
 	request
 }
 
@@ -46,7 +49,12 @@ var truncations = map[string]tokenizer.Truncation{
 // An *apiError for a request that is not as openapi.yaml has it; the reader's
 // own errors.
 func readRequest(body io.Reader, most int) (*request, error) {
-	r := &requestReader{json: jsontext.NewDecoder(body), most: most}
+	return readAs(body, most, (*requestReader).member)
+}
+
+// readAs reads a request with members of another API.
+func readAs(body io.Reader, most int, members func(r *requestReader, name string) error) (*request, error) {
+	r := &requestReader{json: jsontext.NewDecoder(body), most: most, members: members}
 	err := r.read()
 	var known *apiError
 	var syntax *jsontext.SyntacticError
@@ -80,7 +88,7 @@ func (r *requestReader) read() error {
 		if err != nil {
 			return err
 		}
-		if err := r.member(name.String()); err != nil {
+		if err := r.members(r, name.String()); err != nil {
 			return err
 		}
 	}
@@ -251,6 +259,7 @@ func (r *requestReader) padding() error {
 	return nil
 }
 
+// normalize reads a choice; null leaves it to the model.
 func (r *requestReader) normalize() error {
 	kind, err := r.kind()
 	if err != nil {

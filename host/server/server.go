@@ -1,5 +1,6 @@
-// Package server offers a model over HTTP, in the shape of OpenAI's embeddings
-// API. openapi.yaml describes it.
+// Package server offers a model over HTTP, in the shapes of OpenAI's embeddings
+// API, of Text Embeddings Inference (TEI) and of Ollama. openapi.yaml describes
+// it.
 //
 // Requests take turns of some milliseconds, and short ones of different clients
 // run together, so that a short text never waits for the whole of a long one.
@@ -18,7 +19,9 @@ import (
 	"runtime/debug"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"m2embed/core"
@@ -55,6 +58,8 @@ type Server struct {
 	metrics metrics
 	started time.Time
 	active  sync.WaitGroup // requests
+	// stopping is set by Drain.
+	stopping atomic.Bool
 }
 
 // Routes are the patterns that a server answers, as openapi.yaml has them.
@@ -62,9 +67,36 @@ var Routes = []string{
 	"POST /v1/embeddings",
 	"GET /v1/models",
 	"GET /v1/models/{model...}",
+	"POST /embed",
+	"POST /{$}",
+	"POST /embed_all",
+	"POST /similarity",
+	"POST /tokenize",
+	"POST /decode",
+	"GET /info",
+	"GET /health",
+	"POST /api/embed",
+	"POST /api/embeddings",
+	"GET /api/tags",
+	"POST /api/show",
+	"GET /api/version",
 	"GET /healthz",
+	"GET /readyz",
 	"GET /metrics",
 	"GET /openapi.yaml",
+}
+
+// handlers are those of Routes.
+func (s *Server) handlers() []http.HandlerFunc {
+	embed := s.answer(s.teiEmbed, writeTEIError)
+	return []http.HandlerFunc{
+		s.answer(s.embed, writeError), s.models, s.oneModel,
+		embed, embed, s.answer(s.teiStates, writeTEIError), s.answer(s.teiSimilarity, writeTEIError),
+		s.answer(s.teiTokenize, writeTEIError), s.answer(s.teiDecode, writeTEIError), s.teiInfo, s.health,
+		s.answer(s.ollamaEmbed, writeOllamaError), s.answer(s.ollamaEmbedding, writeOllamaError), s.ollamaTags,
+		s.answer(s.ollamaShow, writeOllamaError), s.ollamaVersion,
+		s.health, s.ready, s.serveMetrics, s.describe,
+	}
 }
 
 //go:embed openapi.yaml
@@ -86,14 +118,17 @@ func New(m *model.Model, o Options) *Server {
 	}
 	s := &Server{model: m, options: o, started: time.Now()}
 	s.queue = newQueue(m.Embed, queueLimits{o.Concurrent, o.Concurrent + max(o.Waiting, 0), o.QueueBytes, o.PassTokens})
-	handlers := []http.HandlerFunc{s.embeddings, s.models, s.oneModel, s.health, s.serveMetrics, s.describe}
 	mux := http.NewServeMux()
+	handlers, known := s.handlers(), map[string]bool{}
 	for i, route := range Routes {
 		mux.HandleFunc(route, handlers[i])
+		if _, path, _ := strings.Cut(route, " "); !strings.Contains(path, "{") && !known[path] {
+			known[path] = true
+			mux.HandleFunc(path, s.noRoute)
+		}
 	}
-	for _, path := range []string{"/v1/", "/v1/embeddings", "/v1/models", "/healthz", "/metrics", "/openapi.yaml"} {
-		mux.HandleFunc(path, s.noRoute)
-	}
+	mux.HandleFunc("/v1/", s.noRoute)
+	mux.HandleFunc("/api/", s.noRoute)
 	if o.Site != nil {
 		mux.Handle("/", site(o.Site))
 	} else {
@@ -193,18 +228,20 @@ func (r *statusRecorder) Write(p []byte) (int, error) {
 // Unwrap is for http.ResponseController.
 func (r *statusRecorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
-// embeddings answers POST /v1/embeddings.
-func (s *Server) embeddings(w http.ResponseWriter, r *http.Request) {
-	err := s.embed(w, r)
-	if err == nil {
-		return
+// answer makes a handler of what answers or fails, and of how an API says so.
+func (s *Server) answer(try func(w http.ResponseWriter, r *http.Request) error, refuse func(http.ResponseWriter, *apiError)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		err := try(w, r)
+		if err == nil {
+			return
+		}
+		failure := s.classify(r, err)
+		if failure.status == statusClosed {
+			s.metrics.cancelled.Add(1)
+		}
+		s.options.Log.Warn("request failed", "path", r.URL.Path, "status", failure.status, "error", failure.message)
+		refuse(w, failure)
 	}
-	failure := s.classify(r, err)
-	if failure.status == statusClosed {
-		s.metrics.cancelled.Add(1)
-	}
-	s.options.Log.Warn("request failed", "status", failure.status, "error", failure.message)
-	writeError(w, failure)
 }
 
 // statusClosed is recorded for clients that have gone; nobody reads it.
@@ -241,21 +278,13 @@ func (s *Server) classify(r *http.Request, err error) *apiError {
 	return invalid("input", "%v", err)
 }
 
-// embed reads a request, does its work and writes the response.
+// embed answers POST /v1/embeddings.
 func (s *Server) embed(w http.ResponseWriter, r *http.Request) error {
-	place, body, err := s.receive(w, r)
+	place, request, err := s.read(w, r, (*requestReader).member)
 	if err != nil {
 		return err
 	}
 	defer place.leave()
-	request, err := readRequest(body, s.options.BatchLimit)
-	if err != nil {
-		return err
-	}
-	s.received(w, place, body)
-	if err := request.check(s); err != nil {
-		return err
-	}
 	results, err := s.run(r.Context(), request.inputs, request.options)
 	if err != nil {
 		return err
@@ -264,9 +293,32 @@ func (s *Server) embed(w http.ResponseWriter, r *http.Request) error {
 	for _, e := range results {
 		tokens += e.Tokens
 	}
-	// A client that does not read must not hold the results for ever.
-	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(time.Minute))
+	patience(w)
 	return writeEmbeddings(w, s.options.ModelName, request.base64, results, tokens)
+}
+
+// read gives a request a place in the queue and reads and checks it.
+func (s *Server) read(w http.ResponseWriter, r *http.Request, members func(r *requestReader, name string) error) (*admission, *request, error) {
+	place, body, err := s.receive(w, r)
+	if err != nil {
+		return nil, nil, err
+	}
+	request, err := readAs(body, s.options.BatchLimit, members)
+	if err == nil {
+		s.received(w, place, body)
+		err = request.check(s)
+	}
+	if err != nil {
+		place.leave()
+		return nil, nil, err
+	}
+	return place, request, nil
+}
+
+// patience bounds the time for a response: a client that does not read must not
+// hold the results for ever.
+func patience(w http.ResponseWriter) {
+	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(time.Minute))
 }
 
 // run makes vectors when it is a request's turn.
@@ -334,11 +386,27 @@ func (s *Server) oneModel(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, s.object(name))
 }
 
-// health answers GET /healthz.
+// health answers GET /healthz and GET /health.
 func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	io.WriteString(w, "ok\n")
 }
+
+// ready answers GET /readyz: whether requests would be taken now.
+func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
+	if s.stopping.Load() {
+		writeError(w, &apiError{status: http.StatusServiceUnavailable, kind: "server_error", code: "stopping", message: "the server stops", retry: 10})
+		return
+	}
+	if s.queue.full() {
+		writeError(w, s.classify(r, errFull))
+		return
+	}
+	s.health(w, r)
+}
+
+// Drain says that no new requests should come; those that do are answered.
+func (s *Server) Drain() { s.stopping.Store(true) }
 
 // describe answers GET /openapi.yaml.
 func (s *Server) describe(w http.ResponseWriter, _ *http.Request) {

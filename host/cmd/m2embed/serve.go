@@ -141,6 +141,7 @@ func (s *serving) run() error {
 	s.call.note("stopping")
 	deadline, cancel := context.WithTimeout(context.Background(), s.grace)
 	defer cancel()
+	handler.Drain()
 	if err := web.Shutdown(deadline); err != nil {
 		stop()
 		web.Close()

@@ -1,0 +1,397 @@
+package server
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+
+	"m2embed/core"
+	"m2embed/core/model"
+	"m2embed/core/tokenizer"
+)
+
+// The API of Hugging Face's Text Embeddings Inference, which huggingface_hub's
+// InferenceClient speaks, too.
+
+// teiMember reads a member of POST /embed. As in TEI, others are ignored.
+func teiMember(r *requestReader, name string) error {
+	switch name {
+	case "inputs":
+		return r.readInput()
+	case "normalize":
+		return r.normalize()
+	case "truncate":
+		return r.truncate(name)
+	case "truncation_direction":
+		direction, err := r.text(name)
+		if err != nil {
+			return err
+		}
+		switch strings.ToLower(direction) {
+		case "", "right":
+		case "left":
+			r.cutLeft = true
+		default:
+			return invalid(name, "truncation_direction %q, want Left or Right", clip(direction))
+		}
+		return nil
+	case "dimensions":
+		var err error
+		r.dimensions, err = r.number(name)
+		return err
+	case "prompt_name":
+		prompt, err := r.text(name)
+		if err == nil && prompt != "" {
+			err = invalid(name, "prompt_name %q: this model has no prompts", clip(prompt))
+		}
+		return err
+	}
+	return r.json.SkipValue()
+}
+
+// truncate reads whether texts may be cut; null leaves it to the model.
+func (r *requestReader) truncate(name string) error {
+	kind, err := r.kind()
+	if err != nil {
+		return err
+	}
+	switch kind {
+	case 'f':
+		r.options.Truncation = tokenizer.Refuse
+	case 't', 'n':
+	default:
+		return invalid(name, "%s is %s, want true or false", name, nameOf(kind))
+	}
+	_, err = r.json.ReadToken()
+	return err
+}
+
+// teiEmbed answers POST /embed and POST /.
+func (s *Server) teiEmbed(w http.ResponseWriter, r *http.Request) error {
+	place, request, err := s.read(w, r, teiMember)
+	if err != nil {
+		return err
+	}
+	defer place.leave()
+	if request.options.Normalize == core.ModelDefault {
+		request.options.Normalize = core.Yes // TEI's default
+	}
+	if err := s.cutLeft(request); err != nil {
+		return err
+	}
+	results, err := s.run(r.Context(), request.inputs, request.options)
+	if err != nil {
+		return err
+	}
+	patience(w)
+	w.Header().Set("Content-Type", "application/json")
+	out := bufio.NewWriterSize(w, 1<<16)
+	writeVectors(out, results)
+	flush(out)
+	return nil
+}
+
+// writeVectors writes a list of vectors.
+func writeVectors(out *bufio.Writer, results []core.Embedding) {
+	line := []byte{'['}
+	for i, e := range results {
+		if i > 0 {
+			line = append(line, ',')
+		}
+		out.Write(appendNumbers(line, e.Vector))
+		line = line[:0]
+	}
+	out.Write(append(line, ']'))
+}
+
+// flush ends a response. Errors are the client's and end the connection, since
+// the status is out by then.
+func flush(out *bufio.Writer) {
+	if err := out.Flush(); err != nil {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// limit is the number of tokens that a request's texts may have.
+func (s *Server) limit(o core.Options) int {
+	if o.MaxLength > 0 {
+		return min(o.MaxLength, s.model.Config.MaxLength())
+	}
+	return s.model.Config.MaxLength()
+}
+
+// cutLeft makes ids of texts that are too long and to be cut at their
+// beginning: [CLS] and the last tokens.
+func (s *Server) cutLeft(r *request) error {
+	if !r.cutLeft || r.options.Truncation == tokenizer.Refuse {
+		return nil
+	}
+	t, limit := s.model.Tokenizer, s.limit(r.options)
+	if t == nil {
+		return errIDsOnly
+	}
+	for i := range r.inputs {
+		ids := r.inputs[i].IDs
+		if ids == nil {
+			var err error
+			if ids, _, err = t.AppendIDs(nil, r.inputs[i].Text, tokenizer.Options{}); err != nil {
+				return &core.InputError{Index: i, Err: err}
+			}
+		}
+		if len(ids) > limit && limit > 1 {
+			r.inputs[i] = core.Input{IDs: append([]int32{ids[0]}, ids[len(ids)-limit+1:]...)}
+		}
+	}
+	return nil
+}
+
+// errIDsOnly is for models that were opened without a tokenizer.
+var errIDsOnly = invalid("", "this model was opened without a tokenizer: it takes token ids only")
+
+// mostStates bounds the tokens of POST /embed_all, each of which gets a vector.
+const mostStates = 8192
+
+// teiStates answers POST /embed_all with a vector for each token. Unlike TEI's
+// they have unit length.
+func (s *Server) teiStates(w http.ResponseWriter, r *http.Request) error {
+	place, request, err := s.read(w, r, teiMember)
+	if err != nil {
+		return err
+	}
+	defer place.leave()
+	if err := s.cutLeft(request); err != nil {
+		return err
+	}
+	tokens, limit := 0, s.limit(request.options)
+	for i := range request.inputs {
+		in := &request.inputs[i]
+		if in.IDs == nil {
+			if s.model.Tokenizer == nil {
+				return errIDsOnly
+			}
+			in.IDs, _, err = s.model.Tokenizer.AppendIDs(nil, in.Text, tokenizer.Options{MaxLength: limit, Truncation: request.options.Truncation})
+			if err != nil {
+				return &core.InputError{Index: i, Err: err}
+			}
+		}
+		if tokens += len(in.IDs); tokens > mostStates {
+			return &apiError{status: http.StatusRequestEntityTooLarge, kind: "invalid_request_error", param: "inputs",
+				message: "the inputs have more than 8192 tokens together, each of which would get a vector: send fewer"}
+		}
+		for k := range in.IDs {
+			in.Spans = append(in.Spans, core.Span{Start: k, End: k + 1})
+		}
+	}
+	results, err := s.run(r.Context(), request.inputs, request.options)
+	if err != nil {
+		return err
+	}
+	patience(w)
+	w.Header().Set("Content-Type", "application/json")
+	out := bufio.NewWriterSize(w, 1<<16)
+	for i, e := range results {
+		out.WriteByte("[,"[min(i, 1)])
+		states := make([]core.Embedding, len(e.Spans))
+		for k, span := range e.Spans {
+			states[k].Vector = span.Vector
+		}
+		writeVectors(out, states)
+	}
+	out.WriteByte(']')
+	flush(out)
+	return nil
+}
+
+// decode reads a small request.
+func (s *Server) decode(w http.ResponseWriter, r *http.Request, into any) (*admission, error) {
+	place, body, err := s.receive(w, r)
+	if err != nil {
+		return nil, err
+	}
+	d := json.NewDecoder(body)
+	if err = d.Decode(into); err == nil {
+		if _, more := d.Token(); more != io.EOF {
+			err = invalid("", "more than one JSON value in the request")
+		}
+	}
+	if err != nil {
+		place.leave()
+		var syntax *json.SyntaxError
+		var kind *json.UnmarshalTypeError
+		switch {
+		case errors.As(err, &kind):
+			return nil, invalid(kind.Field, "%s is a JSON %s, want a %v", clip(kind.Field), clip(kind.Value), kind.Type)
+		case errors.As(err, &syntax), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+			return nil, invalid("", "the request is not JSON: %v", err)
+		}
+		return nil, err
+	}
+	s.received(w, place, body)
+	return place, nil
+}
+
+// teiSimilarity answers POST /similarity with the cosine of each sentence's
+// vector with that of the first one.
+func (s *Server) teiSimilarity(w http.ResponseWriter, r *http.Request) error {
+	var asked struct {
+		Inputs struct {
+			Source    *string  `json:"source_sentence"`
+			Sentences []string `json:"sentences"`
+		} `json:"inputs"`
+	}
+	place, err := s.decode(w, r, &asked)
+	if err != nil {
+		return err
+	}
+	defer place.leave()
+	in := asked.Inputs
+	switch {
+	case in.Source == nil || len(in.Sentences) == 0:
+		return invalid("inputs", "inputs lacks source_sentence, a text, or sentences, a list of texts")
+	case len(in.Sentences) >= s.options.BatchLimit:
+		return invalid("inputs", "%d sentences, want fewer than %d", len(in.Sentences), s.options.BatchLimit)
+	}
+	results, err := s.run(r.Context(), core.Texts(append([]string{*in.Source}, in.Sentences...)...), core.Options{})
+	if err != nil {
+		return err
+	}
+	scores := make([]float64, len(in.Sentences))
+	for i := range scores {
+		scores[i] = core.Cosine(results[0].Vector, results[i+1].Vector)
+	}
+	patience(w)
+	writeJSON(w, http.StatusOK, scores)
+	return nil
+}
+
+// oneOrMore is a JSON value or a list of such.
+type oneOrMore[T any] []T
+
+func (l *oneOrMore[T]) UnmarshalJSON(data []byte) error {
+	var many []T
+	if err := json.Unmarshal(data, &many); err == nil {
+		*l = many
+		return nil
+	}
+	var one T
+	err := json.Unmarshal(data, &one)
+	*l = oneOrMore[T]{one}
+	return err
+}
+
+// teiTokenize answers POST /tokenize. start and stop count bytes.
+func (s *Server) teiTokenize(w http.ResponseWriter, r *http.Request) error {
+	var asked struct {
+		Inputs  oneOrMore[string] `json:"inputs"`
+		Special *bool             `json:"add_special_tokens"`
+	}
+	place, err := s.decode(w, r, &asked)
+	if err != nil {
+		return err
+	}
+	defer place.leave()
+	t := s.model.Tokenizer
+	switch {
+	case t == nil:
+		return errIDsOnly
+	case len(asked.Inputs) == 0:
+		return invalid("inputs", "inputs is missing: a text or a list of texts")
+	}
+	type token struct {
+		ID      int32  `json:"id"`
+		Text    string `json:"text"`
+		Special bool   `json:"special"`
+		Start   *int   `json:"start"`
+		Stop    *int   `json:"stop"`
+	}
+	o := tokenizer.Options{Offsets: true, Interrupt: r.Context().Err, WithoutSpecialTokens: asked.Special != nil && !*asked.Special}
+	all := make([][]token, len(asked.Inputs))
+	for i, text := range asked.Inputs {
+		e, err := t.Encode(text, o)
+		if err != nil {
+			return &core.InputError{Index: i, Err: err}
+		}
+		all[i] = make([]token, len(e.IDs))
+		for k, id := range e.IDs {
+			all[i][k] = token{ID: id, Text: t.Token(id), Special: true}
+			if at := e.Offsets[k]; at.End > 0 {
+				all[i][k] = token{ID: id, Text: strings.ToValidUTF8(text[at.Start:at.End], "\uFFFD"), Start: &at.Start, Stop: &at.End}
+			}
+		}
+	}
+	patience(w)
+	writeJSON(w, http.StatusOK, all)
+	return nil
+}
+
+// teiDecode answers POST /decode.
+func (s *Server) teiDecode(w http.ResponseWriter, r *http.Request) error {
+	var asked struct {
+		IDs  json.RawMessage `json:"ids"`
+		Skip *bool           `json:"skip_special_tokens"`
+	}
+	place, err := s.decode(w, r, &asked)
+	if err != nil {
+		return err
+	}
+	defer place.leave()
+	if s.model.Tokenizer == nil {
+		return errIDsOnly
+	}
+	var one []int32
+	var rows [][]int32
+	if json.Unmarshal(asked.IDs, &one) == nil && len(one) > 0 {
+		rows = [][]int32{one}
+	} else if json.Unmarshal(asked.IDs, &rows) != nil || len(rows) == 0 {
+		return invalid("ids", "ids is not a list of token ids nor a list of such lists")
+	}
+	texts := make([]string, len(rows))
+	for i, ids := range rows {
+		for k, id := range ids {
+			if id < 0 || int(id) >= s.model.Tokenizer.VocabularySize() {
+				return invalid("ids", "row %d, token %d is %d, but the vocabulary ends at %d", i, k, id, s.model.Tokenizer.VocabularySize()-1)
+			}
+		}
+		texts[i] = s.model.Tokenizer.Decode(ids, asked.Skip == nil || *asked.Skip)
+	}
+	patience(w)
+	writeJSON(w, http.StatusOK, texts)
+	return nil
+}
+
+// teiInfo answers GET /info.
+func (s *Server) teiInfo(w http.ResponseWriter, _ *http.Request) {
+	pooling := "cls"
+	if p := s.model.Config.Pooling; p == model.PoolMean || p == model.PoolMeanHidden {
+		pooling = "mean"
+	}
+	writeJSON(w, http.StatusOK, map[string]any{
+		"model_id": s.options.ModelName, "model_sha": nil, "model_dtype": "float32",
+		"model_type":              map[string]any{"embedding": map[string]string{"pooling": pooling}},
+		"max_concurrent_requests": s.queue.limits.requests, "max_input_length": s.model.Config.MaxLength(),
+		"max_batch_tokens": s.options.PassTokens, "max_batch_requests": nil, "max_client_batch_size": s.options.BatchLimit,
+		"auto_truncate": true, "tokenization_workers": 1, "version": apiVersions.tei, "sha": nil, "docker_label": nil,
+	})
+}
+
+// apiVersions are those of the APIs that the server's routes are after.
+var apiVersions = struct{ tei, ollama string }{"1.8.0", "0.12.0"}
+
+// writeTEIError answers with an error in the shape of TEI's API.
+func writeTEIError(w http.ResponseWriter, e *apiError) {
+	kind := "Validation"
+	status := e.status
+	switch {
+	case status == http.StatusTooManyRequests:
+		kind = "Overloaded"
+	case status >= 500:
+		kind = "Backend"
+	case status == http.StatusBadRequest:
+		status = http.StatusUnprocessableEntity
+	}
+	retry(w, e)
+	writeJSON(w, status, map[string]string{"error": strings.ToValidUTF8(e.message, "\uFFFD"), "error_type": kind})
+}
