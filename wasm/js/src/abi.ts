@@ -341,6 +341,8 @@ export function packOptions(o: EmbedOptions): Uint8Array {
   const record = new Int32Array(5);
   record[0] = o.normalize === undefined ? -1 : o.normalize ? 1 : 0;
   record[1] = packPadding(o.padding);
+  // 0 is the module's word for the model's own limit.
+  if (o.maxLength === 0) throw new M2EmbedError('bad_argument', 'maxLength 0: want a number of tokens, or leave it out for the limit of the model');
   record[2] = whole('maxLength', o.maxLength ?? 0);
   record[3] = choice('truncate', o.truncate ?? 'end', ['end', 'end_drop_sep', 'error']);
   record[4] = choice('pooling', o.pooling ?? 'model', ['model', 'cls', 'mean', 'cls_hidden', 'mean_hidden']) - 1;

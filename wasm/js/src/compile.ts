@@ -2,6 +2,7 @@
 
 import { checkStatus, download, request, sizeOf, type Address, type Opened } from './download.js';
 import { address, checkSource, describe, open, readAll } from './source.js';
+import { isPage } from './stream.js';
 import { M2EmbedError, type LoadOptions, type Source } from './types.js';
 
 /** What a page's server answers in place of a module that its bundler left behind. */
@@ -50,9 +51,4 @@ function refused(what: string, cause: unknown): M2EmbedError {
       ? ' (this runtime takes a compiled module only: import it from "m2embed/m2embed.wasm" and load with "m2embed/edge")'
       : '';
   return new M2EmbedError('bad_argument', `compile ${what}: ${why}${step}`, { cause });
-}
-
-/** Whether bytes are a page of HTML: "<" first, behind a byte order mark and spaces. */
-function isPage(bytes: Uint8Array): boolean {
-  return /^\uFEFF?\s*</.test(new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes.subarray(0, 256)));
 }

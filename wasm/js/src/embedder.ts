@@ -109,6 +109,10 @@ export class ModelEmbedder implements Embedder {
     this.instance = undefined;
   }
 
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+
   private use(): Instance {
     if (this.disposed || !this.instance) throw gone();
     return this.instance;

@@ -12,7 +12,16 @@ import { openStore, type Store, type Writer } from './cache.js';
 import { discard, download, request, validator, type Address, type Opened } from './download.js';
 import { Sha256 } from './sha256.js';
 import { address, describe, open, readAll } from './source.js';
+import { isPage } from './stream.js';
 import { M2EmbedError, type LoadOptions, type LoadProgress, type Source } from './types.js';
+
+/** Refuses sums that would check nothing. */
+export function checkSums(sums: LoadOptions['sha256']): void {
+  for (const [name, sum] of Object.entries(sums ?? {})) {
+    if (!['config', 'tokenizer', 'weights'].includes(name)) throw new M2EmbedError('bad_argument', `sha256: no file ${JSON.stringify(name)}, want config, tokenizer or weights`);
+    if (sum !== undefined && !/^[0-9a-f]{64}$/i.test(sum as string)) throw new M2EmbedError('bad_argument', `sha256 of ${name}: ${JSON.stringify(sum)}, want 64 hex digits`);
+  }
+}
 
 export class ModelFile {
   /** Whether the bytes come from the cache. */
@@ -83,6 +92,10 @@ export class ModelFile {
   async read(anew: boolean): Promise<Uint8Array> {
     const opened = await this.open(anew);
     const bytes = await readAll(opened, (loaded, total) => this.report(loaded, total || opened.hint));
+    if (isPage(bytes)) {
+      const code = this.name === 'config' ? 'bad_config' : 'bad_tokenizer';
+      throw new M2EmbedError(code, `${this.name} ${this.what}: the answer is a page of HTML; is the model's folder at this address?`);
+    }
     const sum = this.sum();
     sum?.update(bytes);
     this.verify(sum);

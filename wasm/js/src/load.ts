@@ -4,7 +4,7 @@ import { Instance } from './abi.js';
 import { place, type GpuSource } from './backend.js';
 import type { Opened } from './download.js';
 import { ModelEmbedder, type Placement } from './embedder.js';
-import { ModelFile } from './file.js';
+import { checkSums, ModelFile } from './file.js';
 import { safetensorsSize } from './header.js';
 import { address, checkSource, isFile } from './source.js';
 import { ahead, join } from './stream.js';
@@ -30,6 +30,7 @@ export type Share = (files: { config: Uint8Array; tokenizer: Uint8Array; weights
 export async function load(source: string | URL | ModelFiles, module: WebAssembly.Module | Promise<WebAssembly.Module>, o: LoadOptions, gpu: GpuSource, share?: Share): Promise<Embedder> {
   Promise.resolve(module).catch(() => {}); // waited for below
   o.signal?.throwIfAborted();
+  checkSums(o.sha256);
   const placing = place(o, gpu);
   try {
     const loaded = loadFiles(filesOf(source), module, o, placing, share);

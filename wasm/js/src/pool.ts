@@ -2,6 +2,7 @@
 
 import { checkText, checkTexts, embed, gone, similarity } from './embedder.js';
 import { checkStatus } from './download.js';
+import { checkSums } from './file.js';
 import { Line, type Outgoing } from './line.js';
 import { filesOf } from './load.js';
 import type { Embedded, Loaded, Sent, SentFiles } from './protocol.js';
@@ -24,6 +25,7 @@ export async function loadPool(source: string | URL | ModelFiles, options: Worke
   const { workers = 1, createWorker, onProgress, signal, module: given, ...rest } = options;
   if (!Number.isInteger(workers) || workers < 1) throw new M2EmbedError('bad_argument', `workers ${workers}: want 1 or more`);
   signal?.throwIfAborted();
+  checkSums(rest.sha256);
   const files = filesOf(source);
   const [config, tokenizer, weights] = await Promise.all([sendable(files.config), sendable(files.tokenizer), sendable(files.weights)]);
   const module = given ?? (await own());
@@ -169,6 +171,10 @@ class WorkerEmbedder implements Embedder {
   async dispose(): Promise<void> {
     this.disposed = true;
     [...this.lines].forEach((line) => line.end());
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
   }
 
   /** The lines that live. */

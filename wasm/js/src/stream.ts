@@ -86,3 +86,8 @@ export function skip(stream: ReadableStream<Uint8Array>, count: number): Readabl
     }),
   );
 }
+
+/** Whether bytes are a page of HTML, as servers answer for files that they do not have. */
+export function isPage(bytes: Uint8Array): boolean {
+  return /^\s*<(!doctype|html|head|!--)/i.test(new TextDecoder().decode(bytes.subarray(0, 256)));
+}

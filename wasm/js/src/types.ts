@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /**
  * The public interface of m2embed: every entry (page, worker, edge, Node,
  * Deno, Bun) gives an {@link Embedder} with the same behaviour and, over the
@@ -210,6 +211,8 @@ export interface Embedder {
 
   /** Frees the model, and the memory of its instance. Calls after it are refused. */
   dispose(): Promise<void>;
+  /** The same, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void>;
 }
 
 /** What went wrong, for programs. The message is for people. */
