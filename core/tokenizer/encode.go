@@ -128,7 +128,7 @@ func (t *Tokenizer) newEncoder() encoder {
 }
 
 func (t *Tokenizer) release(e encoder) {
-	if max(cap(e.ids), cap(e.word), cap(e.foldedText)) <= keptScratch {
+	if max(cap(e.ids), cap(e.word), cap(e.foldedText), cap(e.markPlaces.run)) <= keptScratch {
 		t.scratches.Put(e.scratch)
 	}
 }

@@ -36,6 +36,7 @@ func (e *encoder) source(place Span) Span {
 func (e *encoder) fold(s string, base int) {
 	e.foldedText, e.foldedPlaces = e.foldedText[:0], e.foldedPlaces[:0]
 	n := e.t.normalizer
+	e.markPlaces.end = 0
 	run := e.marks[:0] // kept marks at the end of the text so far
 	put := func(r rune, place Span) {
 		before := len(e.foldedText)
@@ -87,7 +88,7 @@ func (e *encoder) fold(s string, base int) {
 					}
 					continue
 				}
-				run = e.foldMark(run, p, place)
+				run = e.foldMark(run, p, e.markPlace(s, base, place))
 			}
 		}
 	}

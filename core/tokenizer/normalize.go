@@ -75,7 +75,7 @@ func (n *normalizer) work(r rune) effect {
 		if isSpace(r) && !(r >= '\v' && r <= '\f') && r != 0x85 {
 			return space // \v, \f and U+0085 are control characters, too, and that counts first
 		}
-		if classOf(r) == control && r != '\t' && r != '\n' && r != '\r' {
+		if isCleaned(r) {
 			return drop
 		}
 	}

@@ -9,6 +9,7 @@ import "unicode/utf8"
 func (e *encoder) segment(s string, base int) {
 	n := e.t.normalizer
 	e.startWord()
+	e.markPlaces.end = 0
 	e.begin(base)
 	defer e.finish(base + len(s))
 	for i := 0; i < len(s); {
@@ -41,7 +42,7 @@ func (e *encoder) segment(s string, base int) {
 			e.endWord()
 			e.single(f.character(), place)
 		case sequence:
-			e.expand(r, place)
+			e.expand(r, s, base, place)
 		}
 	}
 	e.endWord()
@@ -83,8 +84,9 @@ func (e *encoder) letters(s string, i, base int) int {
 	return i
 }
 
-// expand takes a character that becomes several, or is a mark, into the word.
-func (e *encoder) expand(r rune, place Span) {
+// expand takes a character of segment s that becomes several, or is a mark, into
+// the word.
+func (e *encoder) expand(r rune, s string, base int, place Span) {
 	if r >= hangulFirst && r <= hangulLast {
 		// Korean text is made of these: two or three letters, no marks.
 		var letters [3]rune
@@ -99,7 +101,7 @@ func (e *encoder) expand(r rune, place Span) {
 		case droppedMark:
 			e.markEnd = -1
 		case keptMark:
-			e.addMark(p, place)
+			e.addMark(p, e.markPlace(s, base, place))
 		default:
 			switch splitOf(p.character) {
 			case space:

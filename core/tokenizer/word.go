@@ -21,8 +21,9 @@ type scratch struct {
 
 	// Kept marks at the end of word that may yet change places: markEnd is
 	// len(word) while the run goes on.
-	marks   []part
-	markEnd int
+	marks      []part
+	markEnd    int
+	markPlaces markPlaces
 
 	ids          []int32
 	spans        []Span
@@ -78,10 +79,20 @@ func (e *encoder) add(r rune, place Span) {
 // extend counts one more character of the word.
 func (e *encoder) extend(place Span) {
 	if e.characters == 0 {
-		e.whole.Start = place.Start
+		e.whole = place
 	}
-	e.whole.End = place.End
+	// The first and the last of reordered marks may be any of them.
+	e.whole.Start, e.whole.End = min(e.whole.Start, place.Start), max(e.whole.End, place.End)
 	e.characters++
+}
+
+// markPlace returns the place of a kept mark that comes of the character at
+// source, where places are wanted.
+func (e *encoder) markPlace(s string, base int, source Span) Span {
+	if !e.wantPlaces {
+		return source
+	}
+	return e.markPlaces.next(s, base, source.Start-base, e.t.normalizer.settings.cleanText)
 }
 
 // addMark appends a kept mark. Marks that follow each other are put in the order
