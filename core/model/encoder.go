@@ -234,6 +234,13 @@ func (r *Run) Step() (done bool) {
 // There are no vectors then; a run that failed is best dropped.
 func (r *Run) Err() error { return r.err }
 
+// Finish steps to the end of the pass and returns Err.
+func (r *Run) Finish() error {
+	for !r.Step() {
+	}
+	return r.err
+}
+
 // Stop ends a pass that is not wanted any more and gives back the filters it
 // held. It belongs to the goroutine that calls Step; the run may start again.
 func (r *Run) Stop() {
@@ -260,8 +267,14 @@ func (m *Model) NewRun() *Run {
 func (m *Model) Rows(length int) int { return fft.LongRows(length, m.config.LongConvLMax) }
 
 // Start begins a pass over sequences, which must have passed CheckSequence and
-// agree in Rows. Pooling is not PoolDefault.
+// agree in Rows. Pooling is not PoolDefault. A fault shows in Err, and the first
+// Step then ends the pass.
 func (r *Run) Start(sequences []Sequence, pooling Pooling, normalize bool) {
+	defer func() {
+		if v := recover(); v != nil {
+			r.err = newFault(v)
+		}
+	}()
 	r.dropFilters() // of a pass that was left half done
 	c := r.model.config
 	r.pooling, r.normalize = pooling, normalize

@@ -99,6 +99,18 @@ func TestRunPanic(t *testing.T) {
 	}
 }
 
+// TestStartPanic: what goes wrong at the start of a pass is its error, too.
+func TestStartPanic(t *testing.T) {
+	m := load(t, tinyConfig(t), file(t, "tiny/model.safetensors"), LoadOptions{Threads: 1})
+	r := m.NewRun()
+	r.Start(nil, PoolClass, false)
+	var fault *Fault
+	if !r.Step() || !errors.As(r.Err(), &fault) {
+		t.Errorf("error %v, want a fault and a pass that is over", r.Err())
+	}
+	runAgain(t, r, PoolClass, false, alone([]int32{101, 102}))
+}
+
 // TestPadTokenRange: a pad that is no row of the word table is refused.
 func TestPadTokenRange(t *testing.T) {
 	weights := file(t, "tiny/model.safetensors")

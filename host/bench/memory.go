@@ -139,7 +139,8 @@ func embedFolder(folder, tokens string, o host.OpenOptions) (row memoryRow, err 
 		row.Over = statusMB("VmHWM") - before
 	} else {
 		r.Start([]model.Sequence{{IDs: share.IDs(length), Length: length}}, model.PoolClass, false)
-		for !r.Step() {
+		if err := r.Finish(); err != nil {
+			return memoryRow{}, err
 		}
 	}
 	row.Activations = float64(r.Bytes()) / 1e6

@@ -72,7 +72,8 @@ func core(t *testing.T, c model.Config, w model.Weights, s model.Sequence, pooli
 	}
 	r := m.NewRun()
 	r.Start([]model.Sequence{s}, pooling, false)
-	for !r.Step() {
+	if err := r.Finish(); err != nil {
+		t.Fatal(err)
 	}
 	return r
 }

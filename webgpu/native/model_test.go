@@ -104,7 +104,8 @@ func TestEmbed(t *testing.T) {
 		for i, s := range sequences {
 			r := cpu.NewRun()
 			r.Start([]model.Sequence{s}, pooling, pooling == model.PoolMeanHidden)
-			for !r.Step() {
+			if err := r.Finish(); err != nil {
+				t.Fatal(err)
 			}
 			if c := core.Cosine(got[i], r.Vector(0)); !(c >= 1-1e-9) {
 				t.Errorf("text %d, %v pooling: cosine %.10f", i, pooling, c)
@@ -142,7 +143,8 @@ func TestWindow(t *testing.T) {
 		}
 		r := cpu.NewRun()
 		r.Start([]model.Sequence{s}, model.PoolClass, false)
-		for !r.Step() {
+		if err := r.Finish(); err != nil {
+			t.Fatal(err)
 		}
 		if similarity := core.Cosine(got[0], r.Vector(0)); !(similarity >= 1-1e-9) {
 			t.Errorf("%d tokens: cosine %.10f", length, similarity)
