@@ -34,8 +34,6 @@ type ConvertOptions struct {
 	Padding string
 	// Progress is told how many of the checkpoint's bytes are done.
 	Progress func(done, total int64)
-	// Context ends a conversion early; nil means never.
-	Context context.Context
 
 	metadata map[string]string // added to the file's
 }
@@ -56,14 +54,14 @@ type ConvertOptions struct {
 // A tensor with a NaN or an infinity is refused by name, and so is one with a
 // number that the target type cannot hold. After any error, and when the
 // context ends, no file is left behind and none is changed.
-func Convert(in, out string, o ConvertOptions) error {
-	if err := convert(in, out, o); err != nil {
+func Convert(ctx context.Context, in, out string, o ConvertOptions) error {
+	if err := convert(ctx, in, out, o); err != nil {
 		return fmt.Errorf("convert %s: %w", in, err)
 	}
 	return nil
 }
 
-func convert(in, out string, o ConvertOptions) error {
+func convert(ctx context.Context, in, out string, o ConvertOptions) error {
 	source, err := locateModel(in, o.Config, o.Tokenizer)
 	if err != nil {
 		return err
@@ -134,7 +132,7 @@ func convert(in, out string, o ConvertOptions) error {
 			return err
 		}
 	}
-	if err := stage(weights, func(s *stagedFile) error { return convertWeights(s, source.weights, o) }); err != nil {
+	if err := stage(weights, func(s *stagedFile) error { return convertWeights(ctx, s, source.weights, o) }); err != nil {
 		return err
 	}
 	for _, s := range staged {
@@ -177,7 +175,7 @@ var targetTypes = map[string]checkpoint.DType{
 }
 
 // convertWeights writes the tensors of one checkpoint file.
-func convertWeights(w *stagedFile, in string, o ConvertOptions) error {
+func convertWeights(ctx context.Context, w *stagedFile, in string, o ConvertOptions) error {
 	target, ok := targetTypes[strings.ToLower(o.DType)]
 	if !ok {
 		return fmt.Errorf("dtype %q, want f32, f16, bf16 or int8", o.DType)
@@ -195,10 +193,7 @@ func convertWeights(w *stagedFile, in string, o ConvertOptions) error {
 	if err != nil {
 		return err
 	}
-	c := tensorConverter{context: o.Context, source: file, target: target, progress: o.Progress}
-	if c.context == nil {
-		c.context = context.Background()
-	}
+	c := tensorConverter{context: ctx, source: file, target: target, progress: o.Progress}
 	outputs, metadata, err := c.outputs()
 	if err != nil {
 		return err

@@ -27,10 +27,10 @@ func TestConvertedEmbeddings(t *testing.T) {
 	} {
 		t.Run(c.in+" "+c.dtype, func(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "m")
-			if err := Convert(tiny+c.in, out, ConvertOptions{DType: c.dtype, Padding: "none"}); err != nil {
+			if err := Convert(t.Context(), tiny+c.in, out, ConvertOptions{DType: c.dtype, Padding: "none"}); err != nil {
 				t.Fatal(err)
 			}
-			files := open(t, out, OpenOptions{})
+			files := open(t, out, Options{})
 			e, err := core.Open(files.ConfigJSON, files.Tokenizer, files.Weights, core.OpenOptions{})
 			if err != nil {
 				t.Fatal(err)

@@ -85,7 +85,7 @@ func TestConvertGolden(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "new", "folder")
 			var done, total int64
-			err := Convert(tiny+name, out, ConvertOptions{Progress: func(d, t int64) {
+			err := Convert(t.Context(), tiny+name, out, ConvertOptions{Progress: func(d, t int64) {
 				if d < done {
 					panic("progress goes back")
 				}
@@ -142,7 +142,7 @@ func TestConvertTypes(t *testing.T) {
 	reference := openFile(t, tiny+"model.safetensors")
 	for dtype, want := range map[string]checkpoint.DType{"f16": checkpoint.F16, "bf16": checkpoint.BF16, "int8": checkpoint.I8} {
 		out := filepath.Join(t.TempDir(), "x.safetensors")
-		if err := Convert(tiny, out, ConvertOptions{DType: dtype}); err != nil {
+		if err := Convert(t.Context(), tiny, out, ConvertOptions{DType: dtype}); err != nil {
 			t.Fatal(err)
 		}
 		f := openFile(t, out)
@@ -235,7 +235,7 @@ func TestConvertInt8Rows(t *testing.T) {
 		"pooler.dense.weight":               {DType: checkpoint.F32, Shape: []int{3, 0}},
 		"encoder.layer.0.counter":           {DType: checkpoint.I64, Shape: []int{1}, Data: make([]byte, 8)},
 	})
-	if err := Convert(in, out, ConvertOptions{DType: "int8"}); err != nil {
+	if err := Convert(t.Context(), in, out, ConvertOptions{DType: "int8"}); err != nil {
 		t.Fatal(err)
 	}
 	f := openFile(t, out)
@@ -288,7 +288,7 @@ func TestConvertPadding(t *testing.T) {
 		in, out := t.TempDir(), t.TempDir()
 		writeFile(t, filepath.Join(in, "pytorch_model.bin"), readFile(t, tiny+"pytorch_model.bin"))
 		writeFile(t, filepath.Join(in, "config.json"), []byte(c.config))
-		if err := Convert(in, out, ConvertOptions{Padding: c.option}); err != nil {
+		if err := Convert(t.Context(), in, out, ConvertOptions{Padding: c.option}); err != nil {
 			t.Fatal(err)
 		}
 		var got map[string]any
@@ -307,14 +307,14 @@ func TestConvertPadding(t *testing.T) {
 	writeFile(t, filepath.Join(in, "pytorch_model.bin"), readFile(t, tiny+"pytorch_model.bin"))
 	writeFile(t, filepath.Join(in, "retrieval.yaml"), readFile(t, tiny+"config.yaml"))
 	writeFile(t, filepath.Join(in, "vocab.txt"), readFile(t, tiny+"vocab.txt"))
-	if err := Convert(in, out, ConvertOptions{}); err != nil {
+	if err := Convert(t.Context(), in, out, ConvertOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if got := folderNames(t, out); !slices.Equal(got, []string{"config.json", "model.safetensors", "vocab.txt"}) {
 		t.Errorf("files %v", got)
 	}
 	// In place: beside the checkpoint.
-	if err := Convert(in, in, ConvertOptions{}); err != nil {
+	if err := Convert(t.Context(), in, in, ConvertOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if got := folderNames(t, in); !slices.Equal(got, []string{"config.json", "model.safetensors", "pytorch_model.bin", "retrieval.yaml", "vocab.txt"}) {
@@ -345,7 +345,7 @@ func TestConvertErrors(t *testing.T) {
 	var int8File []byte
 	{
 		path := filepath.Join(t.TempDir(), "x.safetensors")
-		if err := Convert(tiny+"model.safetensors", path, ConvertOptions{DType: "int8"}); err != nil {
+		if err := Convert(t.Context(), tiny+"model.safetensors", path, ConvertOptions{DType: "int8"}); err != nil {
 			t.Fatal(err)
 		}
 		int8File = readFile(t, path)
@@ -371,7 +371,7 @@ func TestConvertErrors(t *testing.T) {
 		{"null configuration", "want an object", good, "null", ConvertOptions{}},
 		{"another model", "not a checkpoint of M2-BERT", readFile(t, tiny+"outputs.safetensors"), "{}", ConvertOptions{}},
 		{"no checkpoint", "unknown format", []byte("hello"), "{}", ConvertOptions{}},
-		{"cancelled", "context canceled", good, "{}", ConvertOptions{Context: cancelled}},
+		{"cancelled", "context canceled", good, "{}", ConvertOptions{}},
 		{"missing tokenizer", "no such file", good, "{}", ConvertOptions{Tokenizer: "/nowhere"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -379,7 +379,11 @@ func TestConvertErrors(t *testing.T) {
 			writeFile(t, filepath.Join(in, "pytorch_model.bin"), c.in)
 			writeFile(t, filepath.Join(in, "config.json"), []byte(c.config))
 			target := filepath.Join(out, "a", "b")
-			err := Convert(in, target, c.o)
+			ctx := t.Context()
+			if c.name == "cancelled" {
+				ctx = cancelled
+			}
+			err := Convert(ctx, in, target, c.o)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Fatalf("error %v, want %q in it", err, c.want)
 			}
@@ -399,17 +403,17 @@ func TestConvertDestinations(t *testing.T) {
 	writeFile(t, model, readFile(t, tiny+"model.dedup.safetensors"))
 	writeFile(t, filepath.Join(in, "config.json"), []byte("{}"))
 	before := readFile(t, model)
-	if err := Convert(in, in, ConvertOptions{DType: "int8"}); err == nil || !strings.Contains(err.Error(), "both input and output") {
+	if err := Convert(t.Context(), in, in, ConvertOptions{DType: "int8"}); err == nil || !strings.Contains(err.Error(), "both input and output") {
 		t.Errorf("error %v", err)
 	}
-	if err := Convert(in, filepath.Join(model, "below"), ConvertOptions{}); err == nil {
+	if err := Convert(t.Context(), in, filepath.Join(model, "below"), ConvertOptions{}); err == nil {
 		t.Error("a folder inside a file")
 	}
 	taken := t.TempDir()
 	if err := os.Mkdir(filepath.Join(taken, "model.safetensors"), 0o777); err != nil {
 		t.Fatal(err)
 	}
-	if err := Convert(in, taken, ConvertOptions{}); err == nil || !strings.Contains(err.Error(), "is a folder") {
+	if err := Convert(t.Context(), in, taken, ConvertOptions{}); err == nil || !strings.Contains(err.Error(), "is a folder") {
 		t.Errorf("error %v", err)
 	}
 	if got := folderNames(t, taken); len(got) != 1 {
@@ -446,7 +450,7 @@ func TestConvertDiskFull(t *testing.T) {
 				}
 				return real(n)
 			})
-			err := Convert(tiny+"pytorch_model.bin", out, ConvertOptions{})
+			err := Convert(t.Context(), tiny+"pytorch_model.bin", out, ConvertOptions{})
 			createFile = real
 			want := syscall.ENOSPC
 			if name == "readonly" {
@@ -473,7 +477,7 @@ func TestConvertGoldenTorch(t *testing.T) {
 		t.Fatal(err)
 	}
 	writeFile(t, in, b.Bytes())
-	if err := Convert(in, out, ConvertOptions{}); err != nil {
+	if err := Convert(t.Context(), in, out, ConvertOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	f := openFile(t, out)

@@ -43,7 +43,7 @@ type PullOptions struct {
 }
 
 // Pull downloads a model from a hub of the Hugging Face kind and converts it
-// (see [Convert]) into a folder that OpenModel opens. A configuration without
+// (see [Convert]) into a folder that Open opens. A configuration without
 // padding gets "max_length".
 //
 // A download that was interrupted goes on where it stopped: until it is
@@ -102,11 +102,11 @@ func pull(ctx context.Context, o PullOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	convertOptions := ConvertOptions{DType: o.DType, Config: config, Tokenizer: tokenizerPath, Context: ctx}
+	convertOptions := ConvertOptions{DType: o.DType, Config: config, Tokenizer: tokenizerPath}
 	if o.Progress != nil {
 		convertOptions.Progress = func(done, total int64) { o.Progress("conversion", done, total) }
 	}
-	if err := convert(weights, o.Folder, convertOptions); err != nil {
+	if err := convert(ctx, weights, o.Folder, convertOptions); err != nil {
 		return err
 	}
 	return os.RemoveAll(d.folder)

@@ -142,7 +142,7 @@ func checkPulled(t *testing.T, folder string) {
 	if names := folderNames(t, folder); !slices.Equal(names, []string{"config.json", "model.safetensors", "tokenizer.json"}) {
 		t.Errorf("files %v", names)
 	}
-	files := open(t, folder, OpenOptions{})
+	files := open(t, folder, Options{})
 	want := openFile(t, tiny+"model.safetensors")
 	if !slices.Equal(floats(t, files.Weights, someTensor), floats(t, want, someTensor)) {
 		t.Error("the tensors differ")
@@ -441,7 +441,7 @@ func TestPullTokenizer(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := string(open(t, folder, OpenOptions{}).Tokenizer)
+			got := string(open(t, folder, Options{}).Tokenizer)
 			if got != c.want {
 				t.Errorf("tokenizer of %d bytes, want %d", len(got), len(c.want))
 			}

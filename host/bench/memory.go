@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -86,9 +87,9 @@ func runChild(kind string, arguments []string) error {
 	start := time.Now()
 	switch kind {
 	case "torch":
-		row, err = embedFolder(folder, argument, host.OpenOptions{NoCache: true})
+		row, err = embedFolder(folder, argument, host.Options{NoCache: true})
 	case "embed":
-		row, err = embedFolder(folder, argument, host.OpenOptions{})
+		row, err = embedFolder(folder, argument, host.Options{})
 	case "convert", "convert8":
 		dtype := map[string]string{"convert": "f32", "convert8": "int8"}[kind]
 		var out string
@@ -96,7 +97,7 @@ func runChild(kind string, arguments []string) error {
 			return err
 		}
 		defer os.RemoveAll(out)
-		err = host.Convert(folder, filepath.Join(out, "m"), host.ConvertOptions{DType: dtype})
+		err = host.Convert(context.Background(), folder, filepath.Join(out, "m"), host.ConvertOptions{DType: dtype})
 	default:
 		err = fmt.Errorf("no child %q", kind)
 	}
@@ -110,13 +111,13 @@ func runChild(kind string, arguments []string) error {
 }
 
 // embedFolder opens a model and runs a text of that many tokens.
-func embedFolder(folder, tokens string, o host.OpenOptions) (row memoryRow, err error) {
+func embedFolder(folder, tokens string, o host.Options) (row memoryRow, err error) {
 	length, err := strconv.Atoi(tokens)
 	if err != nil {
 		return row, err
 	}
 	start := time.Now()
-	files, err := host.OpenModel(folder, o)
+	files, err := host.OpenFiles(folder, o)
 	if err != nil {
 		return row, err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -69,7 +70,7 @@ func (b *bench) checkpoints() error {
 		if _, err := os.Stat(filepath.Join(b.path(dtype), "model.safetensors")); err == nil {
 			continue
 		}
-		if err := host.Convert(torch, b.path(dtype), host.ConvertOptions{DType: dtype, Padding: "none"}); err != nil {
+		if err := host.Convert(context.Background(), torch, b.path(dtype), host.ConvertOptions{DType: dtype, Padding: "none"}); err != nil {
 			return err
 		}
 	}
@@ -92,7 +93,7 @@ func set(name string) (*kernel.Set, error) {
 
 // load opens a converted model as the command line does.
 func load(folder string, kernels *kernel.Set, threads, budget int) (*model.Model, func(), error) {
-	files, err := host.OpenModel(folder, host.OpenOptions{})
+	files, err := host.OpenFiles(folder, host.Options{})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -4,25 +4,25 @@ import (
 	"math"
 	"testing"
 
-	"m2embed/host/model"
+	"m2embed/host"
 )
 
 // TestQuality guards the embedded model: its similarities agree with people's
 // as they did when it was made (67.0), and its layers are worth their place.
 func TestQuality(t *testing.T) {
-	m, err := model.Open(model.Options{})
+	m, err := host.Open("", host.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	e, err := newEvaluation(m, "../../testdata/eval")
+	e, err := newEvaluation("", m, "../../testdata/eval")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := e.similarity(); err != nil {
 		t.Fatal(err)
 	}
-	own, words := e.sts[m.ModelName], e.sts[averaged]
+	own, words := e.sts[m.Info().Name], e.sts[averaged]
 	for _, c := range []struct {
 		set   string
 		least float64

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"m2embed/core"
-	"m2embed/host/model"
+	"m2embed/host"
 )
 
 func main() {
@@ -29,13 +29,13 @@ func run() error {
 	data := flag.String("data", "testdata/eval", "`folder` with sts-dev.tsv, heldout.json.gz and teachers.json")
 	out := flag.String("out", "testdata/bench", "`folder` for eval.md; empty for none")
 	flag.Parse()
-	m, err := model.Open(model.Options{Path: *path})
+	m, err := host.Open(*path, host.Options{})
 	if err != nil {
 		return err
 	}
 	defer m.Close()
 	start := time.Now()
-	e, err := newEvaluation(m, *data)
+	e, err := newEvaluation(*path, m, *data)
 	if err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func run() error {
 
 // evaluation holds a model, the material and what has been found.
 type evaluation struct {
-	model    *model.Model
+	model    *host.Model
 	words    *wordTable
 	pairs    []pair
 	heldOut  heldOut
@@ -77,7 +77,7 @@ const (
 	bm25     = "BM25"
 )
 
-func newEvaluation(m *model.Model, folder string) (*evaluation, error) {
+func newEvaluation(path string, m *host.Model, folder string) (*evaluation, error) {
 	e := &evaluation{model: m, sts: map[string]map[string]float64{}}
 	var err error
 	if e.pairs, err = readPairs(filepath.Join(folder, "sts-dev.tsv")); err != nil {
@@ -89,7 +89,12 @@ func newEvaluation(m *model.Model, folder string) (*evaluation, error) {
 	if e.teachers, err = readTeachers(filepath.Join(folder, "teachers.json")); err != nil {
 		return nil, err
 	}
-	e.words, err = newWordTable(m.Weights, m.Tokenizer)
+	files, err := host.OpenFiles(path, host.Options{NoCache: true})
+	if err != nil {
+		return nil, err
+	}
+	defer files.Close()
+	e.words, err = newWordTable(files.Weights, m.Tokenizer())
 	return e, err
 }
 
@@ -99,7 +104,7 @@ func (e *evaluation) embed(texts []string) ([][]float32, error) {
 	vectors := make([][]float32, 0, len(texts))
 	for len(texts) > 0 {
 		n := min(32, len(texts))
-		found, err := e.model.Embed(context.Background(), core.Texts(texts[:n]...), core.Options{Normalize: core.Yes})
+		found, err := e.model.EmbedInputs(context.Background(), core.Texts(texts[:n]...), core.Options{Normalize: core.Yes})
 		if err != nil {
 			return nil, err
 		}
@@ -128,7 +133,7 @@ func (e *evaluation) similarity() error {
 			return err
 		}
 	}
-	e.sts[e.model.ModelName] = scorePairs(e.pairs, vectors)
+	e.sts[e.model.Info().Name] = scorePairs(e.pairs, vectors)
 	e.sts[averaged] = scorePairs(e.pairs, means)
 	return nil
 }
@@ -149,7 +154,7 @@ func (e *evaluation) retrieval() error {
 		if err != nil {
 			return err
 		}
-		systems[e.model.ModelName] = t.rank(func(q, d int) float64 { return dot(asked[q], own[d]) })
+		systems[e.model.Info().Name] = t.rank(func(q, d int) float64 { return dot(asked[q], own[d]) })
 		means := make([][]float32, len(documents))
 		for i, d := range documents {
 			if means[i], err = e.words.vector(d); err != nil {

@@ -11,7 +11,7 @@ var order = []string{averaged, bm25, "MiniLM (256)", "mpnet (384)", "both", "Min
 
 // systems lists the keys of a table, the model first.
 func (e *evaluation) systems(has func(name string) bool) []string {
-	names := []string{e.model.ModelName}
+	names := []string{e.model.Info().Name}
 	for _, name := range order {
 		if has(name) && !slices.Contains(names, name) {
 			names = append(names, name)
@@ -23,9 +23,9 @@ func (e *evaluation) systems(has func(name string) bool) []string {
 func (e *evaluation) markdown() string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	c := e.model.Config
-	line("# Quality of %s\n", e.model.ModelName)
-	line("One run of `./build.sh eval`: hidden size %d, %d layers, engine %s, %d tokens embedded in %.0f s, %.0f s in all.", c.HiddenSize, c.NumHiddenLayers, e.model.Name(), e.tokens, e.embedded, e.seconds)
+	c := e.model.Config()
+	line("# Quality of %s\n", e.model.Info().Name)
+	line("One run of `./build.sh eval`: hidden size %d, %d layers, engine %s, %d tokens embedded in %.0f s, %.0f s in all.", c.HiddenSize, c.NumHiddenLayers, e.model.Info().Engine, e.tokens, e.embedded, e.seconds)
 	line("")
 	line("\"MiniLM\" is all-MiniLM-L6-v2, cut at 256 tokens as published, \"mpnet\" all-mpnet-base-v2, \"both\" the mean of their cosines, which taught the short texts. Their scores are those that `host/train/compare.py` computed on the same files (`testdata/eval/README.md`). \"%s\" are the model's own word embeddings without its layers.", averaged)
 	line("\n## Similarity\n")

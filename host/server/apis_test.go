@@ -31,7 +31,7 @@ func TestTEI(t *testing.T) {
 	s := New(m, Options{})
 	vectors := func(o core.Options, in ...core.Input) (out [][]float32) {
 		t.Helper()
-		results, err := m.Embed(t.Context(), in, o)
+		results, err := m.EmbedInputs(t.Context(), in, o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -42,11 +42,11 @@ func TestTEI(t *testing.T) {
 	}
 	unit := core.Options{Normalize: core.Yes}
 	long := strings.Repeat("a b c ", 400) + "end"
-	ids, _, err := m.Tokenizer.AppendIDs(nil, long, tokenizer.Options{})
+	ids, _, err := m.Tokenizer().AppendIDs(nil, long, tokenizer.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	limit := m.Config.MaxLength()
+	limit := m.Config().MaxLength()
 	last := append([]int32{ids[0]}, ids[len(ids)-limit+1:]...)
 	body := func(v string) string { return `{"inputs":` + v + `}` }
 	for _, c := range []struct {
@@ -76,7 +76,7 @@ func TestTEI(t *testing.T) {
 	}
 	in := core.Texts("a b c")
 	in[0].Spans = []core.Span{{Start: 2, End: 3}} // b
-	want, err := m.Embed(t.Context(), in, core.Options{})
+	want, err := m.EmbedInputs(t.Context(), in, core.Options{})
 	if err != nil || !slices.Equal(states[0][2], want[0].Spans[0].Vector) {
 		t.Errorf("the state of a token is not its span's vector: %v", err)
 	}
@@ -102,7 +102,7 @@ func TestTEI(t *testing.T) {
 		t.Errorf("without special tokens: %+v", bare)
 	}
 	list, _ := json.Marshal(row)
-	if got := answerOf[[]string](t, s, "POST", "/decode", `{"ids":`+string(list)+`}`); len(got) != 1 || got[0] != m.Tokenizer.Decode(row, true) {
+	if got := answerOf[[]string](t, s, "POST", "/decode", `{"ids":`+string(list)+`}`); len(got) != 1 || got[0] != m.Tokenizer().Decode(row, true) {
 		t.Errorf("decoded %q", got)
 	}
 	if got := answerOf[[]string](t, s, "POST", "/decode", `{"ids":[[101],[102]],"skip_special_tokens":false}`); !slices.Equal(got, []string{"[CLS]", "[SEP]"}) {
@@ -118,7 +118,7 @@ func TestTEI(t *testing.T) {
 func TestOllama(t *testing.T) {
 	m := open(t)
 	s := New(m, Options{Aliases: []string{"nomic-embed-text"}})
-	want, err := m.Embed(t.Context(), core.Texts("hello", "there"), core.Options{Normalize: core.Yes})
+	want, err := m.EmbedInputs(t.Context(), core.Texts("hello", "there"), core.Options{Normalize: core.Yes})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +131,7 @@ func TestOllama(t *testing.T) {
 	if got.Model != "tiny" || got.Count != want[0].Tokens+want[1].Tokens || !slices.Equal(got.Embeddings[0], want[0].Vector) || !slices.Equal(got.Embeddings[1], want[1].Vector) {
 		t.Errorf("%+v", got)
 	}
-	raw, err := m.Embed(t.Context(), core.Texts("hello"), core.Options{})
+	raw, err := m.EmbedInputs(t.Context(), core.Texts("hello"), core.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,9 +214,9 @@ func TestReady(t *testing.T) {
 
 // TestStatesWithPads: pads get no states.
 func TestStatesWithPads(t *testing.T) {
-	m := open(t)
-	m.Config.Padding = model.Padding{}
-	if got := answerOf[[][][]float32](t, New(m, Options{}), "POST", "/embed_all", `{"inputs":"a"}`); len(got[0]) != 3 {
+	s := New(open(t), Options{})
+	s.config.Padding = model.Padding{}
+	if got := answerOf[[][][]float32](t, s, "POST", "/embed_all", `{"inputs":"a"}`); len(got[0]) != 3 {
 		t.Errorf("%d states of 3 tokens", len(got[0]))
 	}
 }

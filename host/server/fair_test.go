@@ -115,7 +115,7 @@ func TestCompanyBits(t *testing.T) {
 	texts := []string{"a", "hello there", "", strings.Repeat("long ", 90), "b c d"}
 	var want [][]float32
 	for _, text := range texts {
-		r, err := m.Embed(t.Context(), core.Texts(text), core.Options{Padding: model.Padding{Mode: model.PadNone}})
+		r, err := m.EmbedInputs(t.Context(), core.Texts(text), core.Options{Padding: model.Padding{Mode: model.PadNone}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -136,7 +136,7 @@ func TestCompanyBits(t *testing.T) {
 // TestReservedPlace: long requests never take every place.
 func TestReservedPlace(t *testing.T) {
 	release := make(chan struct{})
-	s := New(withEngine(&stepped{steps: func(text string, between func() error) error {
+	s := New(&stepped{steps: func(text string, between func() error) error {
 		for len(text) > 9 {
 			select {
 			case <-release:
@@ -148,9 +148,9 @@ func TestReservedPlace(t *testing.T) {
 			}
 		}
 		return nil
-	}}), Options{Concurrent: 3})
-	s.model.Config.LongConvLMax = 1 << 20
-	s.model.Config.Padding.Mode = model.PadNone
+	}}, Options{Concurrent: 3})
+	s.config.LongConvLMax = 1 << 20
+	s.config.Padding.Mode = model.PadNone
 	codes := make(chan int)
 	for range 5 {
 		go func() {

@@ -122,14 +122,18 @@ func TestOwnIDs(t *testing.T) {
 	s := New(m, Options{})
 	embed(t, s, `{"input":[101,102]}`)
 	embed(t, s, `{"input":[101,7,8],"max_length":3,"truncate":"end_drop_sep"}`)
-	ids, _, err := m.Tokenizer.AppendIDs(nil, "a b c d e", tokenizer.Options{MaxLength: 4, Truncation: tokenizer.DropSeparator})
+	ids, _, err := m.Tokenizer().AppendIDs(nil, "a b c d e", tokenizer.Options{MaxLength: 4, Truncation: tokenizer.DropSeparator})
 	if err != nil || len(ids) != 4 {
 		t.Fatalf("%v, %v", ids, err)
 	}
-	bare := *m
-	bare.Tokenizer = nil
-	embed(t, New(&bare, Options{}), `{"input":[7,8]}`)
-	if w := ask(New(&bare, Options{}), "POST", "/v1/embeddings", `{"input":[7,1000]}`); w.Code != 400 || !strings.Contains(w.Body.String(), "vocabulary ends at 999") {
+	bare := withoutTokenizer{m}
+	embed(t, New(bare, Options{}), `{"input":[7,8]}`)
+	if w := ask(New(bare, Options{}), "POST", "/v1/embeddings", `{"input":[7,1000]}`); w.Code != 400 || !strings.Contains(w.Body.String(), "vocabulary ends at 999") {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }
+
+// withoutTokenizer is a model that takes token ids only.
+type withoutTokenizer struct{ Model }
+
+func (withoutTokenizer) Tokenizer() *tokenizer.Tokenizer { return nil }

@@ -133,8 +133,8 @@ func (s *Server) ollamaShow(w http.ResponseWriter, r *http.Request) error {
 		"modelfile": "", "parameters": "", "template": "", "details": s.ollamaDetails(),
 		"model_info": map[string]any{
 			"general.architecture":     "m2-bert",
-			"m2-bert.context_length":   s.model.Config.MaxLength(),
-			"m2-bert.embedding_length": s.model.Config.HiddenSize,
+			"m2-bert.context_length":   s.config.MaxLength(),
+			"m2-bert.embedding_length": s.config.HiddenSize,
 		},
 		"capabilities": []string{"embedding"}, "modified_at": s.started.UTC().Format(time.RFC3339),
 	})

@@ -45,7 +45,7 @@ type queue struct {
 	rest     *time.Timer
 }
 
-// embedFunc is model.Engine's Embed.
+// embedFunc is the EmbedInputs of a [Model].
 type embedFunc func(ctx context.Context, inputs []core.Input, o core.Options) ([]core.Embedding, error)
 
 type queueLimits struct {

@@ -16,7 +16,9 @@ import (
 	"time"
 
 	"m2embed/core"
-	"m2embed/host/model"
+	"m2embed/core/model"
+	"m2embed/core/tokenizer"
+	"m2embed/host"
 )
 
 // stepped is an engine whose work the test controls.
@@ -25,7 +27,7 @@ type stepped struct {
 	started chan string
 }
 
-func (e *stepped) Embed(ctx context.Context, in []core.Input, o core.Options) ([]core.Embedding, error) {
+func (e *stepped) EmbedInputs(ctx context.Context, in []core.Input, o core.Options) ([]core.Embedding, error) {
 	if e.started != nil {
 		e.started <- in[0].Text
 	}
@@ -38,10 +40,9 @@ func (e *stepped) Embed(ctx context.Context, in []core.Input, o core.Options) ([
 	return []core.Embedding{{Vector: []float32{1}}}, err
 }
 
-func (e *stepped) Name() string { return "test" }
-func (e *stepped) Close() error { return nil }
-
-func withEngine(e model.Engine) *model.Model { return &model.Model{Engine: e, ModelName: "m"} }
+func (e *stepped) Tokenizer() *tokenizer.Tokenizer { return nil }
+func (e *stepped) Config() model.Config            { return model.Config{} }
+func (e *stepped) Info() host.Info                 { return host.Info{Name: "m", Engine: "test"} }
 
 // TestTurns: a short text does not wait for the whole of a long one.
 func TestTurns(t *testing.T) {
@@ -61,7 +62,7 @@ func TestTurns(t *testing.T) {
 			}
 		}
 	}}
-	s := New(withEngine(e), Options{Concurrent: 2})
+	s := New(e, Options{Concurrent: 2})
 	long := make(chan int)
 	go func() { long <- ask(s, "POST", "/v1/embeddings", `{"input":"long"}`).Code }()
 	<-e.started
@@ -85,7 +86,7 @@ func TestTurnsInWasm(t *testing.T) {
 	if err != nil {
 		t.Skip("no m2embed.wasm; wasm/build.sh module makes it")
 	}
-	m, err := model.Open(model.Options{Path: tiny, Engine: "wasm", Module: module})
+	m, err := host.Open(tiny, host.Options{Engine: "wasm", Module: module})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +128,7 @@ func TestTurnsInWasm(t *testing.T) {
 func TestFull(t *testing.T) {
 	release := make(chan struct{})
 	e := &stepped{started: make(chan string, 8), steps: func(string, func() error) error { <-release; return nil }}
-	s := New(withEngine(e), Options{Concurrent: 1, Waiting: 1})
+	s := New(e, Options{Concurrent: 1, Waiting: 1})
 	codes := make(chan int)
 	for range 2 {
 		go func() { codes <- ask(s, "POST", "/v1/embeddings", `{"input":"x"}`).Code }()
@@ -163,13 +164,13 @@ func TestTimeoutAndCancel(t *testing.T) {
 			}
 		}
 	}
-	s := New(withEngine(&stepped{steps: forever}), Options{Timeout: 20 * time.Millisecond})
+	s := New(&stepped{steps: forever}, Options{Timeout: 20 * time.Millisecond})
 	w := ask(s, "POST", "/v1/embeddings", `{"input":"x"}`)
 	if w.Code != http.StatusGatewayTimeout || !strings.Contains(w.Body.String(), "20ms") {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 	e := &stepped{steps: forever, started: make(chan string, 1)}
-	s = New(withEngine(e), Options{})
+	s = New(e, Options{})
 	real := httptest.NewServer(s)
 	defer real.Close()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -192,7 +193,7 @@ func TestFaults(t *testing.T) {
 		func(string, func() error) error { panic("broken") },
 		func(string, func() error) error { return &core.Fault{Err: errors.New("not finite")} },
 	} {
-		s := New(withEngine(&stepped{steps: steps}), Options{})
+		s := New(&stepped{steps: steps}, Options{})
 		for range 3 {
 			w := ask(s, "POST", "/v1/embeddings", `{"input":"x"}`)
 			if w.Code != 500 || !strings.Contains(w.Body.String(), `"server_error"`) {
@@ -214,7 +215,7 @@ func TestParallel(t *testing.T) {
 	for g := range 8 {
 		group.Go(func() {
 			text := strings.Repeat("word ", 5*g+1)
-			want, err := m.Embed(context.Background(), core.Texts(text), core.Options{})
+			want, err := m.EmbedInputs(context.Background(), core.Texts(text), core.Options{})
 			if err != nil {
 				t.Error(err)
 				return

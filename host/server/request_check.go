@@ -9,7 +9,7 @@ import (
 
 // check compares a request with the model.
 func (r *request) check(s *Server) error {
-	c := s.model.Config
+	c := s.config
 	switch {
 	case r.modelGiven && !s.accepts(r.model):
 		return s.noModel(clip(r.model))
@@ -24,7 +24,7 @@ func (r *request) check(s *Server) error {
 		if in.IDs == nil {
 			continue
 		}
-		if why := r.foreign(in.IDs, c, s.model.Tokenizer); why != "" {
+		if why := r.foreign(in.IDs, c, s.model.Tokenizer()); why != "" {
 			return invalid("input", "input %d is token ids %s. Ids of another tokenizer would give a wrong vector: send texts "+
 				"(in LangChain: OpenAIEmbeddings(check_embedding_ctx_length=False)), or ids of this model's tokenizer with its special tokens", i, why)
 		}

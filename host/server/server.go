@@ -25,9 +25,9 @@ import (
 	"time"
 
 	"m2embed/core"
-	"m2embed/host/model"
-
-	coremodel "m2embed/core/model"
+	"m2embed/core/model"
+	"m2embed/core/tokenizer"
+	"m2embed/host"
 )
 
 // Options are the limits of a server; the zero value is good.
@@ -49,9 +49,18 @@ type Options struct {
 	Log        *slog.Logger  // for requests that fail; nil for none
 }
 
+// Model is what is served: a *host.Model.
+type Model interface {
+	EmbedInputs(ctx context.Context, inputs []core.Input, o core.Options) ([]core.Embedding, error)
+	Tokenizer() *tokenizer.Tokenizer // nil: token ids only
+	Config() model.Config
+	Info() host.Info
+}
+
 // Server answers requests about one model.
 type Server struct {
-	model   *model.Model
+	model   Model
+	config  model.Config
 	options Options
 	handler http.Handler
 	queue   *queue
@@ -103,7 +112,7 @@ func (s *Server) handlers() []http.HandlerFunc {
 var openAPI []byte
 
 // New makes a server for a model, which it does not close.
-func New(m *model.Model, o Options) *Server {
+func New(m Model, o Options) *Server {
 	defaultTo(&o.BodyLimit, 16<<20)
 	defaultTo(&o.BatchLimit, 2048)
 	defaultTo(&o.Concurrent, 4)
@@ -112,12 +121,12 @@ func New(m *model.Model, o Options) *Server {
 	defaultTo(&o.PassTokens, 2048)
 	defaultTo(&o.Timeout, 5*time.Minute)
 	defaultTo(&o.BodyTime, 30*time.Second)
-	defaultTo(&o.ModelName, m.ModelName)
+	defaultTo(&o.ModelName, m.Info().Name)
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{model: m, options: o, started: time.Now()}
-	s.queue = newQueue(m.Embed, queueLimits{o.Concurrent, o.Concurrent + max(o.Waiting, 0), o.QueueBytes, o.PassTokens})
+	s := &Server{model: m, config: m.Config(), options: o, started: time.Now()}
+	s.queue = newQueue(m.EmbedInputs, queueLimits{o.Concurrent, o.Concurrent + max(o.Waiting, 0), o.QueueBytes, o.PassTokens})
 	mux := http.NewServeMux()
 	handlers, known := s.handlers(), map[string]bool{}
 	for i, route := range Routes {
@@ -325,7 +334,7 @@ func patience(w http.ResponseWriter) {
 func (s *Server) run(ctx context.Context, inputs []core.Input, o core.Options) ([]core.Embedding, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
 	defer cancel()
-	results, err := s.queue.do(ctx, newTask(inputs, o, s.model.Config))
+	results, err := s.queue.do(ctx, newTask(inputs, o, s.config))
 	if err != nil {
 		return nil, err
 	}
@@ -353,14 +362,11 @@ type modelObject struct {
 }
 
 func (s *Server) object(name string) modelObject {
-	c := s.model.Config
-	padding := c.Padding
-	if padding.Mode == coremodel.PadDefault {
-		padding.Mode = coremodel.PadMax
-	}
+	c := s.config
+	info := s.model.Info()
 	return modelObject{
 		name, "model", s.started.Unix(), "m2embed",
-		c.HiddenSize, c.MaxLength(), padding.String(), c.Pooling.String(), c.Normalize, s.model.Name(),
+		c.HiddenSize, c.MaxLength(), info.Padding.String(), c.Pooling.String(), c.Normalize, info.Engine,
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 
 	"m2embed/core"
 	"m2embed/core/tokenizer"
-	"m2embed/host/model"
+	"m2embed/host"
 
 	coremodel "m2embed/core/model"
 
@@ -27,9 +27,9 @@ import (
 
 const tiny = "../../testdata/tiny"
 
-func open(t testing.TB) *model.Model {
+func open(t testing.TB) *host.Model {
 	t.Helper()
-	m, err := model.Open(model.Options{Path: tiny})
+	m, err := host.Open(tiny, host.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func TestEmbeddings(t *testing.T) {
 	m := open(t)
 	s := New(m, Options{})
 	ids := func(text string) []int32 {
-		ids, _, err := m.Tokenizer.AppendIDs(nil, text, tokenizer.Options{})
+		ids, _, err := m.Tokenizer().AppendIDs(nil, text, tokenizer.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -132,7 +132,7 @@ func TestEmbeddings(t *testing.T) {
 		if c.set != nil {
 			c.set(&o)
 		}
-		want, err := m.Embed(context.Background(), c.inputs, o)
+		want, err := m.EmbedInputs(context.Background(), c.inputs, o)
 		if err != nil {
 			t.Fatal(err)
 		}

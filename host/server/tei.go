@@ -118,9 +118,9 @@ func flush(out *bufio.Writer) {
 // limit is the number of tokens that a request's texts may have.
 func (s *Server) limit(o core.Options) int {
 	if o.MaxLength > 0 {
-		return min(o.MaxLength, s.model.Config.MaxLength())
+		return min(o.MaxLength, s.config.MaxLength())
 	}
-	return s.model.Config.MaxLength()
+	return s.config.MaxLength()
 }
 
 // cutLeft makes ids of texts that are too long and to be cut at their
@@ -129,7 +129,7 @@ func (s *Server) cutLeft(r *request) error {
 	if !r.cutLeft || r.options.Truncation == tokenizer.Refuse {
 		return nil
 	}
-	t, limit := s.model.Tokenizer, s.limit(r.options)
+	t, limit := s.model.Tokenizer(), s.limit(r.options)
 	if t == nil {
 		return errIDsOnly
 	}
@@ -169,10 +169,10 @@ func (s *Server) teiStates(w http.ResponseWriter, r *http.Request) error {
 	for i := range request.inputs {
 		in := &request.inputs[i]
 		if in.IDs == nil {
-			if s.model.Tokenizer == nil {
+			if s.model.Tokenizer() == nil {
 				return errIDsOnly
 			}
-			in.IDs, _, err = s.model.Tokenizer.AppendIDs(nil, in.Text, tokenizer.Options{MaxLength: limit, Truncation: request.options.Truncation})
+			in.IDs, _, err = s.model.Tokenizer().AppendIDs(nil, in.Text, tokenizer.Options{MaxLength: limit, Truncation: request.options.Truncation})
 			if err != nil {
 				return &core.InputError{Index: i, Err: err}
 			}
@@ -293,7 +293,7 @@ func (s *Server) teiTokenize(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer place.leave()
-	t := s.model.Tokenizer
+	t := s.model.Tokenizer()
 	switch {
 	case t == nil:
 		return errIDsOnly
@@ -338,7 +338,7 @@ func (s *Server) teiDecode(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer place.leave()
-	if s.model.Tokenizer == nil {
+	if s.model.Tokenizer() == nil {
 		return errIDsOnly
 	}
 	var one []int32
@@ -351,11 +351,11 @@ func (s *Server) teiDecode(w http.ResponseWriter, r *http.Request) error {
 	texts := make([]string, len(rows))
 	for i, ids := range rows {
 		for k, id := range ids {
-			if id < 0 || int(id) >= s.model.Tokenizer.VocabularySize() {
-				return invalid("ids", "row %d, token %d is %d, but the vocabulary ends at %d", i, k, id, s.model.Tokenizer.VocabularySize()-1)
+			if id < 0 || int(id) >= s.model.Tokenizer().VocabularySize() {
+				return invalid("ids", "row %d, token %d is %d, but the vocabulary ends at %d", i, k, id, s.model.Tokenizer().VocabularySize()-1)
 			}
 		}
-		texts[i] = s.model.Tokenizer.Decode(ids, asked.Skip == nil || *asked.Skip)
+		texts[i] = s.model.Tokenizer().Decode(ids, asked.Skip == nil || *asked.Skip)
 	}
 	patience(w)
 	writeJSON(w, http.StatusOK, texts)
@@ -365,13 +365,13 @@ func (s *Server) teiDecode(w http.ResponseWriter, r *http.Request) error {
 // teiInfo answers GET /info.
 func (s *Server) teiInfo(w http.ResponseWriter, _ *http.Request) {
 	pooling := "cls"
-	if p := s.model.Config.Pooling; p == model.PoolMean || p == model.PoolMeanHidden {
+	if p := s.config.Pooling; p == model.PoolMean || p == model.PoolMeanHidden {
 		pooling = "mean"
 	}
 	writeJSON(w, http.StatusOK, map[string]any{
 		"model_id": s.options.ModelName, "model_sha": nil, "model_dtype": "float32",
 		"model_type":              map[string]any{"embedding": map[string]string{"pooling": pooling}},
-		"max_concurrent_requests": s.queue.limits.requests, "max_input_length": s.model.Config.MaxLength(),
+		"max_concurrent_requests": s.queue.limits.requests, "max_input_length": s.config.MaxLength(),
 		"max_batch_tokens": s.options.PassTokens, "max_batch_requests": nil, "max_client_batch_size": s.options.BatchLimit,
 		"auto_truncate": true, "tokenization_workers": 1, "version": apiVersions.tei, "sha": nil, "docker_label": nil,
 	})

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"math"
@@ -102,7 +103,7 @@ func makeCases(root, build string, short bool) ([]testCase, error) {
 func integerCase(root, build string) (testCase, error) {
 	c := testCase{Name: "8- and 12-bit weights"}
 	folder := filepath.Join(build, "int8")
-	if err := host.Convert(filepath.Join(root, "testdata/tiny"), folder, host.ConvertOptions{DType: "int8", Padding: "none"}); err != nil {
+	if err := host.Convert(context.Background(), filepath.Join(root, "testdata/tiny"), folder, host.ConvertOptions{DType: "int8", Padding: "none"}); err != nil {
 		return c, err
 	}
 	below, err := filepath.Rel(root, folder)

@@ -2,13 +2,12 @@ package main
 
 import (
 	"fmt"
+	"m2embed/host"
 	"slices"
 	"time"
 
 	"m2embed/core"
 	"m2embed/core/model"
-
-	hostmodel "m2embed/host/model"
 )
 
 var benchCommand = &command{
@@ -59,17 +58,17 @@ func bench(c *call, which *modelFlags, lengths []int, texts, rounds int, asJSON 
 	}
 	defer m.Close()
 	if lengths == nil {
-		lengths = usualLengths(m.Config.MaxLength())
+		lengths = usualLengths(m.Config().MaxLength())
 	}
 	times := make([][]float64, len(lengths))
 	for round := range rounds + 1 {
 		for i, l := range lengths {
-			if l > m.Config.MaxLength() {
-				return fmt.Errorf("length %d, but the model takes at most %d tokens", l, m.Config.MaxLength())
+			if l > m.Config().MaxLength() {
+				return fmt.Errorf("length %d, but the model takes at most %d tokens", l, m.Config().MaxLength())
 			}
 			inputs := madeUp(m, texts, l, round)
 			began := time.Now()
-			_, err := m.Embed(c.ctx, inputs, core.Options{Padding: model.Padding{Mode: model.PadNone}})
+			_, err := m.EmbedInputs(c.ctx, inputs, core.Options{Padding: model.Padding{Mode: model.PadNone}})
 			if err != nil {
 				return err
 			}
@@ -77,7 +76,7 @@ func bench(c *call, which *modelFlags, lengths []int, texts, rounds int, asJSON 
 		}
 	}
 	if !asJSON {
-		fmt.Fprintf(c.stdout, "%s, %s, %s at once\n%8s %12s %12s %12s %12s\n", m.ModelName, m.Name(), counted(texts, "text"), "tokens", "first", "median", "fastest", "tokens/s")
+		fmt.Fprintf(c.stdout, "%s, %s, %s at once\n%8s %12s %12s %12s %12s\n", m.Info().Name, m.Info().Engine, counted(texts, "text"), "tokens", "first", "median", "fastest", "tokens/s")
 	}
 	for i, l := range lengths {
 		rest := slices.Sorted(slices.Values(times[i][1:]))
@@ -102,12 +101,12 @@ func seconds(s float64) string { return fmt.Sprintf("%.2f ms", 1000*s) }
 
 // madeUp makes texts of ids that differ from each other and from round to
 // round, which changes nothing for the model.
-func madeUp(m *hostmodel.Model, texts, length, round int) []core.Input {
+func madeUp(m *host.Model, texts, length, round int) []core.Input {
 	inputs := make([]core.Input, texts)
 	for t := range inputs {
 		ids := make([]int32, length)
 		for i := range ids {
-			ids[i] = int32((i*31 + t*17 + round*7) % m.Config.VocabSize)
+			ids[i] = int32((i*31 + t*17 + round*7) % m.Config().VocabSize)
 		}
 		inputs[t].IDs = ids
 	}

@@ -43,8 +43,8 @@ Example:
 				return err
 			}
 			bar := newProgress(c, "converting")
-			o.Progress, o.Context = bar.set, c.ctx
-			err := host.Convert(c.args[0], c.args[1], o)
+			o.Progress = bar.set
+			err := host.Convert(c.ctx, c.args[0], c.args[1], o)
 			bar.finish()
 			if err == nil {
 				c.note("wrote %s", c.args[1])

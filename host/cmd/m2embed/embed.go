@@ -67,7 +67,7 @@ func embed(c *call, in *inputFlags, out *outputFlags, which *modelFlags, how *ve
 	}
 	defer work.close()
 	work.quiet = quiet
-	sink, err := out.open(work.model.Config.HiddenSize)
+	sink, err := out.open(work.model.Config().HiddenSize)
 	if err != nil {
 		return err
 	}

@@ -3,13 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
+	"m2embed/host"
 	"strings"
 	"time"
 
 	"m2embed/core"
 	"m2embed/core/model"
-
-	hostmodel "m2embed/host/model"
 )
 
 // embedding is a walk over a source: batch by batch, so that neither texts
@@ -17,7 +16,7 @@ import (
 type embedding struct {
 	call   *call
 	source *source
-	model  *hostmodel.Model
+	model  *host.Model
 	vector *vectorFlags
 	quiet  bool
 
@@ -101,7 +100,7 @@ func (w *embedding) batch(s *source, b *batch, read int64, bar *progress) ([]cor
 		bar.setTokens(part, w.texts, w.tokens+int(done), w.began)
 		return nil
 	}
-	results, err := w.model.Embed(w.call.ctx, b.inputs, o)
+	results, err := w.model.EmbedInputs(w.call.ctx, b.inputs, o)
 	if err != nil {
 		return nil, located(err, s, b)
 	}
@@ -149,7 +148,7 @@ func (w *embedding) summary() string {
 	if w.cut > 0 {
 		fmt.Fprintf(b, ", %s cut", thousands(int64(w.cut)))
 	}
-	fmt.Fprintf(b, ", %s, %s", w.model.Name(), time.Since(w.began).Round(time.Millisecond))
+	fmt.Fprintf(b, ", %s, %s", w.model.Info().Engine, time.Since(w.began).Round(time.Millisecond))
 	return b.String()
 }
 

@@ -12,8 +12,6 @@ import (
 	"m2embed/core/checkpoint"
 	"m2embed/core/model"
 	"m2embed/host"
-
-	hostmodel "m2embed/host/model"
 )
 
 var inspectCommand = &command{
@@ -39,11 +37,11 @@ shown all the same.
 		lengths := c.flags.String("length", "", "`numbers` of tokens, such as 128,2048, to count the cost for (default: some up to the maximum)")
 		asJSON := c.flags.Bool("json", false, "write JSON")
 		return func() error {
-			if len(c.args) > 1 || len(c.args) == 1 && which.options.Path != "" {
+			if len(c.args) > 1 || len(c.args) == 1 && which.path != "" {
 				return usagef("several models, want one")
 			}
 			if len(c.args) == 1 {
-				which.options.Path = c.args[0]
+				which.path = c.args[0]
 			}
 			ls, err := parseLengths(*lengths)
 			if err != nil {
@@ -52,7 +50,7 @@ shown all the same.
 			if err := which.check(); err != nil {
 				return err
 			}
-			return inspect(c, which.options, ls, *asJSON)
+			return inspect(c, which, ls, *asJSON)
 		}
 	},
 }
@@ -106,9 +104,10 @@ type inspection struct {
 	Costs   []cost            `json:"costs,omitempty"`
 }
 
-func inspect(c *call, o hostmodel.Options, lengths []int, asJSON bool) error {
-	o.Files.NoCache = true
-	files, err := hostmodel.OpenFiles(o)
+func inspect(c *call, which *modelFlags, lengths []int, asJSON bool) error {
+	o := which.options
+	o.NoCache = true
+	files, err := host.OpenFiles(which.path, o)
 	if err != nil {
 		return err
 	}
@@ -126,7 +125,7 @@ func inspect(c *call, o hostmodel.Options, lengths []int, asJSON bool) error {
 
 // addModel loads the model to see which tensors it takes. A model that cannot
 // be loaded is a fault; what it took so far is told all the same.
-func (r *inspection) addModel(files *host.Files, o hostmodel.Options, lengths []int) (map[string]bool, error) {
+func (r *inspection) addModel(files *host.Files, o host.Options, lengths []int) (map[string]bool, error) {
 	used := map[string]bool{}
 	if files.ConfigJSON == nil {
 		return used, errors.New("no configuration beside the checkpoint, so the model is not known; name one with --config")
@@ -135,7 +134,7 @@ func (r *inspection) addModel(files *host.Files, o hostmodel.Options, lengths []
 	if err != nil {
 		return used, err
 	}
-	if o.Embedder.ConfigFromWeights {
+	if o.ConfigFromWeights {
 		if config, err = model.ConfigFromWeights(config, files.Weights); err != nil {
 			return used, err
 		}
@@ -144,7 +143,7 @@ func (r *inspection) addModel(files *host.Files, o hostmodel.Options, lengths []
 	if r.Padding == "" {
 		r.Padding = "max_length"
 	}
-	m, err := model.Load(config, &recorder{files.Weights, used}, model.LoadOptions{Overwrite: files.Writable, Threads: o.Embedder.Threads, FilterBudget: -1})
+	m, err := model.Load(config, &recorder{files.Weights, used}, model.LoadOptions{Overwrite: files.Writable, Threads: o.Threads, FilterBudget: -1})
 	if err != nil {
 		return used, err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"m2embed/host"
 	"os"
 	"slices"
 	"strings"
@@ -9,14 +10,13 @@ import (
 	"m2embed/core"
 	"m2embed/core/model"
 	"m2embed/core/tokenizer"
-
-	hostmodel "m2embed/host/model"
 )
 
 // modelFlags say which model runs, and on what.
 type modelFlags struct {
 	call    *call
-	options hostmodel.Options
+	path    string // empty: the embedded model
+	options host.Options
 	filters int // MiB
 	module  string
 }
@@ -24,17 +24,17 @@ type modelFlags struct {
 func defineModel(c *call) *modelFlags {
 	m := &modelFlags{call: c}
 	o := &m.options
-	c.flags.StringVar(&o.Path, "model", "", "`folder` of a model, or checkpoint file (safetensors or PyTorch); without it the embedded model is used")
-	c.flags.StringVar(&o.Files.Config, "config", "", "configuration `file`, config.json or a retrieval YAML, where it does not lie beside the checkpoint")
-	c.flags.StringVar(&o.Files.Tokenizer, "tokenizer", "", "tokenizer.json or vocab.txt `file`, where it does not lie beside the checkpoint")
-	c.flags.StringVar(&o.Texts, "tokenize-with", hostmodel.Tokenizers[0], "`"+strings.Join(hostmodel.Tokenizers, "|")+"`: what splits texts: m2embed itself, or the Hugging Face library, which is linked in by the build tag daulet; special tokens and cuts are m2embed's")
-	c.flags.StringVar(&o.Files.Cache, "cache", "", "folder or file, a `path`, for the safetensors copy that is made of a PyTorch checkpoint once (default: beside it)")
-	c.flags.BoolVar(&o.Files.NoCache, "no-cache", false, "read a PyTorch checkpoint as it is and write no copy")
-	c.flags.BoolVar(&o.Embedder.ConfigFromWeights, "config-from-weights", false, "take sizes from the weights where the configuration disagrees with them")
-	c.flags.BoolVar(&o.Embedder.AnyTokenizer, "any-tokenizer", false, "accept a tokenizer that does not look like bert-base-uncased's")
-	c.flags.StringVar(&o.Engine, "engine", hostmodel.Engines[0], "`"+strings.Join(hostmodel.Engines, "|")+"`: what runs the model: this processor, m2embed.wasm under wazero, or a GPU")
+	c.flags.StringVar(&m.path, "model", "", "`folder` of a model, or checkpoint file (safetensors or PyTorch); without it the embedded model is used")
+	c.flags.StringVar(&o.Config, "config", "", "configuration `file`, config.json or a retrieval YAML, where it does not lie beside the checkpoint")
+	c.flags.StringVar(&o.Tokenizer, "tokenizer", "", "tokenizer.json or vocab.txt `file`, where it does not lie beside the checkpoint")
+	c.flags.StringVar(&o.TokenizeWith, "tokenize-with", host.Tokenizers[0], "`"+strings.Join(host.Tokenizers, "|")+"`: what splits texts: m2embed itself, or the Hugging Face library, which is linked in by the build tag daulet; special tokens and cuts are m2embed's")
+	c.flags.StringVar(&o.Cache, "cache", "", "folder or file, a `path`, for the safetensors copy that is made of a PyTorch checkpoint once (default: beside it)")
+	c.flags.BoolVar(&o.NoCache, "no-cache", false, "read a PyTorch checkpoint as it is and write no copy")
+	c.flags.BoolVar(&o.ConfigFromWeights, "config-from-weights", false, "take sizes from the weights where the configuration disagrees with them")
+	c.flags.BoolVar(&o.AnyTokenizer, "any-tokenizer", false, "accept a tokenizer that does not look like bert-base-uncased's")
+	c.flags.StringVar(&o.Engine, "engine", host.Engines[0], "`"+strings.Join(host.Engines, "|")+"`: what runs the model: this processor, m2embed.wasm under wazero, or a GPU")
 	c.flags.StringVar(&m.module, "module", "", "m2embed.wasm, a `file`, to run with --engine wasm (default: the one that is built in)")
-	c.flags.IntVar(&o.Embedder.Threads, "threads", 0, "`number` of threads (default: one a processor)")
+	c.flags.IntVar(&o.Threads, "threads", 0, "`number` of threads (default: one a processor)")
 	c.flags.IntVar(&m.filters, "filter-memory", 0, "`MiB` in which filters are kept from text to text, -1 for none (default 320)")
 	return m
 }
@@ -42,27 +42,27 @@ func defineModel(c *call) *modelFlags {
 // check refuses values before any file is touched.
 func (m *modelFlags) check() error {
 	o := &m.options
-	if m.call.set("model") && o.Path == "" {
+	if m.call.set("model") && m.path == "" {
 		return usagef("--model is empty")
 	}
-	if !slices.Contains(hostmodel.Engines, o.Engine) {
-		return usagef("--engine %q, want one of %s", o.Engine, strings.Join(hostmodel.Engines, ", "))
+	if !slices.Contains(host.Engines, o.Engine) {
+		return usagef("--engine %q, want one of %s", o.Engine, strings.Join(host.Engines, ", "))
 	}
-	if !slices.Contains(hostmodel.Tokenizers, o.Texts) {
-		return usagef("--tokenize-with %q, want one of %s", o.Texts, strings.Join(hostmodel.Tokenizers, ", "))
+	if !slices.Contains(host.Tokenizers, o.TokenizeWith) {
+		return usagef("--tokenize-with %q, want one of %s", o.TokenizeWith, strings.Join(host.Tokenizers, ", "))
 	}
-	if t := o.Embedder.Threads; t < 0 || t > 1024 {
+	if t := o.Threads; t < 0 || t > 1024 {
 		return usagef("--threads %d, want 1 to 1024, or 0 for one a processor", t)
 	}
 	if m.filters < -1 || m.filters > 1<<20 {
 		return usagef("--filter-memory %d, want -1 to %d", m.filters, 1<<20)
 	}
-	o.Embedder.FilterBudget = m.filters << 20
+	o.FilterBudget = m.filters << 20
 	return nil
 }
 
 // open opens the model and says what its user must know.
-func (m *modelFlags) open() (*hostmodel.Model, error) {
+func (m *modelFlags) open() (*host.Model, error) {
 	if err := m.check(); err != nil {
 		return nil, err
 	}
@@ -75,9 +75,11 @@ func (m *modelFlags) open() (*hostmodel.Model, error) {
 	}
 	bar := newProgress(m.call, "converting")
 	o := m.options
-	o.Files.Context = m.call.ctx
-	o.Files.Progress = bar.set
-	opened, err := hostmodel.Open(o)
+	o.Progress = func(done, total int64) error {
+		bar.set(done, total)
+		return m.call.ctx.Err()
+	}
+	opened, err := host.Open(m.path, o)
 	bar.finish()
 	if err != nil {
 		return nil, err
@@ -135,8 +137,8 @@ func (v *vectorFlags) check() (err error) {
 }
 
 // checkModel refuses lengths that the model cannot run.
-func (v *vectorFlags) checkModel(m *hostmodel.Model) error {
-	most := m.Config.MaxLength()
+func (v *vectorFlags) checkModel(m *host.Model) error {
+	most := m.Config().MaxLength()
 	if v.options.MaxLength > most {
 		return fmt.Errorf("--max-length %d, but the model takes at most %d tokens", v.options.MaxLength, most)
 	}
@@ -147,10 +149,10 @@ func (v *vectorFlags) checkModel(m *hostmodel.Model) error {
 }
 
 // paddingOf is the padding that is in force.
-func (v *vectorFlags) paddingOf(m *hostmodel.Model) model.Padding {
+func (v *vectorFlags) paddingOf(m *host.Model) model.Padding {
 	p := v.options.Padding
 	if p.Mode == model.PadDefault {
-		p = m.Config.Padding
+		p = m.Config().Padding
 	}
 	if p.Mode == model.PadDefault {
 		p.Mode = model.PadMax

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"m2embed/host/model"
+	"m2embed/host"
 	"m2embed/host/server"
 )
 
@@ -129,7 +129,7 @@ func (s *serving) run() error {
 		MaxHeaderBytes:    1 << 16,
 		ErrorLog:          slog.NewLogLogger(s.options.Log.Handler(), slog.LevelDebug),
 	}
-	s.call.note("%s, %s, on http://%s", m.ModelName, m.Name(), listener.Addr())
+	s.call.note("%s, %s, on http://%s", m.Info().Name, m.Info().Engine, listener.Addr())
 	s.announce(m, listener.Addr())
 	ended := make(chan error, 1)
 	go func() { ended <- web.Serve(listener) }()
@@ -153,8 +153,8 @@ func (s *serving) run() error {
 }
 
 // announce says what is served and how to ask for it.
-func (s *serving) announce(m *model.Model, address net.Addr) {
-	o, c := s.options, m.Config
+func (s *serving) announce(m *host.Model, address net.Addr) {
+	o, c := s.options, m.Config()
 	s.call.note("vectors of %d numbers, texts of up to %d tokens; at most %d texts and %d bytes a request, %d requests and %d bytes at a time, %v each",
 		c.HiddenSize, c.MaxLength(), o.BatchLimit, o.BodyLimit, o.Concurrent+max(o.Waiting, 0), o.QueueBytes, o.Timeout)
 	token := ""

@@ -64,18 +64,14 @@ func tokenize(c *call, in *inputFlags, which *modelFlags, o tokenizer.Options, a
 		return err
 	}
 	defer source.close()
-	which.options.Files.NoCache = true // the weights are not wanted
+	which.options.NoCache = true // the weights are not wanted
 	m, err := which.open()
 	if err != nil {
 		return err
 	}
 	defer m.Close()
-	if m.Tokenizer == nil {
+	if m.Tokenizer() == nil {
 		return errors.New("the model has no tokenizer; name one with --tokenizer")
-	}
-	encode, decode := m.Tokenizer.Encode, m.Tokenizer.Decode
-	if m.Texts != nil {
-		encode, decode = m.Texts.Encode, m.Texts.Decode
 	}
 	out := bufio.NewWriter(c.stdout)
 	for {
@@ -90,14 +86,14 @@ func tokenize(c *call, in *inputFlags, which *modelFlags, o tokenizer.Options, a
 			return errors.Join(err, out.Flush())
 		}
 		if i.IDs != nil {
-			fmt.Fprintln(out, decode(i.IDs, o.WithoutSpecialTokens))
+			fmt.Fprintln(out, m.Tokenizer().Decode(i.IDs, o.WithoutSpecialTokens))
 			continue
 		}
-		e, err := encode(i.Text, o)
+		e, err := m.Tokenize(i.Text, o)
 		if err != nil {
 			return errors.Join(fmt.Errorf("%s: %w", source.where(i.place), err), out.Flush())
 		}
-		if err := writeTokens(out, m.Tokenizer, e, asJSON); err != nil {
+		if err := writeTokens(out, m.Tokenizer(), e, asJSON); err != nil {
 			return err
 		}
 	}

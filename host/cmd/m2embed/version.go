@@ -2,14 +2,13 @@ package main
 
 import (
 	"fmt"
+	"m2embed/host"
 	"runtime"
 	"runtime/debug"
 	"strings"
 
 	"m2embed/core/kernel"
 	"m2embed/testdata"
-
-	hostmodel "m2embed/host/model"
 )
 
 var versionCommand = &command{
@@ -27,7 +26,7 @@ var versionCommand = &command{
 				sets = append(sets, s.Name)
 			}
 			fmt.Fprintln(c.stdout, "kernels:", strings.Join(sets, ", "), "(the last is used)")
-			fmt.Fprintln(c.stdout, "engines:", strings.Join(hostmodel.Engines, ", "))
+			fmt.Fprintln(c.stdout, "engines:", strings.Join(host.Engines, ", "))
 			fmt.Fprintf(c.stdout, "embedded model: %s (%.1f MB)\n", testdata.EmbeddedName, float64(len(testdata.EmbeddedWeights))/1e6)
 			return nil
 		}

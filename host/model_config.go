@@ -1,9 +1,9 @@
-package model
+package host
 
 import (
 	"encoding/json"
 
-	coremodel "m2embed/core/model"
+	"m2embed/core/model"
 )
 
 // edit sets members of a config.json. What is no object is left for core to
@@ -24,15 +24,15 @@ func edit(config []byte, members map[string]any) ([]byte, error) {
 }
 
 // withPooling sets the pooling in a config.json, unless it is the default.
-func withPooling(config []byte, p coremodel.Pooling) ([]byte, error) {
-	if p == coremodel.PoolDefault {
+func withPooling(config []byte, p model.Pooling) ([]byte, error) {
+	if p == model.PoolDefault {
 		return config, nil
 	}
 	return edit(config, map[string]any{"pooling": p.String()})
 }
 
 // withSizes writes what ConfigFromWeights may have changed into a config.json.
-func withSizes(config []byte, c coremodel.Config) ([]byte, error) {
+func withSizes(config []byte, c model.Config) ([]byte, error) {
 	return edit(config, map[string]any{
 		"vocab_size": c.VocabSize, "hidden_size": c.HiddenSize, "num_hidden_layers": c.NumHiddenLayers,
 		"intermediate_size": c.IntermediateSize, "max_position_embeddings": c.MaxPositionEmbeddings,

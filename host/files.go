@@ -1,6 +1,3 @@
-// Package host holds what m2embed needs an operating system for: it opens
-// models from folders and files, converts checkpoints to safetensors, and
-// pulls models from a hub. What changes a vector lives in package core.
 package host
 
 import (
@@ -15,25 +12,8 @@ import (
 	"strings"
 
 	"m2embed/core/checkpoint"
+	"m2embed/testdata"
 )
-
-// OpenOptions say where the parts of a model are that do not lie together,
-// and what becomes of PyTorch files.
-type OpenOptions struct {
-	// Config and Tokenizer are paths; Config may be a YAML. Empty: the files
-	// beside the checkpoint.
-	Config, Tokenizer string
-	// Cache names the safetensors file that a PyTorch file is converted into,
-	// or a folder for it (an existing one, or a name with a slash at the end). Empty: beside the checkpoint, and if that
-	// folder cannot be written to, the user's cache folder.
-	Cache string
-	// NoCache maps PyTorch files as they are and writes nothing.
-	NoCache bool
-	// Progress is told how far a conversion is.
-	Progress func(done, total int64)
-	// Context ends a conversion early; nil means never.
-	Context context.Context
-}
 
 // Files are the parts of an opened model.
 type Files struct {
@@ -51,10 +31,11 @@ type Files struct {
 	Close func() error
 }
 
-// OpenModel opens a model: a folder as the Hugging Face hub has them
-// (config.json or a retrieval YAML; tokenizer.json or vocab.txt, optional;
-// model.safetensors, pytorch_model.bin or one other checkpoint), or a
-// checkpoint file, with the other parts beside it or named in the options.
+// OpenFiles opens the parts of a model without running it: a folder as the
+// Hugging Face hub has them (config.json or a retrieval YAML; tokenizer.json or
+// vocab.txt, optional; model.safetensors, pytorch_model.bin or one other
+// checkpoint), or a checkpoint file, with the other parts beside it or named in
+// the options; or, for "", of the model that is built in.
 //
 // Safetensors are mapped into memory, not read. A PyTorch file is converted
 // once into a safetensors file that is mapped from then on; see [Convert].
@@ -66,15 +47,48 @@ type Files struct {
 //
 // The configuration that goes with a PyTorch file gets the padding
 // "max_length" unless it has one, as Convert does it.
-func OpenModel(path string, o OpenOptions) (*Files, error) {
-	files, err := openModel(path, o)
+func OpenFiles(path string, o Options) (*Files, error) {
+	if path == "" {
+		return embeddedFiles(o)
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	if told := o.Progress; told != nil {
+		o.Progress = func(done, total int64) error {
+			err := told(done, total)
+			if err != nil {
+				cancel(err)
+			}
+			return err
+		}
+	}
+	files, err := openFiles(ctx, path, o)
 	if err != nil {
+		if stopped := context.Cause(ctx); stopped != nil {
+			err = stopped
+		}
 		return nil, fmt.Errorf("open model %s: %w", path, err)
 	}
 	return files, nil
 }
 
-func openModel(path string, o OpenOptions) (*Files, error) {
+// embeddedFiles are the parts of the model that is built in.
+func embeddedFiles(o Options) (*Files, error) {
+	if o.Config != "" || o.Tokenizer != "" {
+		return nil, errors.New("the embedded model has a configuration and a tokenizer of its own; name other weights, too")
+	}
+	weights, err := checkpoint.OpenBytes(testdata.EmbeddedWeights)
+	if err != nil {
+		return nil, fmt.Errorf("embedded model: %w", err)
+	}
+	return &Files{
+		ConfigJSON: testdata.EmbeddedConfig, Tokenizer: testdata.EmbeddedTokenizer, Weights: weights,
+		Describe: fmt.Sprintf("embedded model %s (%.1f MB)", testdata.EmbeddedName, float64(len(testdata.EmbeddedWeights))/1e6),
+		Close:    func() error { return nil },
+	}, nil
+}
+
+func openFiles(ctx context.Context, path string, o Options) (*Files, error) {
 	source, err := locateModel(path, o.Config, o.Tokenizer)
 	if err != nil {
 		return nil, err
@@ -106,7 +120,7 @@ func openModel(path string, o OpenOptions) (*Files, error) {
 	if o.NoCache {
 		return files, files.mapWeights(f, "")
 	}
-	err = files.mapConverted(f, o)
+	err = files.mapConverted(ctx, f, o)
 	var unwritable *destinationError
 	if o.Cache == "" && errors.As(err, &unwritable) {
 		return files, files.mapWeights(f, fmt.Sprintf(", not cached (%v)", unwritable))
@@ -134,7 +148,7 @@ const sourceKey = "m2embed.source"
 
 // mapConverted maps the safetensors cache of a PyTorch file, and makes it
 // first if there is none or if it was made from something else.
-func (m *Files) mapConverted(f *os.File, o OpenOptions) error {
+func (m *Files) mapConverted(ctx context.Context, f *os.File, o Options) error {
 	key, err := contentKey(f)
 	if err != nil {
 		return err
@@ -147,7 +161,7 @@ func (m *Files) mapConverted(f *os.File, o OpenOptions) error {
 	}
 	var failed error
 	for _, place := range places {
-		err := makeCache(f.Name(), place, key, o)
+		err := makeCache(ctx, f.Name(), place, key, o)
 		if err == nil {
 			if m.mapCache(place, key, f.Name()) {
 				return nil
@@ -182,7 +196,7 @@ func (m *Files) mapCache(place, key, origin string) bool {
 }
 
 // makeCache converts a checkpoint into a cache file.
-func makeCache(checkpointPath, place, key string, o OpenOptions) error {
+func makeCache(ctx context.Context, checkpointPath, place, key string, o Options) error {
 	if err := os.MkdirAll(filepath.Dir(place), 0o777); err != nil {
 		return asDestinationError(err)
 	}
@@ -191,9 +205,12 @@ func makeCache(checkpointPath, place, key string, o OpenOptions) error {
 		return err
 	}
 	defer s.discard()
-	if err := convertWeights(s, checkpointPath, ConvertOptions{
-		Progress: o.Progress, Context: o.Context, metadata: map[string]string{sourceKey: key},
-	}); err != nil {
+	progress := func(done, total int64) {
+		if o.Progress != nil {
+			o.Progress(done, total) // its error cancels ctx
+		}
+	}
+	if err := convertWeights(ctx, s, checkpointPath, ConvertOptions{Progress: progress, metadata: map[string]string{sourceKey: key}}); err != nil {
 		return err
 	}
 	if err := s.finish(); err != nil {
@@ -227,7 +244,7 @@ func cachePlaces(checkpointPath, cache string) []string {
 	return places
 }
 
-// contentKey identifies what a file holds; OpenModel says how.
+// contentKey identifies what a file holds; OpenFiles says how.
 func contentKey(f *os.File) (string, error) {
 	const edge, block, blocks = 1 << 20, 1 << 12, 64
 	stat, err := f.Stat()

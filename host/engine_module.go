@@ -1,4 +1,4 @@
-package model
+package host
 
 import (
 	"context"
@@ -8,14 +8,14 @@ import (
 
 	"m2embed/core"
 	"m2embed/core/tokenizer"
-	"m2embed/host/engine"
+	wasmengine "m2embed/host/engine"
 	"m2embed/wasm/module"
 
-	coremodel "m2embed/core/model"
+	"m2embed/core/model"
 )
 
 // sandbox is m2embed.wasm under wazero.
-type sandbox struct{ engine *engine.Engine }
+type sandbox struct{ *wasmengine.Engine }
 
 func (m *Model) startWasm(o Options, config []byte) error {
 	wasm := o.Module
@@ -25,39 +25,39 @@ func (m *Model) startWasm(o Options, config []byte) error {
 	if wasm == nil {
 		return errors.New("this program was built without m2embed.wasm; build it with the tag m2embed_module, or name the file (--module)")
 	}
-	if o.Embedder.AnyTokenizer {
+	if o.AnyTokenizer {
 		return errors.New("the engine wasm takes the tokenizer of bert-base-uncased only")
 	}
 	if m.files.Tokenizer == nil {
 		return errors.New("the engine wasm needs a tokenizer; name one with --tokenizer")
 	}
-	c, err := coremodel.ParseConfig(config)
+	c, err := model.ParseConfig(config)
 	if err != nil {
 		return err
 	}
-	if o.Embedder.ConfigFromWeights {
-		if c, err = coremodel.ConfigFromWeights(c, m.Weights); err != nil {
+	if o.ConfigFromWeights {
+		if c, err = model.ConfigFromWeights(c, m.files.Weights); err != nil {
 			return err
 		}
 		if config, err = withSizes(config, c); err != nil {
 			return err
 		}
 	}
-	if m.Tokenizer, err = tokenizer.Parse(m.files.Tokenizer); err != nil {
+	if m.tokenizer, err = tokenizer.Parse(m.files.Tokenizer); err != nil {
 		return err
 	}
-	weights, err := newStream(m.Weights)
+	weights, err := newStream(m.files.Weights)
 	if err != nil {
 		return err
 	}
 	defer weights.Close()
-	e, err := engine.Open(context.Background(), wasm,
-		engine.Model{Config: config, Tokenizer: m.files.Tokenizer, Weights: weights, Size: weights.size},
-		engine.Options{CacheDir: compileCache(), FilterBudget: o.Embedder.FilterBudget})
+	e, err := wasmengine.Open(context.Background(), wasm,
+		wasmengine.Model{Config: config, Tokenizer: m.files.Tokenizer, Weights: weights, Size: weights.size},
+		wasmengine.Options{CacheDir: compileCache(), FilterBudget: o.FilterBudget, MemoryLimit: o.MemoryLimit})
 	if err != nil {
 		return err
 	}
-	m.Engine, m.Config = sandbox{e}, c
+	m.engine, m.config = sandbox{e}, c
 	return nil
 }
 
@@ -74,10 +74,10 @@ func compileCache() string {
 	return folder
 }
 
-func (s sandbox) Embed(ctx context.Context, inputs []core.Input, o core.Options) ([]core.Embedding, error) {
-	return s.engine.Embed(ctx, inputs, o)
+func (s sandbox) embed(ctx context.Context, inputs []core.Input, o core.Options) ([]core.Embedding, error) {
+	return s.Engine.Embed(ctx, inputs, o)
 }
 
-func (s sandbox) Name() string { return "wasm (" + s.engine.Info().Kernels + ")" }
+func (s sandbox) name() string { return "wasm (" + s.Engine.Info().Kernels + ")" }
 
-func (s sandbox) Close() error { return s.engine.Close(context.Background()) }
+func (s sandbox) close() error { return s.Engine.Close(context.Background()) }

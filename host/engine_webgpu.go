@@ -1,4 +1,4 @@
-package model
+package host
 
 import (
 	"cmp"
@@ -19,33 +19,33 @@ type gpu struct {
 }
 
 func (m *Model) startGPU(o Options, config []byte) error {
-	o.Embedder.Overwrite = m.files.Writable // which core does when it runs a pass, so never here
-	e, err := core.Open(config, m.files.Tokenizer, m.Weights, o.Embedder)
+	// Core overwrites weights when it runs a pass, so never here.
+	e, err := core.Open(config, m.files.Tokenizer, m.files.Weights, o.core(m.files))
 	if err != nil {
 		return err
 	}
 	g := &gpu{embedder: e}
-	g.device, err = native.Open(e.Config(), m.Weights, native.Options{})
+	g.device, err = native.Open(e.Config(), m.files.Weights, native.Options{})
 	if err != nil {
 		e.Close()
 		return err
 	}
-	m.Engine, m.Config, m.Tokenizer = g, e.Config(), e.Tokenizer()
+	m.engine, m.config, m.tokenizer = g, e.Config(), e.Tokenizer()
 	return nil
 }
 
-func (g *gpu) Name() string {
+func (g *gpu) name() string {
 	info := g.device.Info()
 	return "webgpu (" + cmp.Or(info.Description, info.Device, info.Vendor, "unnamed") + ")"
 }
 
-func (g *gpu) Close() error {
+func (g *gpu) close() error {
 	g.device.Close()
 	g.embedder.Close()
 	return nil
 }
 
-func (g *gpu) Embed(ctx context.Context, inputs []core.Input, o core.Options) ([]core.Embedding, error) {
+func (g *gpu) embed(ctx context.Context, inputs []core.Input, o core.Options) ([]core.Embedding, error) {
 	return g.embedder.EmbedOn(ctx, g, inputs, o)
 }
 

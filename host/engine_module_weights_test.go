@@ -1,4 +1,4 @@
-package model
+package host
 
 import (
 	"bytes"
@@ -14,7 +14,7 @@ import (
 // model's tensors, from wherever it is read.
 func TestStream(t *testing.T) {
 	for _, name := range []string{"model.safetensors", "pytorch_model.f16.bin", "composer.pt"} {
-		data, err := os.ReadFile("../../testdata/tiny/" + name)
+		data, err := os.ReadFile("../testdata/tiny/" + name)
 		if err != nil {
 			t.Fatal(err)
 		}

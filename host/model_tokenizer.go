@@ -1,4 +1,4 @@
-package model
+package host
 
 import (
 	"context"
@@ -6,7 +6,6 @@ import (
 
 	"m2embed/core"
 	"m2embed/core/tokenizer"
-	"m2embed/host"
 )
 
 // Tokenizers are the names of the tokenizers: core's own, and the Hugging Face
@@ -15,8 +14,8 @@ var Tokenizers = []string{"core", "rust"}
 
 // foreign is an engine that gets its texts as another tokenizer's ids.
 type foreign struct {
-	Engine
-	texts host.TextTokenizer
+	engine
+	texts TextTokenizer
 	most  int // tokens that the model takes
 }
 
@@ -25,19 +24,19 @@ func (m *Model) useRust() error {
 	if m.files.Tokenizer == nil {
 		return errors.New("the Rust tokenizer needs a tokenizer.json; name one with --tokenizer")
 	}
-	texts, err := host.OpenRustTokenizer(m.files.Tokenizer)
+	texts, err := OpenRustTokenizer(m.files.Tokenizer)
 	if err != nil {
 		return err
 	}
-	m.Texts, m.Engine = texts, foreign{m.Engine, texts, m.Config.MaxLength()}
+	m.foreign, m.engine = texts, foreign{m.engine, texts, m.config.MaxLength()}
 	return nil
 }
 
-func (f foreign) Name() string { return f.Engine.Name() + ", Rust tokenizer" }
+func (f foreign) name() string { return f.engine.name() + ", Rust tokenizer" }
 
-func (f foreign) Close() error { return errors.Join(f.Engine.Close(), f.texts.Close()) }
+func (f foreign) close() error { return errors.Join(f.engine.close(), f.texts.Close()) }
 
-func (f foreign) Embed(ctx context.Context, inputs []core.Input, o core.Options) ([]core.Embedding, error) {
+func (f foreign) embed(ctx context.Context, inputs []core.Input, o core.Options) ([]core.Embedding, error) {
 	limit := f.most
 	if o.MaxLength > 0 {
 		limit = min(limit, o.MaxLength)
@@ -58,7 +57,7 @@ func (f foreign) Embed(ctx context.Context, inputs []core.Input, o core.Options)
 		}
 		ids[i] = core.Input{IDs: encoded[i].IDs}
 	}
-	results, err := f.Engine.Embed(ctx, ids, o)
+	results, err := f.engine.embed(ctx, ids, o)
 	for i := range results {
 		if inputs[i].IDs == nil {
 			results[i].Tokens, results[i].Truncated = encoded[i].Length, encoded[i].Truncated

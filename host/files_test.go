@@ -2,7 +2,6 @@ package host
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"errors"
 	"math"
@@ -27,9 +26,9 @@ func modelFolder(t *testing.T, weights string) string {
 	return folder
 }
 
-func open(t *testing.T, path string, o OpenOptions) *Files {
+func open(t *testing.T, path string, o Options) *Files {
 	t.Helper()
-	files, err := OpenModel(path, o)
+	files, err := OpenFiles(path, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +43,7 @@ func open(t *testing.T, path string, o OpenOptions) *Files {
 const someTensor = "encoder.layer.1.mlp.wo.weight"
 
 func TestOpenSafetensors(t *testing.T) {
-	files := open(t, tiny, OpenOptions{})
+	files := open(t, tiny, Options{})
 	if !bytes.Equal(files.ConfigJSON, readFile(t, tiny+"config.json")) || !bytes.Equal(files.Tokenizer, readFile(t, tiny+"tokenizer.json")) {
 		t.Error("configuration or tokenizer differ")
 	}
@@ -76,10 +75,11 @@ func TestOpenCaches(t *testing.T) {
 		folder := modelFolder(t, weights)
 		cache := filepath.Join(folder, "pytorch_model.bin"+cacheSuffix)
 		converted := 0
-		o := OpenOptions{Progress: func(done, total int64) {
+		o := Options{Progress: func(done, total int64) error {
 			if done == total {
 				converted++
 			}
+			return nil
 		}}
 		check := func(what string, want int) {
 			t.Helper()
@@ -135,21 +135,21 @@ func TestOpenCaches(t *testing.T) {
 
 func TestOpenCacheOptions(t *testing.T) {
 	folder, other := modelFolder(t, "pytorch_model.bin"), t.TempDir()
-	open(t, folder, OpenOptions{NoCache: true})
-	open(t, folder, OpenOptions{Cache: other})
-	open(t, folder, OpenOptions{Cache: filepath.Join(other, "named.safetensors")})
-	open(t, folder, OpenOptions{Cache: filepath.Join(other, "new") + "/"})
+	open(t, folder, Options{NoCache: true})
+	open(t, folder, Options{Cache: other})
+	open(t, folder, Options{Cache: filepath.Join(other, "named.safetensors")})
+	open(t, folder, Options{Cache: filepath.Join(other, "new") + "/"})
 	if names := folderNames(t, folder); len(names) != 3 {
 		t.Errorf("files %v", names)
 	}
 	if names := folderNames(t, other); !slices.Equal(names, []string{"named.safetensors", "new", "pytorch_model.bin" + cacheSuffix}) {
 		t.Errorf("files %v", names)
 	}
-	files := open(t, folder, OpenOptions{NoCache: true})
+	files := open(t, folder, Options{NoCache: true})
 	if files.Weights.Format() != "pytorch zip" || !files.Writable {
 		t.Errorf("%s, writable %v", files.Describe, files.Writable)
 	}
-	if _, err := OpenModel(folder, OpenOptions{Cache: filepath.Join(folder, "config.json", "below")}); err == nil {
+	if _, err := OpenFiles(folder, Options{Cache: filepath.Join(folder, "config.json", "below")}); err == nil {
 		t.Error("a cache below a file")
 	}
 }
@@ -168,20 +168,20 @@ func TestOpenUnwritable(t *testing.T) {
 		}
 		return real(n)
 	})
-	files := open(t, folder, OpenOptions{})
+	files := open(t, folder, Options{})
 	if !strings.HasPrefix(files.Describe, home) {
 		t.Errorf("described as %q, want a file in %s", files.Describe, home)
 	}
 	createFile = func(n string) (*os.File, error) { t.Errorf("made %s", n); return real(n) }
-	open(t, folder, OpenOptions{}) // from the user's folder
+	open(t, folder, Options{}) // from the user's folder
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	t.Setenv("HOME", t.TempDir())
 	createFile = readonly
-	files = open(t, folder, OpenOptions{})
+	files = open(t, folder, Options{})
 	if files.Weights.Format() != "pytorch zip" || !strings.Contains(files.Describe, "not cached") {
 		t.Errorf("described as %q", files.Describe)
 	}
-	if _, err := OpenModel(folder, OpenOptions{Cache: filepath.Join(folder, "x.safetensors")}); !errors.Is(err, syscall.EROFS) {
+	if _, err := OpenFiles(folder, Options{Cache: filepath.Join(folder, "x.safetensors")}); !errors.Is(err, syscall.EROFS) {
 		t.Errorf("a named cache: error %v", err)
 	}
 	if names := folderNames(t, folder); len(names) != 3 {
@@ -197,31 +197,31 @@ func TestOpenLayouts(t *testing.T) {
 		name  string
 		files parts
 		open  string // within the folder
-		o     OpenOptions
+		o     Options
 		want  string // in the description, or in the error after "!"
 	}{
-		{"safetensors before pytorch", parts{"model.safetensors": weights, "pytorch_model.bin": torch, "config.json": config}, "", OpenOptions{}, "model.safetensors"},
-		{"YAML", parts{"model.safetensors": weights, "m2.yaml": source}, "", OpenOptions{}, "model.safetensors"},
-		{"config.json before YAML", parts{"model.safetensors": weights, "m2.yaml": []byte("model_config: ["), "config.json": config}, "", OpenOptions{}, "model.safetensors"},
-		{"another YAML beside", parts{"model.safetensors": weights, "m2.yaml": source, "train.yml": []byte("a: 1")}, "", OpenOptions{}, "model.safetensors"},
-		{"one checkpoint of any name", parts{"epoch3.pt": torch, "config.json": config, "optimizer.pt": torch}, "", OpenOptions{}, "epoch3.pt"},
-		{"only a cache", parts{"x.bin" + cacheSuffix: weights, "config.json": config}, "", OpenOptions{}, "!no checkpoint"},
-		{"two checkpoints", parts{"a.pt": torch, "b.pt": torch, "config.json": config}, "", OpenOptions{}, "!several checkpoints in"},
-		{"two YAMLs", parts{"a.pt": torch, "a.yaml": source, "b.yaml": source}, "", OpenOptions{}, "!several YAML"},
-		{"broken YAML", parts{"a.pt": torch, "a.yaml": []byte("model: {model_config: }")}, "", OpenOptions{}, "!a.yaml"},
-		{"sharded", parts{"model.safetensors.index.json": config, "config.json": config}, "", OpenOptions{}, "!several files"},
-		{"nothing", parts{}, "", OpenOptions{}, "!no checkpoint"},
-		{"no configuration", parts{"model.safetensors": weights}, "", OpenOptions{}, "!no configuration"},
-		{"file", parts{"x.bin": torch, "config.json": config}, "x.bin", OpenOptions{}, "x.bin"},
-		{"file alone", parts{"x.bin": torch}, "x.bin", OpenOptions{}, "x.bin"},
-		{"file with named parts", parts{"x.bin": torch}, "x.bin", OpenOptions{Config: tiny + "config.yaml", Tokenizer: tiny + "vocab.txt"}, "x.bin"},
-		{"missing named part", parts{"x.bin": torch}, "x.bin", OpenOptions{Config: "/nowhere.json"}, "!no such file"},
-		{"missing", parts{}, "y.bin", OpenOptions{}, "!no such file"},
-		{"empty file", parts{"x.bin": nil}, "x.bin", OpenOptions{}, "!is empty"},
-		{"cut file", parts{"x.bin": torch[:99000]}, "x.bin", OpenOptions{}, "!cut"},
-		{"no model", parts{"x.bin": []byte("hello there, what is this")}, "x.bin", OpenOptions{}, "!unknown format"},
-		{"cut safetensors", parts{"x.safetensors": weights[:99000]}, "x.safetensors", OpenOptions{}, "!x.safetensors"},
-		{"large configuration", parts{"x.bin": torch, "config.json": bytes.Repeat([]byte(" "), 2<<20)}, "", OpenOptions{}, "!larger than"},
+		{"safetensors before pytorch", parts{"model.safetensors": weights, "pytorch_model.bin": torch, "config.json": config}, "", Options{}, "model.safetensors"},
+		{"YAML", parts{"model.safetensors": weights, "m2.yaml": source}, "", Options{}, "model.safetensors"},
+		{"config.json before YAML", parts{"model.safetensors": weights, "m2.yaml": []byte("model_config: ["), "config.json": config}, "", Options{}, "model.safetensors"},
+		{"another YAML beside", parts{"model.safetensors": weights, "m2.yaml": source, "train.yml": []byte("a: 1")}, "", Options{}, "model.safetensors"},
+		{"one checkpoint of any name", parts{"epoch3.pt": torch, "config.json": config, "optimizer.pt": torch}, "", Options{}, "epoch3.pt"},
+		{"only a cache", parts{"x.bin" + cacheSuffix: weights, "config.json": config}, "", Options{}, "!no checkpoint"},
+		{"two checkpoints", parts{"a.pt": torch, "b.pt": torch, "config.json": config}, "", Options{}, "!several checkpoints in"},
+		{"two YAMLs", parts{"a.pt": torch, "a.yaml": source, "b.yaml": source}, "", Options{}, "!several YAML"},
+		{"broken YAML", parts{"a.pt": torch, "a.yaml": []byte("model: {model_config: }")}, "", Options{}, "!a.yaml"},
+		{"sharded", parts{"model.safetensors.index.json": config, "config.json": config}, "", Options{}, "!several files"},
+		{"nothing", parts{}, "", Options{}, "!no checkpoint"},
+		{"no configuration", parts{"model.safetensors": weights}, "", Options{}, "!no configuration"},
+		{"file", parts{"x.bin": torch, "config.json": config}, "x.bin", Options{}, "x.bin"},
+		{"file alone", parts{"x.bin": torch}, "x.bin", Options{}, "x.bin"},
+		{"file with named parts", parts{"x.bin": torch}, "x.bin", Options{Config: tiny + "config.yaml", Tokenizer: tiny + "vocab.txt"}, "x.bin"},
+		{"missing named part", parts{"x.bin": torch}, "x.bin", Options{Config: "/nowhere.json"}, "!no such file"},
+		{"missing", parts{}, "y.bin", Options{}, "!no such file"},
+		{"empty file", parts{"x.bin": nil}, "x.bin", Options{}, "!is empty"},
+		{"cut file", parts{"x.bin": torch[:99000]}, "x.bin", Options{}, "!cut"},
+		{"no model", parts{"x.bin": []byte("hello there, what is this")}, "x.bin", Options{}, "!unknown format"},
+		{"cut safetensors", parts{"x.safetensors": weights[:99000]}, "x.safetensors", Options{}, "!x.safetensors"},
+		{"large configuration", parts{"x.bin": torch, "config.json": bytes.Repeat([]byte(" "), 2<<20)}, "", Options{}, "!larger than"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Setenv("XDG_CACHE_HOME", t.TempDir())
@@ -229,7 +229,7 @@ func TestOpenLayouts(t *testing.T) {
 			for name, data := range c.files {
 				writeFile(t, filepath.Join(folder, name), data)
 			}
-			files, err := OpenModel(filepath.Join(folder, c.open), c.o)
+			files, err := OpenFiles(filepath.Join(folder, c.open), c.o)
 			if want, fails := strings.CutPrefix(c.want, "!"); fails {
 				if err == nil || !strings.Contains(err.Error(), want) {
 					t.Fatalf("error %v, want %q in it", err, want)
@@ -272,12 +272,12 @@ func TestOpenRefuses(t *testing.T) {
 	}
 	binary.LittleEndian.PutUint32(tensor.Data[8:], math.Float32bits(float32(math.NaN())))
 	writeFile(t, path, data)
-	if _, err := OpenModel(folder, OpenOptions{}); err == nil || !strings.Contains(err.Error(), someTensor) {
+	if _, err := OpenFiles(folder, Options{}); err == nil || !strings.Contains(err.Error(), someTensor) {
 		t.Errorf("error %v, want the tensor with a NaN", err)
 	}
-	cancelled, cancel := context.WithCancel(context.Background())
-	cancel()
-	if _, err := OpenModel(folder, OpenOptions{Context: cancelled}); !errors.Is(err, context.Canceled) {
+	writeFile(t, path, readFile(t, tiny+"pytorch_model.bin"))
+	enough := errors.New("enough")
+	if _, err := OpenFiles(folder, Options{Progress: func(_, _ int64) error { return enough }}); !errors.Is(err, enough) {
 		t.Errorf("error %v", err)
 	}
 	if names := folderNames(t, folder); len(names) != 3 {
