@@ -34,9 +34,11 @@
 // On amd64 the sets avx2 and avx512 are assembly made by internal/avogen (build
 // tag noasm leaves them out). They fuse, do the same operations for each
 // element in the same order, and so give the same bits as each other, though
-// not as the plain twins. The set neon on arm64, made by internal/neongen, has
-// the products of float32 and of gating, with avx2's bits. Products of integers
-// give the same bits in every set.
+// not as the plain twins. Products of integers give the same bits in every set.
+//
+// On arm64 the sets neon and neon-dotprod are assembly made by internal/neongen.
+// They do what avx2 does for each element, in the same order, and give its bits.
+// neon-dotprod multiplies 8-bit weights by SDOT and needs FEAT_DotProd.
 package kernel
 
 // GroupWidth is how many channels go through the convolution together.

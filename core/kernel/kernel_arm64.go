@@ -28,3 +28,113 @@ func multiplyNEON(dst *float32, a *float32, b *float32, n int)
 //
 //go:noescape
 func multiplyAddNEON(dst *float32, a *float32, b *float32, c *float32, n int)
+
+// shortFilterNEON is Set.ShortFilter.
+//
+//go:noescape
+func shortFilterNEON(x *float32, rows int, taps *float32)
+
+// layerNormSumNEON copies x, plus residual if there is one, to dst and returns its sum.
+//
+//go:noescape
+func layerNormSumNEON(dst *float32, x *float32, n int) (sum float64)
+
+// layerNormAddNEON copies x, plus residual if there is one, to dst and returns its sum.
+//
+//go:noescape
+func layerNormAddNEON(dst *float32, x *float32, residual *float32, n int) (sum float64)
+
+// layerNormSquaresNEON returns the sum of (x-mean)².
+//
+//go:noescape
+func layerNormSquaresNEON(x *float32, n int, mean float64) (sum float64)
+
+// layerNormScaleNEON replaces x by (x-mean)·inverse·weight + bias.
+//
+//go:noescape
+func layerNormScaleNEON(x *float32, n int, mean float64, inverse float64, weight *float32, bias *float32)
+
+// radix4ForwardNEON does one pass over blocks of 4·quarter complex rows.
+//
+//go:noescape
+func radix4ForwardNEON(x *float32, quarter int, blocks int, twiddles *float32)
+
+// radix4ForwardLastNEON does the pass over blocks of four complex rows, whose twiddles are one.
+//
+//go:noescape
+func radix4ForwardLastNEON(x *float32, blocks int)
+
+// radix4InverseNEON does one pass over blocks of 4·quarter complex rows.
+//
+//go:noescape
+func radix4InverseNEON(x *float32, quarter int, blocks int, twiddles *float32)
+
+// radix4InverseLastNEON does the pass over blocks of four complex rows, whose twiddles are one.
+//
+//go:noescape
+func radix4InverseLastNEON(x *float32, blocks int)
+
+// radix2NEON replaces pairs of rows by their sum and difference.
+//
+//go:noescape
+func radix2NEON(x *float32, blocks int)
+
+// spectrumProductNEON is Set.SpectrumProduct; y and ky point at their last row.
+//
+//go:noescape
+func spectrumProductNEON(x *float32, y *float32, kx *float32, ky *float32, pairs int)
+
+// spectrumSplitNEON is Set.SpectrumSplit; y points at its last row.
+//
+//go:noescape
+func spectrumSplitNEON(x *float32, y *float32, pairs int, scale float32)
+
+// geluNEON computes gelu(gate), times value if there is one, for n values.
+//
+//go:noescape
+func geluNEON(dst *float32, gate *float32, n int)
+
+// geluGateNEON computes gelu(gate), times value if there is one, for n values.
+//
+//go:noescape
+func geluGateNEON(dst *float32, gate *float32, value *float32, n int)
+
+// sineNEON replaces n values by sin(frequency·x), or does nothing and returns false if an argument is beyond the reduction's range.
+//
+//go:noescape
+func sineNEON(x *float32, frequency *float32, n int) (done bool)
+
+// decayNEON is Set.Decay.
+//
+//go:noescape
+func decayNEON(k *float32, t *float32, rows int, deltas *float32)
+
+// largestMagnitudeNEON returns max |x| of n values.
+//
+//go:noescape
+func largestMagnitudeNEON(x *float32, n int) (largest float32)
+
+// quantizeRow16NEON rounds n values times inverse to 16-bit integers and returns their sum.
+//
+//go:noescape
+func quantizeRow16NEON(q *byte, x *float32, n int, inverse float32) (sum int32)
+
+// quantizeRow8NEON rounds n values times inverse to 8-bit integers and returns their sum.
+//
+//go:noescape
+func quantizeRow8NEON(q *byte, x *float32, n int, inverse float32) (sum int32)
+
+// gemmI8DotNEON computes 1 to 6 rows and 16 columns; a step is four inputs.
+//
+//go:noescape
+func gemmI8DotNEON(rows int, c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32)
+
+// gemmI8LongNEON computes 1 to 6 rows and 16 columns; a step is one input.
+//
+//go:noescape
+func gemmI8LongNEON(rows int, c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32)
+
+// gemmI16LongNEON computes 1 to 6 rows and 16 columns; a step is one input.
+//
+//go:noescape
+func gemmI16LongNEON(rows int, c *float32, ldc int, q *byte, stride int, steps int, panel *byte, rowScales *float32, columnScales *float32, bias *float32)

@@ -6,7 +6,8 @@ import "unsafe"
 // All functions trust their slice lengths to be consistent (the callers are
 // our own packages); none of them allocates or keeps an argument.
 type Set struct {
-	// Name says which back end this is: "go", "avx2", "avx512", "neon", "wasm-simd".
+	// Name says which back end this is: "go", "avx2", "avx512", "neon",
+	// "neon-dotprod", "wasm-simd".
 	Name string
 
 	// PanelWidth is the number of output columns in a packed weight panel.

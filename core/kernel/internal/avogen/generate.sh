@@ -9,7 +9,7 @@ make() {
 	(cd ../neongen && go run . -out "$1")
 }
 if [ "${1:-}" != --check ]; then
-	make "$(cd ../.. && pwd)"
+	make ../..
 	exit
 fi
 made=$(mktemp -d)

@@ -27,6 +27,7 @@ type function struct {
 	body                 strings.Builder
 	vectors, generals    int // taken
 	labels               int
+	table                general // where the constants are; see constantTable
 }
 
 type parameter struct {
@@ -39,7 +40,7 @@ func (g *generator) text(name, signature, doc string) *function {
 	f := &function{name: name, signature: signature, doc: doc, parameters: map[string]parameter{}}
 	arguments, results, _ := strings.Cut(strings.TrimPrefix(signature, "func("), ") ")
 	for i, list := range []string{strings.TrimSuffix(arguments, ")"), strings.Trim(results, "()")} {
-		if i == 1 {
+		if i == 1 && list != "" {
 			f.frame = (f.frame + 7) &^ 7
 		}
 		for _, p := range strings.Split(list, ", ") {
@@ -59,7 +60,6 @@ func (g *generator) text(name, signature, doc string) *function {
 			f.frame += size
 		}
 	}
-	f.frame = (f.frame + 7) &^ 7
 	g.functions = append(g.functions, f)
 	return f
 }

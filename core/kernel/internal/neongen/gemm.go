@@ -23,6 +23,9 @@ type steps struct {
 	loadRow4, loadRow1 func(from general, to vector)
 	// groups is the number of registers of weights for one input.
 	groups int
+	// bytes says that a register holds 16 columns of bytes, to be widened to two
+	// of 16-bit integers.
+	bytes bool
 	// multiply adds the products of lane u of a row with register `group`.
 	multiply func(t *tile, u, group int, weights vector, row int)
 }
@@ -55,7 +58,7 @@ func (f *function) rowPointers(first, stride general, rows int) []general {
 	return p
 }
 
-// run adds the products of k inputs. Weights are read one register ahead.
+// run adds the products of k inputs.
 func (t *tile) run(s steps, k, panel general) {
 	weights := t.vecs(2)
 	for _, inputs := range []int{4, 1} {
@@ -67,19 +70,42 @@ func (t *tile) run(s steps, k, panel general) {
 					s.loadRow1(from, t.rows[r])
 				}
 			}
-			groups := inputs * s.groups
-			t.op("FMOVQ", at(panel, 0), weights[0])
-			for g := range groups {
-				if g+1 < groups {
-					t.op("FMOVQ", at(panel, 16*(g+1)), weights[(g+1)%2])
-				}
-				for r := range t.rows {
-					s.multiply(t, g/s.groups, g%s.groups, weights[g%2], r)
-				}
+			if s.bytes {
+				t.runBytes(s, weights, inputs, panel)
+			} else {
+				t.runWords(s, weights, inputs*s.groups, panel)
 			}
-			t.advance(16*groups, panel)
 		})
 	}
+}
+
+// runWords reads weights one register ahead.
+func (t *tile) runWords(s steps, weights []vector, groups int, panel general) {
+	t.op("FMOVQ", at(panel, 0), weights[0])
+	for g := range groups {
+		if g+1 < groups {
+			t.op("FMOVQ", at(panel, 16*(g+1)), weights[(g+1)%2])
+		}
+		for r := range t.rows {
+			s.multiply(t, g/s.groups, g%s.groups, weights[g%2], r)
+		}
+	}
+	t.advance(16*groups, panel)
+}
+
+func (t *tile) runBytes(s steps, weights []vector, inputs int, panel general) {
+	low, high := weights[0], weights[1]
+	for u := range inputs {
+		t.op("FMOVQ", at(panel, 16*u), low)
+		t.op("VSXTL2", arranged(low, "B16"), arranged(high, "H8"))
+		t.op("VSXTL", arranged(low, "B8"), arranged(low, "H8"))
+		for g, w := range weights {
+			for r := range t.rows {
+				s.multiply(t, u, g, w, r)
+			}
+		}
+	}
+	t.advance(16*inputs, panel)
 }
 
 func (f *function) newTile(rows int) *tile {
