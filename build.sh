@@ -54,11 +54,23 @@ test_go() {
 	go test -timeout 40m -tags noasm -skip '^TestInt8Golden80M$' ./core/... ./host/...
 }
 
+# test_race looks for data races where goroutines meet: the spinning threads, the
+# shared filters, the pool of runs, the server's queue. The suites of whole models
+# would take it many minutes and meet in the same places.
+test_race() {
+	command -v "$(go env CC)" >/dev/null 2>&1 || { echo "no C compiler: the race detector is left out" >&2; return 0; }
+	say "Go tests under the race detector"
+	CGO_ENABLED=1 go test -race -short -timeout 20m \
+		-run 'Panic|Worker|Wake|Spectra|Stopped|Concurrent|Cancel|Filter|Close|Backend|Progress|Pass|Job|FuzzEmbed' \
+		./core ./core/model ./host/server
+}
+
 run_tests() {
 	need go "install Go 1.21 or later from go.dev"
 	need npm "install Node 20 or later"
 	sh wasm/build.sh module
 	test_go
+	test_race
 	say "wasm: kernels, module, host engine, npm package"
 	sh wasm/build.sh test
 	say "parity of the runtimes, short"
@@ -119,7 +131,11 @@ soak() {
 	say "fuzzing"
 	for target in $(grep -rhoE '^func Fuzz[A-Za-z0-9]+' --include='*_test.go' core host | sort -u | sed 's/func //'); do
 		package=$(grep -rl "func $target(" --include='*_test.go' core host | head -1 | xargs dirname)
-		go test -run '^$' -fuzz "^$target\$" -fuzztime 60s "./$package"
+		# Opening and embedding as a whole have longer; and no minute is spent on
+		# making one interesting input smaller.
+		time=60s
+		case $target in FuzzOpen | FuzzEmbed) time=10m ;; esac
+		go test -run '^$' -fuzz "^$target\$" -fuzztime $time -fuzzminimizetime 10x -timeout 20m "./$package"
 	done
 	sh wasm/build.sh parity
 	sh wasm/build.sh bundlers
