@@ -13,7 +13,7 @@ function start(name, description, more) {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   for (const file of ['LICENSE', 'NOTICE']) copyFileSync(here(file), folder + file);
-  writeFileSync(`${folder}package.json`, `${JSON.stringify({ name, version, description, license, type: 'module', ...more }, null, 2)}\n`);
+  writeFileSync(`${folder}package.json`, `${JSON.stringify({ name, version, description, license, engines: { node: '>=20' }, type: 'module', main: './index.js', types: './index.d.ts', ...more }, null, 2)}\n`);
   return folder;
 }
 
@@ -39,6 +39,8 @@ for (let args = process.argv.slice(2); args.length > 1; args = args.slice(2)) {
     },
   });
   for (const file of FILES) copyFileSync(`${from}/${file}`, folder + file);
+  // Bundlers would take JSON for code.
+  for (const file of ['config', 'tokenizer']) copyFileSync(`${from}/${file}.json`, `${folder}${file}.bin`);
   const entry = (body) => `/** The files of the model, for M2Embed.load. */\n${body}`;
   const files = (of) => `export default {\n  config: ${of('config.json')},\n  tokenizer: ${of('tokenizer.json')},\n  weights: ${of('model.safetensors')},\n};\n`;
   writeFileSync(
@@ -48,7 +50,7 @@ for (let args = process.argv.slice(2); args.length > 1; args = args.slice(2)) {
 const [, moved] = /^(.*\\/node_modules\\/)\\.vite[^/]*\\/deps[^/]*\\//.exec(import.meta.url) ?? [];
 const beside = (name) => moved && \`\${moved}${name}/\${name}\`;
 
-${files((file) => `beside('${file}') ?? new URL('./${file}', import.meta.url).href`)}`),
+${files((file) => file.replace('.json', '.bin')).replace(/: (.*),/g, ": beside('$1') ?? new URL('./$1', import.meta.url).href,")}`),
   );
   writeFileSync(`${folder}disk.js`, entry(`// Kept apart from new URL(…), in which bundlers for servers would see a file of a page.\nconst here = import.meta.url;\n\n${files((file) => `new URL('./${file}', here)`)}`));
   writeFileSync(`${folder}bun.js`, entry(`${FILES.map((file, i) => `import file${i} from './${file}' with { type: 'file' };`).join('\n')}\n\n// Inside of a compiled program only Bun itself reads files.\nconst source = (path) => (/\\$bunfs|~BUN/.test(path) ? Bun.file(path) : path);\n\n${files((file) => `source(file${FILES.indexOf(file)})`)}`));

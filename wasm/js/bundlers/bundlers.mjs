@@ -75,7 +75,7 @@ async function serving(folder, command, use) {
     }
     return await use(`http://localhost:${port}`);
   } finally {
-    process.kill(-child.pid, 'SIGKILL');
+    if (child.exitCode === null) process.kill(-child.pid, 'SIGKILL');
   }
 }
 

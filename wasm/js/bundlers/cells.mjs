@@ -67,9 +67,9 @@ export const cells = [
   { name: 'Deno', group: 'Node', install: [], quick: true, files: { 'main.js': program() }, program: ['deno', 'run', '--allow-read', '--node-modules-dir=manual', 'main.js'] },
   next('Turbopack', '--turbopack'),
   next('webpack', '--webpack'),
-  { name: 'Astro 7', group: 'Astro', install: ['astro@7.3.5'], files: { 'src/embed.js': page(), 'src/pages/index.astro': html("<body><p>m2embed</p><script>import '../embed.js';</script></body>") }, build: [['astro', 'build']], site: 'dist' },
-  { name: 'wrangler dev', group: 'wrangler', install: ['wrangler@4.164.0'], files: { 'main.js': cloudflare, 'wrangler.toml': wrangler }, dev: ['wrangler', 'dev', '--port', 'PORT'], paths: ['/'], fetched: true, note: 'the rule for `**/*.safetensors`' },
-  { name: 'wrangler deploy', group: 'wrangler', install: ['wrangler@4.164.0'], files: { 'main.js': cloudflare, 'wrangler.toml': wrangler }, build: [['wrangler', 'deploy', '--dry-run', '--outdir', 'dist']], workerd: 'dist', note: 'the rule for `**/*.safetensors`' },
+  { name: 'Astro 5', group: 'Astro', install: ['astro@5.9.4'], files: { 'src/embed.js': page(), 'src/pages/index.astro': html("<body><p>m2embed</p><script>import '../embed.js';</script></body>") }, build: [['astro', 'build']], site: 'dist' },
+  { name: 'wrangler dev', group: 'wrangler', install: ['wrangler@4.80.0'], files: { 'main.js': cloudflare, 'wrangler.toml': wrangler }, dev: ['wrangler', 'dev', '--port', 'PORT'], paths: ['/'], fetched: true, note: 'the rule for `**/*.safetensors`' },
+  { name: 'wrangler deploy', group: 'wrangler', install: ['wrangler@4.80.0'], files: { 'main.js': cloudflare, 'wrangler.toml': wrangler }, build: [['wrangler', 'deploy', '--dry-run', '--outdir', 'dist']], workerd: 'dist', note: 'the rule for `**/*.safetensors`' },
   {
     name: 'Chrome extension',
     group: 'MV3',

@@ -31,6 +31,13 @@ test('the tarball', async () => {
   for (const name of ['LICENSE', 'NOTICE', 'README.md', 'package.json', 'dist/index.js', 'dist/index.d.ts', 'dist/worker.js', 'dist/worker-host.js', 'dist/edge.js', 'dist/m2embed.wasm']) {
     assert.ok(names.includes(name), `${name} is missing`);
   }
-  assert.deepEqual(names.filter((name) => !/^(dist\/|LICENSE$|NOTICE$|README\.md$|bin\.mjs$|package\.json$)/.test(name)), []);
+  assert.deepEqual(names.filter((name) => !/^(dist\/|LICENSE$|NOTICE$|README\.md$|bin\.mjs$|(worker|worker-host|pipeline|edge|inline|langchain|ai-sdk)\/package\.json$|package\.json$)/.test(name)), []);
   for (const name of ['LICENSE', 'NOTICE']) assert.deepEqual(readFileSync(join(here, name)), readFileSync(join(here, '../..', name)));
+});
+
+test('publint has nothing to say', async () => {
+  for (const folder of [here, join(here, '../build/packages/m2embed-small'), join(here, '../build/packages/m2embed-inline')]) {
+    const { stdout } = await exec(join(here, 'node_modules/.bin/publint'), ['--strict', folder]).catch((error) => assert.fail(error.stdout));
+    assert.match(stdout, /All good/);
+  }
 });

@@ -14,7 +14,7 @@ const root = fileURLToPath(new URL('../../..', import.meta.url));
  */
 export async function workerd(script, contents, modules = [], options = {}) {
   const beside = (name) => join(dirname(script), name);
-  const library = readdirSync(dist).filter((name) => name.endsWith('.js') && !/^(worker|index|pipeline|node|bun|inline|workerd)/.test(name));
+  const library = readdirSync(dist).filter((name) => name.endsWith('.js') && !/^(worker|index|pipeline|node|bun|inline|langchain|ai-sdk|workerd)/.test(name));
   const worker = new Miniflare({
     log: new Log(LogLevel.NONE),
     compatibilityDate: '2026-01-01',

@@ -1,0 +1,37 @@
+// LangChain.js and the Vercel AI SDK themselves, over a model.
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { Embeddings } from '@langchain/core/embeddings';
+import { cosineSimilarity, embed, embedMany } from 'ai';
+import { cosine, M2Embed } from 'm2embed';
+import { embeddingModel } from 'm2embed/ai-sdk';
+import { M2EmbedEmbeddings } from 'm2embed/langchain';
+
+const model = await M2Embed.load(fileURLToPath(new URL('../../../testdata/tiny', import.meta.url)));
+const texts = ['one', 'two words', 'and three more'];
+const want = (await model.embed(texts)).map((v) => Array.from(v));
+after(() => model.dispose());
+
+test('LangChain.js', async () => {
+  const embeddings = new M2EmbedEmbeddings({ model, maxConcurrency: 2 });
+  assert.ok(embeddings instanceof Embeddings);
+  assert.deepEqual(await embeddings.embedDocuments(texts), want);
+  assert.deepEqual(await embeddings.embedQuery('one'), want[0]);
+  assert.deepEqual(await embeddings.embedDocuments([]), []);
+  const unit = new M2EmbedEmbeddings({ model, options: { normalize: true } });
+  assert.ok(Math.abs(Math.hypot(...(await unit.embedQuery('one'))) - 1) < 1e-6);
+  const strict = new M2EmbedEmbeddings({ model, maxRetries: 0, options: { truncate: 'error', maxLength: 3 } });
+  await assert.rejects(strict.embedQuery('far too many words'), (e) => e.code === 'too_long');
+});
+
+test('the Vercel AI SDK', async () => {
+  const found = await embedMany({ model: embeddingModel(model), values: texts });
+  assert.deepEqual(found.embeddings, want);
+  assert.ok(found.usage.tokens >= 3 * texts.length);
+  assert.deepEqual(found.warnings, []);
+  const one = await embed({ model: embeddingModel(model, { normalize: true }), value: 'one' });
+  assert.ok(Math.abs(Math.hypot(...one.embedding) - 1) < 1e-6);
+  assert.ok(Math.abs(cosineSimilarity(want[0], want[1]) - cosine(Float32Array.from(want[0]), Float32Array.from(want[1]))) < 1e-6);
+  await assert.rejects(embed({ model: embeddingModel(model), value: 'x', abortSignal: AbortSignal.abort(new Error('stop')), maxRetries: 0 }), /stop/);
+});

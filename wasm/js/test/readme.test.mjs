@@ -1,0 +1,26 @@
+// Every JavaScript snippet of the README runs as it stands, with the packages installed beside it.
+import { execFile } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import assert from 'node:assert/strict';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+const here = fileURLToPath(new URL('..', import.meta.url));
+const snippets = [...readFileSync(join(here, 'README.md'), 'utf8').matchAll(/^```js\n([\s\S]*?)^```/gm)].map((found) => found[1]);
+
+test(`${snippets.length} snippets`, async (t) => {
+  assert.ok(snippets.length > 3);
+  const folder = mkdtempSync(join(tmpdir(), 'm2embed-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  mkdirSync(join(folder, 'node_modules/@langchain'), { recursive: true });
+  for (const [name, to] of Object.entries({ m2embed: '', 'm2embed-small': '../build/packages/m2embed-small', ai: 'node_modules/ai', '@langchain/core': 'node_modules/@langchain/core' })) symlinkSync(join(here, to), join(folder, 'node_modules', name));
+  for (const [i, code] of snippets.entries()) {
+    writeFileSync(join(folder, `${i}.mjs`), code);
+    const { stdout } = await promisify(execFile)(process.execPath, [`${i}.mjs`], { cwd: folder });
+    assert.match(stdout, /\d/);
+    t.diagnostic(stdout.trim().slice(0, 120));
+  }
+});
