@@ -25,8 +25,13 @@ type PullOptions struct {
 	Revision string // branch, tag or commit; empty means "main"
 	BaseURL  string // of the hub; empty means DefaultHub
 	Folder   string // gets model.safetensors, config.json and tokenizer.json
-	Token    string // for repositories that are not public
-	DType    string // as in ConvertOptions
+	Token    string // for repositories that are not public; goes to the hub's origin only
+	// Cache is a folder in the layout of Hugging Face's hub tools, from which
+	// files are taken and into which they are put; empty means none. Offline says
+	// that all files must be there.
+	Cache   string
+	Offline bool
+	DType   string // as in ConvertOptions
 	// SHA256 gives the expected digest, in hexadecimal, of files by name. For
 	// others the hub's own digest is checked.
 	SHA256 map[string]string
@@ -102,6 +107,9 @@ func pull(ctx context.Context, o PullOptions) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := d.allChecked(); err != nil {
+		return err
+	}
 	convertOptions := ConvertOptions{DType: o.DType, Config: config, Tokenizer: tokenizerPath}
 	if o.Progress != nil {
 		convertOptions.Progress = func(done, total int64) { o.Progress("conversion", done, total) }
@@ -135,8 +143,10 @@ func pullTokenizer(ctx context.Context, d *downloader, o PullOptions, config str
 		if unusable == nil {
 			return path, nil
 		}
-		if err := os.Remove(path); err != nil {
-			return "", err
+		if filepath.Dir(path) == d.folder { // and not in the cache
+			if err := os.Remove(path); err != nil {
+				return "", err
+			}
 		}
 		if o.Warn != nil {
 			instead := "the tokenizer of bert-base-uncased is used instead"

@@ -9,12 +9,14 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -30,6 +32,15 @@ type downloader struct {
 	revision string // becomes the commit as soon as the hub has named it
 	folder   string
 	client   *http.Client
+	fetched  map[string]bool // files, by name
+}
+
+// keepToken takes the token out of a redirected request that leaves the hub's
+// origin, be it for another host or from https to http.
+func keepToken(r *http.Request, via []*http.Request) {
+	if from := via[0].URL; r.URL.Host != from.Host || r.URL.Scheme != from.Scheme {
+		r.Header.Del("Authorization")
+	}
 }
 
 func newDownloader(o PullOptions, base, folder string) *downloader {
@@ -41,12 +52,10 @@ func newDownloader(o PullOptions, base, folder string) *downloader {
 		if len(via) >= 10 {
 			return errors.New("10 redirects in a row")
 		}
-		if r.URL.Host != via[0].URL.Host { // the token is the hub's own affair
-			r.Header.Del("Authorization")
-		}
+		keepToken(r, via)
 		return nil
 	}
-	return &downloader{options: o, base: base, revision: orDefault(o.Revision, "main"), folder: folder, client: &client}
+	return &downloader{fetched: map[string]bool{}, options: o, base: base, revision: orDefault(o.Revision, "main"), folder: folder, client: &client}
 }
 
 // The patience of a downloader. Tests shorten the waits.
@@ -79,9 +88,24 @@ func (d *downloader) fetchFirst(ctx context.Context, names ...string) (string, e
 
 // fetch downloads a file, checks it, and returns its path.
 func (d *downloader) fetch(ctx context.Context, name string) (string, error) {
+	path, err := d.find(ctx, name)
+	if err == nil {
+		d.fetched[name] = true
+	}
+	return path, err
+}
+
+// find takes a file from the cache or from an earlier try, or downloads it.
+func (d *downloader) find(ctx context.Context, name string) (string, error) {
+	if d.options.Offline {
+		return d.findOffline(name)
+	}
 	file, err := d.describe(ctx, name)
 	if err != nil {
 		return "", err
+	}
+	if path := d.cached(file); path != "" {
+		return path, nil
 	}
 	whole := filepath.Join(d.folder, name)
 	if _, err := os.Stat(whole); err == nil { // of an earlier try
@@ -105,6 +129,9 @@ func (d *downloader) fetch(ctx context.Context, name string) (string, error) {
 	}
 	if err := d.verify(part, file); err != nil {
 		return "", errors.Join(fmt.Errorf("download %s: %w", name, err), os.Remove(part))
+	}
+	if path := d.cache(file, part); path != "" {
+		return path, nil
 	}
 	return whole, os.Rename(part, whole)
 }
@@ -136,6 +163,7 @@ func (d *downloader) describe(ctx context.Context, name string) (remoteFile, err
 		if r.Response != nil && r.Response.Header.Get("X-Linked-Etag") != "" {
 			return http.ErrUseLastResponse
 		}
+		keepToken(r, via)
 		return nil // a repository that has moved
 	}
 	var response *http.Response
@@ -174,6 +202,26 @@ type finalError struct{ err error }
 func (e *finalError) Error() string { return e.err.Error() }
 func (e *finalError) Unwrap() error { return e.err }
 
+// busyError is one of a server that wants to be left alone for a while.
+type busyError struct {
+	error
+	wait time.Duration
+}
+
+// longestRetryAfter bounds what a server may ask for.
+const longestRetryAfter = 5 * time.Minute
+
+// retryAfter reads a header Retry-After: seconds, or a date.
+func retryAfter(header string, now time.Time) time.Duration {
+	if n, err := strconv.ParseUint(header, 10, 32); err == nil {
+		return min(time.Duration(n)*time.Second, longestRetryAfter)
+	}
+	if date, err := http.ParseTime(header); err == nil {
+		return min(max(date.Sub(now), 0), longestRetryAfter)
+	}
+	return 0
+}
+
 // status turns a response that is no success into an error.
 func (d *downloader) status(r *http.Response, name string) error {
 	detail := r.Header.Get("X-Error-Message")
@@ -190,7 +238,7 @@ func (d *downloader) status(r *http.Response, name string) error {
 	case code == http.StatusUnauthorized || code == http.StatusForbidden:
 		return &finalError{fmt.Errorf("%s: the repository does not exist, or a token with access to it is needed%s", r.Status, detail)}
 	case code == http.StatusTooManyRequests || code >= 500:
-		return fmt.Errorf("the server answers %s%s", r.Status, detail)
+		return &busyError{fmt.Errorf("the server answers %s%s", r.Status, detail), retryAfter(r.Header.Get("Retry-After"), time.Now())}
 	case code >= 400 && code != http.StatusRequestedRangeNotSatisfiable:
 		return &finalError{fmt.Errorf("the server answers %s%s", r.Status, detail)}
 	}
@@ -204,11 +252,17 @@ func (d *downloader) retry(ctx context.Context, try func() (progress bool, err e
 	for failures := 1; ; failures++ {
 		progress, err := try()
 		var final *finalError
+		var busy *busyError
+		var unknown *net.DNSError
 		switch {
 		case err == nil:
 			return nil
 		case ctx.Err() != nil:
 			return ctx.Err()
+		case errors.Is(err, syscall.ECONNREFUSED):
+			return fmt.Errorf("nothing listens at %s: %w", d.base, err)
+		case errors.As(err, &unknown) && unknown.IsNotFound:
+			return fmt.Errorf("there is no host of the name in %s: %w", d.base, err)
 		case errors.As(err, &final):
 			return final.err
 		case progress:
@@ -216,10 +270,14 @@ func (d *downloader) retry(ctx context.Context, try func() (progress bool, err e
 		case failures >= maxAttempts:
 			return fmt.Errorf("%w, %d times in a row", err, failures)
 		}
+		wait := pause
+		if errors.As(err, &busy) {
+			wait = max(wait, busy.wait)
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(pause):
+		case <-time.After(wait):
 		}
 		pause = min(2*pause, 30*time.Second)
 	}
@@ -387,7 +445,7 @@ func (d *downloader) verify(path string, file remoteFile) error {
 		return err
 	}
 	if got := hex.EncodeToString(h.Sum(nil)); got != want {
-		return fmt.Errorf("the digest is %s, %s is %s: the download was damaged or is another file, and was deleted", got, kind, want)
+		return fmt.Errorf("the digest is %s, %s is %s: the file was damaged or is another one", got, kind, want)
 	}
 	return nil
 }

@@ -366,7 +366,7 @@ func TestPullErrors(t *testing.T) {
 		{"no name", whole, PullOptions{Repo: "-"}, "owner/model"},
 		{"file URL", whole, PullOptions{BaseURL: "file:///etc"}, "want http or https"},
 		{"unknown type", whole, PullOptions{DType: "f8"}, "dtype"},
-		{"nobody listens", whole, PullOptions{BaseURL: "http://127.0.0.1:1"}, "times in a row"},
+		{"nobody listens", whole, PullOptions{BaseURL: "http://127.0.0.1:1"}, "nothing listens"},
 		{"broken weights", map[string][]byte{"config.json": whole["config.json"], "pytorch_model.bin": whole["pytorch_model.bin"][:200_000]}, PullOptions{}, "the file is cut"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -276,6 +276,7 @@ func TestPull(t *testing.T) {
 	hub := httptest.NewServer(files)
 	defer hub.Close()
 	folder := filepath.Join(t.TempDir(), "model")
+	t.Setenv("HF_HOME", t.TempDir())
 	succeed(t, "pull", "some/model", folder, "--hub", hub.URL)
 	leftOver(t, folder, "config.json", "model.safetensors", "tokenizer.json")
 	if succeed(t, "embed", "x", "--model", folder).stdout != succeed(t, "embed", "x", "--model", tiny).stdout {

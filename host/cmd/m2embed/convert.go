@@ -73,18 +73,23 @@ costs 16 times less with the 2k model than with the 32k one. They are a model
 of uncased text; where the tokenizer.json beside the weights is another one,
 that of bert-base-uncased, which is built in, is installed and a warning says so.
 
-A download that was interrupted goes on where it stopped. The environment
-variable HF_TOKEN may hold a token for repositories that are not public.
+A download that was interrupted goes on where it stopped. Files are shared with
+other tools for the hub through their cache, and nothing in it is fetched again.
+As for these tools, the environment may hold HF_TOKEN or HF_TOKEN_PATH,
+HF_ENDPOINT, HF_HOME or HF_HUB_CACHE, and HF_HUB_OFFLINE=1 for files of the cache
+only; a token that was saved by them is used. It goes to the hub only.
 
 Example:
 
   m2embed pull togethercomputer/m2-bert-80M-2k-retrieval m2-bert-80M-2k
 `,
 	define: func(c *call) func() error {
-		o := host.PullOptions{Tokenizer: testdata.BertTokenizer, Token: os.Getenv("HF_TOKEN"), SHA256: map[string]string{}}
+		hub := host.HubEnvironment(os.Getenv)
+		o := host.PullOptions{Tokenizer: testdata.BertTokenizer, Token: hub.Token, Cache: hub.Cache, Offline: hub.Offline, SHA256: map[string]string{}}
 		var sums list
 		c.flags.StringVar(&o.Revision, "revision", "main", "branch, tag or commit, a `name`")
-		c.flags.StringVar(&o.BaseURL, "hub", host.DefaultHub, "address, a `url`, of the hub")
+		c.flags.StringVar(&o.BaseURL, "hub", hub.Endpoint, "address, a `url`, of the hub")
+		c.flags.StringVar(&o.Cache, "cache", o.Cache, "`folder` of files that other tools have fetched, too; empty for none")
 		c.flags.StringVar(&o.DType, "dtype", "f32", "`f32|f16|bf16|int8`: type of the matrices and tables that is written")
 		c.flags.Var(&sums, "sha256", "`file=hex`: the expected digest of a file; may be given several times")
 		return func() error {
