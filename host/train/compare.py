@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer
 
 from evaluate import Pairs
-from teacher import CLS, SEP, Teacher, load
+from teacher import CLS, SEP, Teacher, plain
 
 
 def embed(teacher, lists):
@@ -96,7 +96,7 @@ def main():
 
     def teacher(name):
         if name not in teachers:
-            teachers[name] = Teacher(load(os.path.join(folders[name][0], "model.safetensors")), "cpu", torch.float32)
+            teachers[name] = Teacher(plain(folders[name][0]), "cpu", torch.float32)
         return teachers[name]
 
     def read(name, task):

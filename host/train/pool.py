@@ -1,8 +1,9 @@
 """Stage 2: the training pool, texts with the teachers' vectors.
 
-    python pool.py --data DIR --teachers DIR --out DIR [--shard K/N] [--augmented COUNT]
+    python pool.py --data DIR --teachers DIR --out DIR [--shard K/N] [--augmented COUNT] [--wait]
 
---data holds prepare.py's files, --teachers the packed weights of teacher.py. Three kinds of text:
+--data holds prepare.py's files, --teachers the packed weights of teacher.py; with --wait, each is waited for. Each
+teacher's vectors go into a file of their own. Three kinds of text:
 
     base       sentences of 3 to 38 word pieces, as they stand
     augmented  changed sentences: pieces left out, a span cut out, a splice with the following sentence, pieces
@@ -16,7 +17,6 @@ A shard holds every N-th part of the work; the trainer reads all shards.
 """
 
 import argparse
-import glob
 import lzma
 import os
 import time
@@ -24,7 +24,7 @@ import time
 import numpy as np
 import torch
 
-from teacher import CLS, SEP, Teacher, Teachers, unpack
+from teacher import CLS, NAMES, SEP, load_teacher
 
 WIDTH = 40  # of short texts, [CLS] and [SEP] included
 CHUNK = 254
@@ -118,11 +118,11 @@ def augment(base, words, count, generator):
 
 
 @torch.no_grad()
-def embed(teachers, ids, budget=48_000):
+def embed(teacher, ids, budget=48_000):
     """Teacher vectors (count, width) in float16, in batches of texts of like length."""
     lengths = (ids != 0).sum(1)
     order = torch.argsort(lengths, descending=True)
-    out = torch.empty(len(ids), teachers.width, dtype=torch.float16, device=ids.device)
+    out = torch.empty(len(ids), teacher.width, dtype=torch.float16, device=ids.device)
     at = 0
     sizes = lengths[order].tolist()
     while at < len(order):
@@ -130,17 +130,21 @@ def embed(teachers, ids, budget=48_000):
         count = max(1, budget // width)
         pick = order[at : at + count]
         batch = ids[pick, :width].long()
-        out[pick] = teachers.vectors(batch, (batch != 0).long()).half()
+        out[pick] = teacher.vectors(batch, (batch != 0).long()).half()
         at += count
     return out
 
 
-def load_teachers(folder, device, dtype):
-    teachers = [
-        Teacher(unpack(sorted(glob.glob(os.path.join(folder, f"{name}.*.safetensors")))), device, dtype)
-        for name in ("minilm", "mpnet")
-    ]
-    return Teachers(teachers, [1, 1])
+def arrive(path, wait):
+    """path, once it is there."""
+    while wait and not os.path.exists(path):
+        time.sleep(0.2)
+    return path
+
+
+def keep(value, path):
+    torch.save(value, path + ".tmp")
+    os.replace(path + ".tmp", path)
 
 
 def main():
@@ -151,13 +155,16 @@ def main():
     parser.add_argument("--shard", default="0/1")
     parser.add_argument("--augmented", type=int, default=2_000_000)
     parser.add_argument("--device", default="cuda")
+    parser.add_argument("--wait", action="store_true", help="for the files `complete` in --data and of each teacher")
+    parser.add_argument("--names", nargs="*", default=NAMES, help="teachers, in this order")
     parser.add_argument("--limit", type=int, default=0, help="only this many texts of each kind, for a trial")
     args = parser.parse_args()
     shard, shards = (int(x) for x in args.shard.split("/"))
     os.makedirs(args.out, exist_ok=True)
     began = time.time()
     device = torch.device(args.device)
-    teachers = load_teachers(args.teachers, device, torch.float16 if device.type == "cuda" else torch.float32)
+    dtype = torch.float16 if device.type == "cuda" else torch.float32
+    arrive(os.path.join(args.data, "complete"), args.wait)
     corpus = Corpus(args.data)
     print(f"read {len(corpus.tokens)} tokens, {len(corpus.base)} base sentences, {time.time() - began:.0f} s", flush=True)
 
@@ -176,14 +183,22 @@ def main():
     words = torch.nonzero(seen[FIRST_WORD:] > 0).flatten().to(torch.int16) + FIRST_WORD
     made, parents = augment(base, words, args.augmented // shards, generator)
 
-    part = lambda x: x[shard::shards][: args.limit or None].contiguous()
-    pool = {"augmented_ids": made[: args.limit or None], "augmented_parent": parents[: args.limit or None]}
-    for name, ids in (("vocab", part(vocab)), ("base", part(base)), ("chunk", part(chunk)), ("augmented", pool["augmented_ids"])):
-        pool[name] = embed(teachers, ids)
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        print(f"{name} {len(ids)} texts, {int((ids != 0).sum())} tokens, {time.time() - began:.0f} s", flush=True)
-    torch.save({k: v.cpu() for k, v in pool.items()}, os.path.join(args.out, f"pool.{shard}of{shards}.pt"))
+    limit = args.limit or None
+    part = lambda x: x[shard::shards][:limit].contiguous()
+    made, parents = made[:limit], parents[:limit]
+    keep({"ids": made.cpu(), "parent": parents.cpu()}, os.path.join(args.out, f"augmented.{shard}of{shards}.pt"))
+    kinds = {"vocab": vocab[shard::shards].contiguous(), "base": part(base), "chunk": part(chunk), "augmented": made}
+    del base, chunk, vocab, made
+    budget = 131_072 if device.type == "cuda" else 4096
+    for name in args.names:
+        arrive(os.path.join(args.teachers, name + ".npz.xz"), args.wait)
+        teacher = load_teacher(args.teachers, name, device, dtype)
+        vectors = {}
+        for kind, ids in kinds.items():
+            vectors[kind] = torch.cat([embed(teacher, x, budget).cpu() for x in ids.split(400_000)])
+            print(f"{name}: {kind} {len(ids)} texts, {int((ids != 0).sum())} tokens, {time.time() - began:.0f} s", flush=True)
+        keep(vectors, os.path.join(args.out, f"{name}.{shard}of{shards}.pt"))
+    keep({}, os.path.join(args.out, f"complete.{shard}of{shards}"))
     print(f"saved, {time.time() - began:.0f} s", flush=True)
 
 

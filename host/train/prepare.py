@@ -1,8 +1,9 @@
 """Stage 1: turn the training corpus into packed token ids, and set held-out material aside.
 
-    python prepare.py --corpus DIR --tokenizer tokenizer.json --sts sts-dev.tsv --out DIR
+    python prepare.py --corpus DIR --tokenizer tokenizer.json --sts sts-dev.tsv --out DIR [--share GROUP=PART ...]
 
-Reads every `<group>.jsonl` or `<group>.jsonl.xz` of the corpus (one object a line: source, title, text).
+Reads every `<group>.jsonl` or `<group>.jsonl.xz` of the corpus (one object a line: source, title, text), except a
+group whose name ends in `sharealike`. --share keeps only a part of a group's documents.
 Writes into --out:
 
     tokens.u16.xz    word-piece ids of all sentences, in document order, without [CLS] and [SEP]
@@ -19,6 +20,7 @@ import glob
 import hashlib
 import json
 import lzma
+import multiprocessing
 import os
 import re
 
@@ -78,15 +80,24 @@ class Overlap:
         return shared >= 2 and shared >= 0.4 * len(grams)
 
 
-def documents(folder):
+def documents(folder, shares):
+    """(group, document) of every file but share-alike ones; `shares` {group: part kept}, chosen by a hash."""
     for path in sorted(glob.glob(os.path.join(folder, "*.jsonl*"))):
         group = os.path.basename(path).split(".")[0]
+        if group.endswith("sharealike"):
+            continue
         opener = lzma.open if path.endswith(".xz") else open
         with opener(path, "rt", encoding="utf-8") as lines:
             for line in lines:
                 doc = json.loads(line)
-                if doc["source"] not in SHARE_ALIKE:
+                if doc["source"] not in SHARE_ALIKE and fraction("share", doc) < shares.get(group, 1):
                     yield group, doc
+
+
+def fraction(salt, doc):
+    """A number in [0, 1) that depends on the document alone."""
+    key = f"{salt}\n{doc['source']}\n{doc['title']}\n{doc['text'][:200]}"
+    return int(hashlib.sha256(key.encode()).hexdigest()[:8], 16) / 2**32
 
 
 def held_out(doc):
@@ -101,56 +112,74 @@ def write(path, array):
         f.write(array.tobytes())
 
 
+def start(tokenizer_path, sts):
+    """Of a worker process: its tokenizer and the sentences to keep out."""
+    global tokenizer, overlap
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    tokenizer = Tokenizer.from_file(tokenizer_path)
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    with open(sts, encoding="utf-8") as f:
+        rows = [line.rstrip("\n").split("\t") for line in f]
+    overlap = Overlap([text for row in rows for text in row[2:4]])
+
+
+def work(item):
+    """(group, doc) -> group, doc, its pieces (None if it is held out), whether the first is a title, dropped sentences."""
+    group, doc = item
+    if held_out(doc):
+        return group, doc, None, False, []
+    lines = [s for paragraph in doc["text"].split("\n") for s in sentences(paragraph)]
+    title = bool(doc["title"]) and len(doc["title"].split()) >= 2
+    if title:
+        lines.insert(0, doc["title"])
+    hits = [overlap.hit(s) for s in lines]
+    kept = [s for s, hit in zip(lines, hits) if not hit]
+    pieces = []
+    for encoding in tokenizer.encode_batch(kept, add_special_tokens=False):
+        e = encoding.ids
+        pieces += [np.asarray(e[at : at + LONGEST_PIECE], np.uint16) for at in range(0, len(e), LONGEST_PIECE)]
+    title = title and bool(kept) and kept[0] == doc["title"]
+    doc = {"source": doc["source"]}  # the text need not travel back
+    return group, doc, pieces, title, [s for s, hit in zip(lines, hits) if hit]
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--corpus", required=True)
     parser.add_argument("--tokenizer", required=True)
     parser.add_argument("--sts", required=True, help="evaluation sentences to keep out (columns 3 and 4)")
     parser.add_argument("--out", required=True)
+    parser.add_argument("--share", nargs="*", default=[], help="GROUP=PART: keep this part of a group's documents")
+    parser.add_argument("--processes", type=int, default=os.cpu_count())
     args = parser.parse_args()
     os.makedirs(args.out, exist_ok=True)
+    shares = {k: float(v) for k, v in (s.split("=") for s in args.share)}
 
-    tokenizer = Tokenizer.from_file(args.tokenizer)
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    with open(args.sts, encoding="utf-8") as f:
-        rows = [line.rstrip("\n").split("\t") for line in f]
-    overlap = Overlap([text for row in rows for text in row[2:4]])
-
-    ids, lengths, docs, report = [], [], [], {}
-    dropped = []
-    with lzma.open(os.path.join(args.out, "heldout.jsonl.xz"), "wt", encoding="utf-8") as held:
-        for group, doc in documents(args.corpus):
+    ids, lengths, docs, report, dropped = [], [], [], {}, []
+    heldout = os.path.join(args.out, "heldout.jsonl.xz")
+    with lzma.open(heldout, "wt", encoding="utf-8") as held, multiprocessing.Pool(
+        args.processes, start, (args.tokenizer, args.sts)
+    ) as workers:
+        for group, doc, pieces, title, hits in workers.imap(work, documents(args.corpus, shares), chunksize=64):
             counts = report.setdefault(doc["source"], {"documents": 0, "held_out": 0, "tokens": 0})
-            if held_out(doc):
+            if pieces is None:
                 held.write(json.dumps({"group": group, **doc}, ensure_ascii=False) + "\n")
                 counts["held_out"] += 1
                 continue
-            lines = [s for paragraph in doc["text"].split("\n") for s in sentences(paragraph)]
-            title = bool(doc["title"]) and len(doc["title"].split()) >= 2
-            if title:
-                lines.insert(0, doc["title"])
-            kept = [s for s in lines if not overlap.hit(s)]
-            dropped += [s for s in lines if overlap.hit(s)] if len(kept) < len(lines) else []
-            title = title and bool(kept) and kept[0] == doc["title"]
-            pieces = 0
-            for n, encoding in enumerate(tokenizer.encode_batch(kept, add_special_tokens=False)):
-                e = encoding.ids
-                for at in range(0, len(e), LONGEST_PIECE):
-                    part = e[at : at + LONGEST_PIECE]
-                    ids.append(np.asarray(part, np.uint16))
-                    lengths.append(len(part))
-                    pieces += 1
+            ids += pieces
+            lengths += [len(p) for p in pieces]
             counts["documents"] += 1
-            counts["tokens"] += int(sum(lengths[len(lengths) - pieces :]))
-            docs.append((pieces, int(title)))
+            counts["tokens"] += sum(len(p) for p in pieces)
+            docs.append((len(pieces), int(title)))
+            dropped += hits
 
     tokens = np.concatenate(ids)
     write(os.path.join(args.out, "tokens.u16.xz"), tokens)
     write(os.path.join(args.out, "lengths.u8.xz"), np.asarray(lengths, np.uint8))
     write(os.path.join(args.out, "docs.u32.xz"), np.asarray(docs, np.uint32))
     summary = {
-        "tokens": len(tokens), "sentences": len(lengths), "documents": len(docs),
+        "tokens": len(tokens), "sentences": len(lengths), "documents": len(docs), "shares": shares,
         "dropped_for_overlap": len(dropped), "dropped": dropped[:200], "sources": report,
     }
     with open(os.path.join(args.out, "prepare.json"), "w", encoding="utf-8") as f:

@@ -1,28 +1,27 @@
-"""The teachers: all-MiniLM-L6-v2 and all-mpnet-base-v2, on bert-base-uncased ids.
+"""The teachers: all-MiniLM-L6-v2, all-mpnet-base-v2 and bge-small-en-v1.5, on bert-base-uncased ids.
 
-Both are plain BERT encoders with mean pooling and unit vectors; MPNet adds one learned bias by relative
-distance to the attention scores and numbers its vocabulary four higher. A `Teacher` gives the vector of one
-of them; `Teachers` joins several into one vector, each centred on its corpus mean, weighted and scaled so
-that the dot product of two joined vectors is the weighted mean of the teachers' cosines.
+All are plain BERT encoders with unit vectors: the first two are means of the hidden states, bge's is the hidden
+state of [CLS]. MPNet adds one learned bias by relative distance to the attention scores and numbers its
+vocabulary four higher. A `Teacher` gives the vector of one of them; `load_teachers` reads what this program packs:
 
-    python teacher.py --minilm DIR --mpnet DIR --out DIR     packs both as float16 and int8 parts to carry
+    python teacher.py --minilm DIR --mpnet DIR --bge FILE.onnx --out DIR
+
+int8 rows with scales for the matrices, float16 for the rest, as NAME.npz.xz (20, 95 and 31 MB): to be carried to a GPU.
 """
 
 import argparse
+import io
 import json
+import lzma
 import math
 import os
+import re
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
 CLS, SEP = 101, 102
-
-
-def load(path):
-    from safetensors.torch import load_file
-
-    return load_file(path)
 
 
 def distance_bucket(length, buckets=32, longest=128):
@@ -40,7 +39,9 @@ def distance_bucket(length, buckets=32, longest=128):
 class Teacher:
     """One frozen encoder. vectors(ids, mask): (B, L) ids with [CLS] and [SEP], 0/1 mask -> (B, width) unit rows."""
 
-    def __init__(self, weights, device, dtype):
+    def __init__(self, weights, device, dtype, first=False):
+        """`first`: the text's vector is that of its first token, not the mean."""
+        self.first = first
         self.mpnet = "encoder.relative_attention_bias.weight" in weights
         self.w = {k: v.to(device, dtype) for k, v in weights.items() if v.is_floating_point() and "pooler" not in k}
         self.layers = 1 + max(int(k.split(".")[2]) for k in weights if k.startswith("encoder.layer."))
@@ -78,8 +79,8 @@ class Teacher:
             x = x + self.w["embeddings.token_type_embeddings.weight"][0]
         x = self.norm(x, "embeddings.LayerNorm")
         hide = torch.where(mask[:, None, None, :] > 0, 0.0, -1e4).to(self.dtype)
-        if self.mpnet:
-            hide = (hide + self.scores_bias(length)).expand(b, self.heads, length, length).contiguous()
+        hide = hide + self.scores_bias(length) if self.mpnet else hide
+        hide = hide.expand(b, self.heads, length, length).contiguous() if self.mpnet else hide.expand(b, self.heads, length, length)
         for i in range(self.layers):
             p = f"encoder.layer.{i}."
             q, k, v = self.linear(x, p + "qkv").view(b, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
@@ -88,70 +89,82 @@ class Teacher:
             x = self.norm(a + x, p + ("attention.LayerNorm" if self.mpnet else "attention.output.LayerNorm"))
             f = self.linear(F.gelu(self.linear(x, p + "intermediate.dense")), p + "output.dense")
             x = self.norm(f + x, p + "output.LayerNorm")
+        if self.first:
+            return F.normalize(x[:, 0].float(), dim=-1)
         m = mask.to(x.dtype)[..., None]
         mean = (x * m).sum(1).float() / mask.sum(1, keepdim=True).clamp(min=1)
         return F.normalize(mean, dim=-1)
 
 
-class Teachers:
-    """Several teachers as one: the weighted unit vectors side by side, so dot products are mean cosines."""
+def plain(folder):
+    """The float32 weights of a sentence-transformers folder."""
+    from safetensors.torch import load_file
 
-    def __init__(self, teachers, shares):
-        self.teachers = teachers
-        self.shares = [math.sqrt(s / sum(shares)) for s in shares]
-        self.width = sum(t.width for t in teachers)
-
-    def vectors(self, ids, mask):
-        return torch.cat([t.vectors(ids, mask) * s for t, s in zip(self.teachers, self.shares)], -1)
+    return {k: v for k, v in load_file(os.path.join(folder, "model.safetensors")).items()}
 
 
-def pack(weights, path_prefix, limit):
-    """Writes float16 for small tensors and int8 rows with scales for the large ones, in parts of `limit` bytes."""
-    from safetensors.torch import save_file
+def from_onnx(path):
+    """The weights of a BERT exported to ONNX, whose linear layers lost their names and were transposed."""
+    import onnx
+    from onnx import numpy_helper
 
-    parts, part, size = [], {}, 0
+    graph = onnx.load(path).graph
+    arrays = {i.name: numpy_helper.to_array(i) for i in graph.initializer}
+    weights = {k: v for k, v in arrays.items() if re.search(r"(weight|bias)$", k)}
+    for node in graph.node:
+        if node.op_type == "MatMul" and node.input[1] in arrays:
+            name = node.name.strip("/").removesuffix("/MatMul").replace("/", ".") + ".weight"
+            weights[name] = arrays[node.input[1]].T
+    return {k: torch.from_numpy(np.array(v)) for k, v in weights.items()}
+
+
+SCALE = "|scale"
+
+
+def pack(weights, path):
+    """Writes int8 rows with scales for the matrices and float16 for the rest."""
+    out = {}
     for name, w in weights.items():
         if not w.is_floating_point() or "pooler" in name:
             continue
-        if w.dim() == 2 and w.numel() > 100_000:
-            scale = w.abs().amax(1, keepdim=True).clamp(min=1e-12) / 127
-            entry = {name: torch.round(w / scale).to(torch.int8), name + "_scale": scale}
+        w = w.float().numpy()
+        if w.ndim == 2 and w.size > 100_000:
+            scale = np.maximum(np.abs(w).max(1, keepdims=True), 1e-12) / 127
+            out[name], out[name + SCALE] = np.round(w / scale).astype(np.int8), scale.astype(np.float32)
         else:
-            entry = {name: w.half()}
-        bytes_ = sum(t.numel() * t.element_size() for t in entry.values())
-        if part and size + bytes_ > limit:
-            parts.append(part)
-            part, size = {}, 0
-        part.update(entry)
-        size += bytes_
-    parts.append(part)
-    for i, p in enumerate(parts):
-        save_file(p, f"{path_prefix}.{i}.safetensors")
+            out[name] = w.astype(np.float16)
+    buffer = io.BytesIO()
+    np.savez(buffer, **out)
+    with open(path, "wb") as f:
+        f.write(lzma.compress(buffer.getvalue(), preset=2))
 
 
-def unpack(paths):
-    """The float32 weights of packed parts."""
-    packed = {}
-    for path in paths:
-        packed.update(load(path))
-    out = {}
-    for name, w in packed.items():
-        if name.endswith("_scale"):
-            continue
-        out[name] = w.float() * packed[name + "_scale"] if name + "_scale" in packed else w.float()
-    return out
+def unpack(path):
+    """The float32 weights of a packed file."""
+    with lzma.open(path) as f:
+        z = np.load(io.BytesIO(f.read()))
+    names = [k for k in z.files if not k.endswith(SCALE)]
+    return {k: torch.from_numpy(z[k].astype(np.float32) * (z[k + SCALE] if k + SCALE in z.files else 1)) for k in names}
+
+
+NAMES = ("minilm", "mpnet", "bge")
+
+
+def load_teacher(folder, name, device, dtype):
+    return Teacher(unpack(os.path.join(folder, name + ".npz.xz")), device, dtype, first=name == "bge")
 
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--minilm", required=True)
-    parser.add_argument("--mpnet", required=True)
+    parser.add_argument("--minilm")
+    parser.add_argument("--mpnet")
+    parser.add_argument("--bge", help="ONNX file")
     parser.add_argument("--out", required=True)
-    parser.add_argument("--part-bytes", type=int, default=50_000_000)
     args = parser.parse_args()
     os.makedirs(args.out, exist_ok=True)
-    for name, folder in (("minilm", args.minilm), ("mpnet", args.mpnet)):
-        pack(load(os.path.join(folder, "model.safetensors")), os.path.join(args.out, name), args.part_bytes)
+    for name in NAMES:
+        if source := getattr(args, name):
+            pack(from_onnx(source) if name == "bge" else plain(source), os.path.join(args.out, name + ".npz.xz"))
     print(json.dumps({f: os.path.getsize(os.path.join(args.out, f)) for f in sorted(os.listdir(args.out))}))
 
 

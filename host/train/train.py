@@ -28,28 +28,45 @@ import torch.distributed as dist
 import torch.nn as nn
 import torch.nn.functional as F
 
-from evaluate import Pairs
+from evaluate import Pairs, Retrieval
 from model import Config, M2Bert
 from pool import CHUNK, WIDTH, Corpus, rows
 
 TEMPERATURE = 0.05
-SLACK = 8  # channels that only keep a token's weight through LayerNorm
+SLACK = 8  # channels that at the start only keep a token's weight through LayerNorm
+CENTRED = ("bge",)
 
 
-def read_pool(folder, device):
-    """Joins the shards; base, chunk and vocab were dealt round-robin, augmented texts stand one shard after another."""
-    names = sorted(f for f in os.listdir(folder) if f.startswith("pool."))
-    parts = [torch.load(os.path.join(folder, f), map_location=device) for f in names]
+def read_pool(folder, device, shares):
+    """The shards of all teachers {name: share} as one pool: their vectors side by side, scaled so that the dot product
+    of two rows is the mean of the teachers' cosines, weighted by share.
+
+    base, chunk and vocab were dealt round-robin, augmented texts stand one shard after another. A teacher in CENTRED
+    crowds its vectors into a cone: the mean of its texts is taken off, and the rest brought to length 1.
+    """
+    shards = len([f for f in os.listdir(folder) if f.startswith("complete.")])
+    read = lambda name, shard: torch.load(os.path.join(folder, f"{name}.{shard}of{shards}.pt"), map_location=device)
     pool = {}
-    for key in parts[0]:
-        if key.startswith("augmented"):
-            pool[key] = torch.cat([p[key] for p in parts])
-            continue
-        joined = torch.empty(sum(len(p[key]) for p in parts), parts[0][key].shape[1], dtype=torch.float16, device=device)
-        for i, p in enumerate(parts):
-            joined[i :: len(parts)] = p[key]
-        pool[key] = joined
-    return pool
+    for name, share in shares.items():
+        parts = [read(name, shard) for shard in range(shards)]
+        joined = {}
+        for kind in ("vocab", "base", "chunk", "augmented"):
+            if kind == "augmented":
+                joined[kind] = torch.cat([p[kind] for p in parts])
+                continue
+            joined[kind] = torch.empty(sum(len(p[kind]) for p in parts), parts[0][kind].shape[1], dtype=torch.float16, device=device)
+            for i, p in enumerate(parts):
+                joined[kind][i::shards] = p[kind]
+        del parts
+        if name in CENTRED:
+            mean = torch.cat([joined["base"][::7], joined["chunk"][::7]]).float().mean(0)
+            centre = lambda x: F.normalize(x.float() - mean, dim=-1).half()
+            joined = {kind: torch.cat([centre(x) for x in v.split(200_000)]) for kind, v in joined.items()}
+        for kind, v in joined.items():
+            pool.setdefault(kind, []).append(v.mul_(math.sqrt(share / sum(shares.values()))))
+    pool = {kind: torch.cat(v, 1) for kind, v in pool.items()}
+    made = [read("augmented", shard) for shard in range(shards)]
+    return {**pool, "augmented_ids": torch.cat([m["ids"] for m in made]), "augmented_parent": torch.cat([m["parent"] for m in made])}
 
 
 @torch.no_grad()
@@ -165,8 +182,9 @@ def losses(student, projected, target, groups):
 def initialise(model, projection, pool, counts, generator):
     """Word table from the teachers' vectors of single tokens, weighted by rarity; layers close to the identity.
 
-    LayerNorm would undo the weights, so SLACK channels hold the rest of each row's norm and the last LayerNorm
-    multiplies them by zero: at the start the model is a weighted mean of token vectors.
+    LayerNorm would undo the weights, so SLACK channels hold the rest of each row's norm and the last LayerNorm makes
+    them small: at the start the model is nearly a weighted mean of token vectors. Small, not zero: where both a channel
+    and its column of the projection are zero no gradient reaches either, and the channel would stay dead.
     """
     c, device = model.c, projection.weight.device
     d, content = c.hidden_size, c.hidden_size - SLACK
@@ -187,6 +205,7 @@ def initialise(model, projection, pool, counts, generator):
     model.token_type.data.zero_()
     projection.weight.data.zero_()
     projection.weight.data[:, :content] = basis
+    projection.weight.data[:, content:] = torch.randn(len(basis), SLACK, device=device, generator=generator) * 0.02
 
     f, (n, o, e, w) = model.filters, (c.num_hidden_layers, c.hyena_filter_order, c.hyena_emb_dim, c.long_conv_l_max)
     normal = lambda p, std: p.data.copy_(torch.randn(p.shape, device=device, generator=generator) * std)
@@ -218,7 +237,7 @@ def initialise(model, projection, pool, counts, generator):
         normal(layer.gated_layers, 1 / math.sqrt(layer.gated_layers.shape[-1]))
         normal(layer.wo, 0.05 / math.sqrt(layer.wo.shape[-1]))
         layer.wo_bias.data.zero_()
-    model.layers[-1].layernorm.weight.data[content:] = 0
+    model.layers[-1].layernorm.weight.data[content:] = 0.1
 
 
 def main():
@@ -226,6 +245,7 @@ def main():
     for name in ("data", "pool", "tokenizer", "sts", "out"):
         parser.add_argument("--" + name, required=True)
     parser.add_argument("--minutes", type=float, required=True)
+    parser.add_argument("--until", type=float, help="instead of --minutes: seconds since 1970 at which to end")
     parser.add_argument("--hidden", type=int, default=224)
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--inner", type=int, default=0, help="MLP width, default 4 times --hidden")
@@ -238,7 +258,10 @@ def main():
     parser.add_argument("--weights", type=float, nargs=4, default=[1.0, 10.0, 5.0, 0.3], help="of the four losses")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--teacher-width", type=int, default=1152)
+    parser.add_argument("--shares", nargs="*", default=["minilm=1", "mpnet=1", "bge=1"], help="TEACHER=SHARE of the target")
+    parser.add_argument("--retrieval", help="folder of retrieval sets to score and to choose the best checkpoint by")
+    parser.add_argument("--long", type=int, default=1, help="of 20 steps, those on long texts")
+    parser.add_argument("--teacher-width", type=int, default=1536)
     parser.add_argument("--wait", action="store_true", help="wait for the file `complete` in --pool")
     parser.add_argument("--no-compile", action="store_true")
     parser.add_argument("--report-every", type=float, default=45, help="seconds between scores and checkpoints")
@@ -283,12 +306,13 @@ def main():
     corpus = Corpus(args.data)
     while args.wait and not os.path.exists(os.path.join(args.pool, "complete")):
         time.sleep(0.2)
-    pool = read_pool(args.pool, device)
+    pool = read_pool(args.pool, device, {k: float(v) for k, v in (s.split("=") for s in args.shares)})
     if pool["base"].shape[1] != args.teacher_width:
         raise ValueError(f"the pool's vectors are {pool['base'].shape[1]} wide, --teacher-width says {args.teacher_width}")
     batches = Batches(corpus, pool, device, args.seed + 100 * rank)
     pairs = Pairs(args.sts, args.tokenizer)
     pairs.ids = pairs.ids.to(device)
+    retrieval = Retrieval(args.retrieval, args.tokenizer, device) if args.retrieval else None
     say(f"pool: {len(pool['base'])} base, {len(pool['augmented_ids'])} augmented, {len(pool['chunk'])} chunks, {time.time() - began:.0f} s")
 
     counts = torch.bincount(batches.tokens.long(), minlength=30522)
@@ -325,18 +349,27 @@ def main():
         return losses(student, projection(student), target, len(ids))
 
     def score(rounding):
-        return pairs.scores(lambda ids, mask: model(ids, mask, rounding))
+        encode = lambda ids, mask: model(ids, mask, rounding)
+        found = {k: v for k, v in pairs.scores(encode).items() if "." not in k}
+        return {**found, **(retrieval.scores(encode) if retrieval else {})}
 
     def save(name):
-        if rank == 0:
-            torch.save({"model": model.state_dict(), "projection": projection.state_dict()}, os.path.join(args.out, name + ".tmp"))
-            os.replace(os.path.join(args.out, name + ".tmp"), os.path.join(args.out, name))
+        """The word table in half precision apart from the rest: each file is small enough to be carried."""
+        if rank != 0:
+            return
+        state = model.state_dict()
+        for part, value in (("word", state.pop("word").half()), ("rest", {"model": state})):
+            path = os.path.join(args.out, f"{name}.{part}.pt")
+            torch.save(value, path + ".tmp")
+            os.replace(path + ".tmp", path)
 
     say("start", score(0.0))
-    mixture = ["short"] * 16 + ["middle"] * 3 + ["long1k"]
+    mixture = ["short"] * (17 - args.long) + ["middle"] * 3 + ["long1k"] * args.long
     chooser = torch.Generator().manual_seed(args.seed)
     start = reported = time.time()
-    steps, sums, laps = 0, {}, {}
+    if args.until:
+        args.minutes = (args.until - start) / 60
+    steps, sums, laps, best = 0, {}, {}, 0.0
     while True:
         done = torch.tensor((time.time() - start) / (60 * args.minutes), device=device)
         if world > 1:
@@ -382,10 +415,14 @@ def main():
             if steps == 200:
                 say("median seconds a step", {k: round(sorted(v)[len(v) // 2], 4) for k, v in laps.items()})
             say(f"step {steps} {reported - start:.0f} s rounding {quantise.item():.0f}", means)
-            say("   ", score(0.0), "int8", {k: v for k, v in score(1.0).items() if k[:4] in ("mean", "2012", "2013") and "." not in k})
-            save("checkpoint.pt")
+            scores = score(1.0)
+            say("    int8", scores)
+            save("checkpoint")
+            if done > 1 - args.quantised and scores.get("retrieval", scores["mean of sets"]) > best:
+                best = scores.get("retrieval", scores["mean of sets"])
+                save("best")
     say(f"end: {steps} steps, {time.time() - start:.0f} s", score(0.0), "int8", score(1.0))
-    save("final.pt")
+    save("final")
     if world > 1:
         dist.destroy_process_group()
 
