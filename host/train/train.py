@@ -1,6 +1,6 @@
 """Stage 3: train the student on the pool.
 
-    python train.py --data DIR --pool DIR --teachers DIR --tokenizer F --sts F --out DIR --minutes M [--hidden ...]
+    python train.py --data DIR --pool DIR --tokenizer F --sts F --out DIR --minutes M [--shares ...] [--hidden ...]
     torchrun --nproc-per-node 2 train.py ...          the same on two GPUs (gradients averaged)
 
 Three kinds of step, about as many tokens each:
