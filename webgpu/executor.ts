@@ -219,6 +219,7 @@ export class Executor {
           if (before.has(key)) continue;
           buffer.destroy();
           this.keyed.delete(key);
+          this.filled.delete(key);
         }
         throw error;
       }
@@ -252,7 +253,10 @@ export class Executor {
    * @throws GPUError, or the signal's reason
    */
   run(loaded: LoadedPlan, ids: Uint32Array, mask?: Uint32Array, options: RunOptions = {}): Promise<Float32Array> {
-    return this.exclusive(() => this.checked(() => this.replay(loaded, ids, mask, options)));
+    return this.exclusive(async () => {
+      await this.fill(loaded, options.signal);
+      return this.checked(() => this.replay(loaded, ids, mask, options));
+    });
   }
 
   /** Runs work after all that was asked for before it. */
@@ -368,6 +372,15 @@ export class Executor {
     return pipeline;
   }
 
+  /** Fills the shared buffers. Only what the device accepted counts as done. */
+  private async fill(loaded: LoadedPlan, signal?: AbortSignal): Promise<void> {
+    for (const s of loaded.setup) {
+      if (this.filled.has(s.key)) continue;
+      await this.checked(() => this.submit(s.steps, signal ? { signal } : {}));
+      this.filled.add(s.key);
+    }
+  }
+
   private async replay(loaded: LoadedPlan, ids: Uint32Array, mask: Uint32Array | undefined, options: RunOptions): Promise<Float32Array> {
     const { plan, buffers } = loaded;
     const tokens = plan.texts * plan.length;
@@ -382,11 +395,6 @@ export class Executor {
         throw new RangeError(`mask of ${mask?.length ?? 0} numbers, want ${plan.texts} × ${plan.length}`);
       }
       this.device.queue.writeBuffer(buffers[plan.mask]!, 0, mask as Uint32Array<ArrayBuffer>);
-    }
-    for (const s of loaded.setup) {
-      if (this.filled.has(s.key)) continue;
-      await this.submit(s.steps, options.signal ? { signal: options.signal } : {});
-      this.filled.add(s.key);
     }
     await this.submit(loaded.steps, options);
     const output = buffers[plan.output]!;

@@ -247,6 +247,10 @@ func (e *Executor) Run(ctx context.Context, l *Loaded, ids []int32, mask []uint3
 		if err := e.submit(ctx, l.setup[i]); err != nil {
 			return nil, err
 		}
+		// What the device refused is not done: the next run would use empty spectra.
+		if err := e.device.failure(); err != nil {
+			return nil, err
+		}
 		e.filled[s.Key] = true
 	}
 	if err := e.submit(ctx, l.steps); err != nil {

@@ -67,6 +67,27 @@ test('runs, uploads weights once, fills shared buffers once', async () => {
   executor.destroy();
 });
 
+test('a set-up that the device refuses is done again', async () => {
+  const executor = await Executor.open(gpu);
+  const loaded = await executor.load(plan(), weight);
+  const step = loaded.setup[0]!.steps[0]!;
+  const groups = step.groups;
+  step.groups = [1 << 20, 1, 1]; // more workgroups than any device takes
+  await assert.rejects(executor.run(loaded, ids), kind('invalid'));
+  step.groups = groups;
+  let submissions = 0;
+  const submit = executor.device.queue.submit.bind(executor.device.queue);
+  executor.device.queue.submit = (commands) => {
+    submissions++;
+    return submit(commands);
+  };
+  await executor.run(loaded, ids);
+  assert.equal(submissions, 3); // the set-up, the pass, the copy to read
+  await executor.run(loaded, ids);
+  assert.equal(submissions, 5);
+  executor.destroy();
+});
+
 test('a model beside another has its own weights', async () => {
   const executor = await Executor.open(gpu);
   const sibling = executor.sibling();
