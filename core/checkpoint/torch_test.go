@@ -538,3 +538,12 @@ func TestLegacy(t *testing.T) {
 		})
 	}
 }
+
+// TestStoredZip: the fuzz tests' zip files are whole.
+func TestStoredZip(t *testing.T) {
+	pickle := dictPickle("x", tensorPickle("FloatStorage", "0", 6, 0, []int64{6}, []int64{1}))
+	f := openBytes(t, storedZip("x/data.pkl", pickle, "x/data/0", string(floatBytes(6))))
+	if got := fmt.Sprint(floatsOf(t, f, "x")); got != "[0 1 2 3 4 5]" {
+		t.Error(got)
+	}
+}
