@@ -384,16 +384,53 @@ func TestConfigFromWeights(t *testing.T) {
 	}
 }
 
+// FuzzConfig varies config.json over the weights of the tiny model: a
+// configuration is refused, or the model embeds with it, finite and within the
+// lengths that it says.
 func FuzzConfig(f *testing.F) {
-	b, err := os.ReadFile("../testdata/tiny/config.json")
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(b)
-	f.Add([]byte(`{"long_conv_l_max":1e3,"hyena_emb_dim":3,"padding":7,"x":[{}]}`))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		if c, err := model.ParseConfig(data); err == nil && c.MaxLength() < 1 {
-			t.Errorf("accepted a maximum length of %d", c.MaxLength())
+	config := string(read(f, "tiny/config.json"))
+	f.Add(config)
+	f.Add("\ufeff" + config)
+	f.Add(strings.Replace(config, `"hidden_size": 64`, `"hidden_size": 63`, 1))
+	f.Add(strings.Replace(config, `"long_conv_l_max"`, `"padding":7,"long_conv_l_max"`, 1))
+	f.Add(`{"long_conv_l_max":1e3,"hyena_emb_dim":3,"padding":7,"x":[{}]}`)
+	weights, vocabulary := openTinyWeights(f), read(f, "tiny/vocab.txt")
+	f.Fuzz(func(t *testing.T, data string) {
+		c, err := model.ParseConfig([]byte(data))
+		if err != nil {
+			return
+		}
+		if n := c.MaxLength(); n < 1 || n > c.LongConvLMax {
+			t.Fatalf("a maximum length of %d, long_conv_l_max %d", n, c.LongConvLMax)
+		}
+		e, err := Open([]byte(data), vocabulary, weights, OpenOptions{Threads: 1})
+		if err != nil {
+			return
+		}
+		defer e.Close()
+		if e.Config().HiddenSize != 64 || e.Config().NumHiddenLayers > 2 {
+			t.Fatalf("opened as %+v", e.Config())
+		}
+		if c.MaxLength() < 4 {
+			return // no room for the special tokens and a word
+		}
+		for _, out := range embed(t, e, Options{Padding: none, MaxLength: 4}, Texts("a b c")...) {
+			if len(out.Vector) != 64 || slices.ContainsFunc(out.Vector, func(v float32) bool { return v != v || v-v != 0 }) {
+				t.Fatalf("vector %v", out.Vector)
+			}
 		}
 	})
+}
+
+// TestByteOrderMark: what some editors put before a configuration is passed over.
+func TestByteOrderMark(t *testing.T) {
+	config := append([]byte("\ufeff"), read(t, "tiny/config.json")...)
+	e, err := Open(config, read(t, "tiny/vocab.txt"), openTinyWeights(t), OpenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.Close()
+	if _, err := Open(append([]byte("\ufeff"), config...), read(t, "tiny/vocab.txt"), openTinyWeights(t), OpenOptions{}); err == nil {
+		t.Error("two marks were accepted")
+	}
 }

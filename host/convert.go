@@ -211,6 +211,7 @@ func convertWeights(ctx context.Context, w *stagedFile, in string, o ConvertOpti
 // withPadding returns a config.json with the given padding, or with
 // max_length if it has none.
 func withPadding(config []byte, padding string) ([]byte, error) {
+	config = bytes.TrimPrefix(config, []byte("\ufeff")) // of an editor; JSON knows no byte order mark
 	d := json.NewDecoder(bytes.NewReader(config))
 	d.UseNumber()
 	var settings map[string]any

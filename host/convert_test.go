@@ -491,3 +491,11 @@ func TestConvertGoldenTorch(t *testing.T) {
 		}
 	}
 }
+
+// TestPaddingBehindByteOrderMark: a mark before config.json is dropped.
+func TestPaddingBehindByteOrderMark(t *testing.T) {
+	got, err := withPadding([]byte("\ufeff{\"padding\": 7}"), "")
+	if err != nil || string(got) != `{"padding": 7}` {
+		t.Errorf("%q, %v", got, err)
+	}
+}

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -173,7 +174,7 @@ func checkPulledTokenizer(data []byte, config string) error {
 	var sizes struct {
 		VocabSize int `json:"vocab_size"`
 	}
-	if text, err := readLimited(config, maxConfigSize); err == nil && json.Unmarshal(text, &sizes) == nil && sizes.VocabSize > 0 {
+	if text, err := readLimited(config, maxConfigSize); err == nil && json.Unmarshal(bytes.TrimPrefix(text, []byte("\ufeff")), &sizes) == nil && sizes.VocabSize > 0 {
 		rows = sizes.VocabSize
 	}
 	return t.CheckUncased(rows)

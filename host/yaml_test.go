@@ -119,12 +119,9 @@ func TestYAMLReferences(t *testing.T) {
 }
 
 func FuzzConfigFromYAML(f *testing.F) {
-	source, err := os.ReadFile("../testdata/tiny/config.yaml")
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(source)
+	f.Add([]byte("n: 5\nmodel: {name: x, pad: 1, model_config: {vocab_size: 30522, max: '${n}'}}"))
 	f.Add([]byte("a: ${b}\nb: ${a}\nmodel: {model_config: {x: '${a}'}}"))
+	f.Add([]byte("model:\n  model_config:\n    x: [1.5, true, ~]\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if out, err := ConfigFromYAML(data); err == nil && !json.Valid(out) {
 			t.Fatalf("not JSON: %s", out)

@@ -70,8 +70,8 @@ func TestSetsNamedOnce(t *testing.T) {
 	if !seen["go"] || Sets()[0] != &Go {
 		t.Error("the plain twins must come first")
 	}
-	if Active() != Sets()[len(Sets())-1] {
-		t.Error("Active is not the last set")
+	if want := fastestSet(t); want != "" && Active().Name != want {
+		t.Errorf("models are loaded with the set %q, want %q on this machine", Active().Name, want)
 	}
 }
 

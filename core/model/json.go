@@ -11,9 +11,10 @@ import (
 )
 
 // parseObject reads the scalar members of one JSON object; nested values are
-// skipped. Values are string, float64, bool or nil.
+// skipped. Values are string, float64, bool or nil. Some editors put a byte
+// order mark in front, which JSON does not know; it is passed over.
 func parseObject(data []byte) (map[string]any, error) {
-	d := jsontext.NewDecoder(bytes.NewReader(data))
+	d := jsontext.NewDecoder(bytes.NewReader(bytes.TrimPrefix(data, []byte("\ufeff"))))
 	if k := d.PeekKind(); k != '{' {
 		if _, err := d.ReadToken(); err != nil && !errors.Is(err, io.EOF) {
 			return nil, err

@@ -1,0 +1,20 @@
+//go:build !amd64 || noasm
+
+package kernel
+
+import (
+	"runtime"
+	"testing"
+)
+
+// fastestSet names the set that models must be loaded with, or "" where this
+// test does not know.
+func fastestSet(*testing.T) string {
+	switch {
+	case runtime.GOARCH == "wasm":
+		return ""
+	case runtime.GOARCH == "arm64" && len(Sets()) > 1: // not under noasm
+		return "neon"
+	}
+	return "go"
+}
