@@ -28,12 +28,16 @@ func run() error {
 	path := flag.String("model", "", "`folder` of a model; without it the embedded model is measured")
 	data := flag.String("data", "testdata/eval", "`folder` with sts-dev.tsv, heldout.json.gz and teachers.json")
 	out := flag.String("out", "testdata/bench", "`folder` for eval.md; empty for none")
+	sets := flag.String("retrieval", "", "`folder` with retrieval sets (*.json.gz) to search through a real index, and nothing else")
 	flag.Parse()
 	m, err := host.Open(*path, host.Options{})
 	if err != nil {
 		return err
 	}
 	defer m.Close()
+	if *sets != "" {
+		return (&evaluation{model: m}).searchSets(*sets)
+	}
 	start := time.Now()
 	e, err := newEvaluation(*path, m, *data)
 	if err != nil {

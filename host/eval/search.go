@@ -1,0 +1,259 @@
+package main
+
+import (
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"m2embed/core"
+	"m2embed/core/passage"
+	"m2embed/host/search"
+)
+
+// retrievalSet is documents, queries and which of the documents answer them, as
+// the files of a folder of *.json.gz hold them: three objects in an array.
+type retrievalSet struct {
+	name      string
+	ids       []string
+	documents map[string]string
+	queries   map[string]string
+	relevance map[string]map[string]float64
+}
+
+func readRetrievalSet(path string) (retrievalSet, error) {
+	s := retrievalSet{name: strings.TrimSuffix(filepath.Base(path), ".json.gz")}
+	f, err := os.Open(path)
+	if err != nil {
+		return s, err
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		return s, fmt.Errorf("%s: %w", path, err)
+	}
+	parts := []any{&s.documents, &s.queries, &s.relevance}
+	if err := json.NewDecoder(z).Decode(&parts); err != nil {
+		return s, fmt.Errorf("%s: %w", path, err)
+	}
+	for id := range s.documents {
+		s.ids = append(s.ids, id)
+	}
+	slices.Sort(s.ids)
+	return s, nil
+}
+
+// quality is the mean over queries, in percent.
+type quality struct{ ndcg, first, ten, hundred float64 }
+
+func (q quality) String() string {
+	return fmt.Sprintf("%5.1f | %5.1f | %5.1f | %5.1f", q.ndcg, q.first, q.ten, q.hundred)
+}
+
+// measure ranks for each query by the function given, best first, and compares
+// with the judgements.
+func (s retrievalSet) measure(rank func(query string) ([]string, error)) (quality, error) {
+	var q quality
+	for id, relevant := range s.relevance {
+		query, ok := s.queries[id]
+		if !ok {
+			continue
+		}
+		found, err := rank(query)
+		if err != nil {
+			return q, err
+		}
+		var ideal []float64
+		for _, grade := range relevant {
+			ideal = append(ideal, grade)
+		}
+		slices.SortFunc(ideal, func(a, b float64) int { return int(math.Copysign(1, b-a)) })
+		best, gain := 0.0, 0.0
+		for i, grade := range ideal[:min(10, len(ideal))] {
+			best += grade / math.Log2(float64(i)+2)
+		}
+		hits := 0.0
+		n := float64(len(relevant))
+		for i, document := range found[:min(100, len(found))] {
+			grade := relevant[document]
+			if grade <= 0 {
+				continue
+			}
+			hits++
+			if i < 10 {
+				gain += grade / math.Log2(float64(i)+2)
+				q.ten += 1 / n
+			}
+			if i == 0 {
+				q.first += 1 / n
+			}
+		}
+		q.hundred += hits / n
+		if best > 0 {
+			q.ndcg += gain / best
+		}
+	}
+	scale := 100 / float64(len(s.relevance))
+	return quality{q.ndcg * scale, q.first * scale, q.ten * scale, q.hundred * scale}, nil
+}
+
+// embedAll adapts the evaluation's embedder to the index.
+type indexEmbedder struct{ *evaluation }
+
+func (e indexEmbedder) Embed(_ context.Context, texts ...string) ([][]float32, error) {
+	return e.embed(texts)
+}
+
+// searchSets measures every set of a folder through a real index.
+func (e *evaluation) searchSets(folder string) error {
+	paths, err := filepath.Glob(filepath.Join(folder, "*.json.gz"))
+	if err != nil {
+		return err
+	}
+	if len(paths) == 0 {
+		return fmt.Errorf("no *.json.gz in %s", folder)
+	}
+	fmt.Println("| set | system | nDCG@10 | recall@1 | @10 | @100 |\n| --- | --- | --- | --- | --- | --- |")
+	for _, path := range paths {
+		s, err := readRetrievalSet(path)
+		if err != nil {
+			return err
+		}
+		if err := e.searchSet(s); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+	}
+	return nil
+}
+
+func (e *evaluation) searchSet(s retrievalSet) error {
+	folder, err := os.MkdirTemp("", "m2embed-eval")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(folder)
+	ctx := context.Background()
+	ix, err := search.Open(filepath.Join(folder, "index.db"), search.Options{
+		Embedder: indexEmbedder{e}, Space: e.model.Info().Name,
+		Tokens: func(text string) []int { return passage.Tokens(e.model.Tokenizer(), text) },
+	})
+	if err != nil {
+		return err
+	}
+	defer ix.Close()
+	for _, id := range s.ids {
+		if _, err := ix.Add(ctx, search.Document{ID: id, Text: s.documents[id]}); err != nil {
+			return err
+		}
+	}
+	show := func(name string, rank func(query string) ([]string, error)) error {
+		q, err := s.measure(rank)
+		if err == nil {
+			fmt.Printf("| %s | %s | %v |\n", s.name, name, q)
+		}
+		return err
+	}
+	words := newIndex(s.texts())
+	if err := show("BM25 of whole documents, no stems", func(query string) ([]string, error) { return s.order(words.scores(query)), nil }); err != nil {
+		return err
+	}
+	for _, mode := range []struct {
+		name string
+		mode search.Mode
+	}{{"words", search.Words}, {"meaning, best passage", search.Meaning}, {"both", search.Both}} {
+		err := show(mode.name, func(query string) ([]string, error) {
+			a, err := ix.Query(ctx, query, search.Query{Mode: mode.mode, Top: 100, All: true})
+			ids := make([]string, len(a.Hits))
+			for i, h := range a.Hits {
+				ids[i] = h.ID
+			}
+			return ids, err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return e.wholes(s, show)
+}
+
+func (s retrievalSet) texts() []string {
+	texts := make([]string, len(s.ids))
+	for i, id := range s.ids {
+		texts[i] = s.documents[id]
+	}
+	return texts
+}
+
+// order sorts documents by their scores, best first.
+func (s retrievalSet) order(scores []float64) []string {
+	at := make([]int, len(scores))
+	for i := range at {
+		at[i] = i
+	}
+	slices.SortStableFunc(at, func(a, b int) int {
+		switch {
+		case scores[a] > scores[b]:
+			return -1
+		case scores[a] < scores[b]:
+			return 1
+		}
+		return 0
+	})
+	ids := make([]string, len(at))
+	for i, k := range at {
+		ids[i] = s.ids[k]
+	}
+	return ids
+}
+
+// wholes measures one vector a document, and the best of the vectors that its
+// passages have out of the document's own forward pass.
+func (e *evaluation) wholes(s retrievalSet, show func(string, func(string) ([]string, error)) error) error {
+	whole := make([][]float32, len(s.ids))
+	spans := make([][][]float32, len(s.ids))
+	for i, text := range s.texts() {
+		in := core.Input{Text: text}
+		for _, p := range passage.Cut(text, passage.Tokens(e.model.Tokenizer(), text), passage.Options{}) {
+			in.Spans = append(in.Spans, core.Span{Start: p.Start, End: p.End})
+		}
+		found, err := e.model.EmbedInputs(context.Background(), []core.Input{in}, core.Options{Normalize: core.Yes})
+		if err != nil {
+			return err
+		}
+		whole[i] = found[0].Vector
+		for _, p := range found[0].Spans {
+			if p.Vector != nil {
+				spans[i] = append(spans[i], p.Vector)
+			}
+		}
+	}
+	by := func(score func(query []float32, document int) float64) func(string) ([]string, error) {
+		return func(query string) ([]string, error) {
+			v, err := e.embed([]string{query})
+			if err != nil {
+				return nil, err
+			}
+			scores := make([]float64, len(s.ids))
+			for i := range scores {
+				scores[i] = score(v[0], i)
+			}
+			return s.order(scores), nil
+		}
+	}
+	err := show("meaning, whole documents", by(func(query []float32, i int) float64 { return dot(query, whole[i]) }))
+	if err != nil {
+		return err
+	}
+	return show("meaning, best span of one pass", by(func(query []float32, i int) float64 {
+		best := -1.0
+		for _, v := range spans[i] {
+			best = max(best, dot(query, v))
+		}
+		return best
+	}))
+}

@@ -1,0 +1,287 @@
+package search
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sort"
+	"strings"
+	"time"
+
+	"m2embed/core/passage"
+)
+
+// Document is a text to be found.
+type Document struct {
+	ID       string            // its name, a path say; a document of the same ID is replaced
+	Text     string            // UTF-8
+	Title    string            // searched with each of its passages
+	Headings []passage.Heading // of the text
+	Pages    []int             // bytes at which pages begin, ascending; nil for a text without
+	Fields   map[string]string // for filters
+	Modified time.Time
+	// Stamp is kept for the caller, who may tell by it whether a document must be
+	// read again: a size and a time, say.
+	Stamp string
+}
+
+// Added says what Add did.
+type Added struct{ Documents, Unchanged, Passages int }
+
+// embedBatch is how many passages are embedded in one call, and so how often a
+// cancelled context is seen.
+const embedBatch = 64
+
+// piece is a passage on its way into the file.
+type piece struct {
+	passage.Passage
+	document, line, page int
+	text                 string
+	vector               []byte
+}
+
+// Add puts documents into the index, all or none; those of unchanged text and
+// fields cost nothing. They are embedded before the file is locked.
+func (ix *Index) Add(ctx context.Context, documents ...Document) (Added, error) {
+	added, err := ix.add(ctx, documents)
+	if err != nil {
+		return Added{}, fmt.Errorf("add to index %s: %w", ix.path, explain(err))
+	}
+	return added, nil
+}
+
+func (ix *Index) add(ctx context.Context, documents []Document) (Added, error) {
+	if ix.options.ReadOnly {
+		return Added{}, fmt.Errorf("%w: it was opened for reading", ErrReadOnly)
+	}
+	if ix.space != ix.options.Space {
+		return Added{}, fmt.Errorf("%w: of %q; open it with that model to add", ErrSpace, ix.space)
+	}
+	var added Added
+	hashes := make([][]byte, len(documents))
+	same := make([]bool, len(documents))
+	var pieces []piece
+	for i := range documents {
+		d := &documents[i]
+		if d.ID == "" {
+			return Added{}, fmt.Errorf("document %d has no ID", i)
+		}
+		d.Text = strings.ToValidUTF8(d.Text, "\uFFFD")
+		hashes[i] = ix.hash(d)
+		var old []byte
+		err := ix.db.QueryRowContext(ctx, "SELECT hash FROM documents WHERE name=?", d.ID).Scan(&old)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return Added{}, err
+		}
+		if same[i] = string(old) == string(hashes[i]); same[i] {
+			added.Unchanged++
+			continue
+		}
+		cut := ix.cut(i, d)
+		pieces = append(pieces, cut...)
+		added.Documents++
+		added.Passages += len(cut)
+	}
+	if err := ix.embed(ctx, documents, pieces); err != nil {
+		return Added{}, err
+	}
+	ix.writing.Lock()
+	defer ix.writing.Unlock()
+	tx, err := ix.db.BeginTx(ctx, nil)
+	if err != nil {
+		return Added{}, err
+	}
+	defer tx.Rollback()
+	for i := range documents {
+		if same[i] {
+			if _, err := tx.Exec("UPDATE documents SET stamp=?, modified=? WHERE name=?", documents[i].Stamp, seconds(documents[i].Modified), documents[i].ID); err != nil {
+				return Added{}, err
+			}
+			continue
+		}
+		var own []piece
+		own, pieces = pieces, nil
+		n := sort.Search(len(own), func(k int) bool { return own[k].document > i })
+		own, pieces = own[:n], own[n:]
+		if err := write(tx, &documents[i], hashes[i], own); err != nil {
+			return Added{}, err
+		}
+	}
+	return added, tx.Commit()
+}
+
+// hash is of all that is found or shown, and of how it is cut.
+func (ix *Index) hash(d *Document) []byte {
+	h := sha256.New()
+	o := ix.options.Passage
+	fields, _ := json.Marshal(d.Fields) // keys in order
+	fmt.Fprintf(h, "%d %d %d %d %q %s %v %v\n", o.Target, o.Max, o.Overlap, len(d.Text), d.Title, fields, d.Headings, d.Pages)
+	h.Write([]byte(d.Text))
+	return h.Sum(nil)[:16]
+}
+
+// cut cuts a document into passages.
+func (ix *Index) cut(document int, d *Document) []piece {
+	starts := passage.Words
+	if ix.options.Tokens != nil {
+		starts = ix.options.Tokens
+	}
+	o := ix.options.Passage
+	o.Headings = d.Headings
+	var pieces []piece
+	line, at := 1, 0
+	for _, p := range passage.Cut(d.Text, starts(d.Text), o) {
+		if p.Start >= at {
+			line += strings.Count(d.Text[at:p.Start], "\n")
+		} else {
+			line -= strings.Count(d.Text[p.Start:at], "\n")
+		}
+		at = p.Start
+		pieces = append(pieces, piece{
+			Passage: p, document: document, line: line, text: d.Text[p.Start:p.End],
+			page: sort.SearchInts(d.Pages, p.Start+1),
+		})
+	}
+	return pieces
+}
+
+// embed makes the vectors of passages, each below its document's title and its
+// headings.
+func (ix *Index) embed(ctx context.Context, documents []Document, pieces []piece) error {
+	if ix.options.Embedder == nil {
+		return ctx.Err()
+	}
+	for first := 0; first < len(pieces); first += embedBatch {
+		batch := pieces[first:min(first+embedBatch, len(pieces))]
+		texts := make([]string, len(batch))
+		for i, p := range batch {
+			d := &documents[p.document]
+			texts[i] = p.Passage.Text(d.Text)
+			if d.Title != "" && !strings.HasPrefix(texts[i], d.Title) {
+				texts[i] = d.Title + "\n" + texts[i]
+			}
+		}
+		vectors, err := ix.options.Embedder.Embed(ctx, texts...)
+		if err != nil {
+			return err
+		}
+		if len(vectors) != len(batch) {
+			return fmt.Errorf("the embedder made %d vectors of %d texts", len(vectors), len(batch))
+		}
+		for i, v := range vectors {
+			if batch[i].vector, err = quantize(v); err != nil {
+				return fmt.Errorf("%s: %w", documents[batch[i].document].ID, err)
+			}
+		}
+	}
+	return nil
+}
+
+// write replaces a document.
+func write(tx *sql.Tx, d *Document, hash []byte, pieces []piece) error {
+	if _, err := remove(tx, d.ID); err != nil {
+		return err
+	}
+	fields, err := json.Marshal(d.Fields)
+	if err != nil {
+		return err
+	}
+	inserted, err := tx.Exec("INSERT INTO documents(name, title, hash, stamp, modified, fields) VALUES(?,?,?,?,?,?)",
+		d.ID, d.Title, hash, d.Stamp, seconds(d.Modified), string(fields))
+	if err != nil {
+		return err
+	}
+	document, err := inserted.LastInsertId()
+	if err != nil {
+		return err
+	}
+	passages, err := tx.Prepare("INSERT INTO passages(document, start, stop, line, page, heading, text, vector) VALUES(?,?,?,?,?,?,?,?)")
+	if err != nil {
+		return err
+	}
+	defer passages.Close()
+	words, err := tx.Prepare("INSERT INTO words(rowid, text, heading, parts) VALUES(?,?,?,?)")
+	if err != nil {
+		return err
+	}
+	defer words.Close()
+	for _, p := range pieces {
+		inserted, err := passages.Exec(document, p.Start, p.End, p.line, p.page, strings.Join(p.Headings, " > "), p.text, p.vector)
+		if err != nil {
+			return err
+		}
+		id, err := inserted.LastInsertId()
+		if err != nil {
+			return err
+		}
+		if _, err := words.Exec(id, p.text, d.Title+"\n"+p.Context(), parts(p.text)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func seconds(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.Unix()
+}
+
+// Remove takes documents out of the index and returns how many there were.
+func (ix *Index) Remove(ctx context.Context, ids ...string) (int, error) {
+	if ix.options.ReadOnly {
+		return 0, fmt.Errorf("remove from index %s: %w: it was opened for reading", ix.path, ErrReadOnly)
+	}
+	ix.writing.Lock()
+	defer ix.writing.Unlock()
+	removed, err := ix.removeAll(ctx, ids)
+	if err != nil {
+		return 0, fmt.Errorf("remove from index %s: %w", ix.path, explain(err))
+	}
+	return removed, nil
+}
+
+func (ix *Index) removeAll(ctx context.Context, ids []string) (removed int, err error) {
+	tx, err := ix.db.BeginTx(ctx, nil)
+	if err != nil {
+		return 0, err
+	}
+	defer tx.Rollback()
+	for _, id := range ids {
+		found, err := remove(tx, id)
+		if err != nil {
+			return 0, err
+		}
+		if found {
+			removed++
+		}
+	}
+	return removed, tx.Commit()
+}
+
+// remove deletes a document and tells readers that ids are gone.
+func remove(tx *sql.Tx, name string) (bool, error) {
+	var id int64
+	err := tx.QueryRow("SELECT id FROM documents WHERE name=?", name).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	for _, q := range []string{
+		"DELETE FROM words WHERE rowid IN (SELECT id FROM passages WHERE document=?)",
+		"DELETE FROM passages WHERE document=?",
+		"DELETE FROM documents WHERE id=?",
+	} {
+		if _, err := tx.Exec(q, id); err != nil {
+			return false, err
+		}
+	}
+	_, err = tx.Exec("UPDATE meta SET value=value+1 WHERE key='removals'")
+	return true, err
+}

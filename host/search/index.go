@@ -1,0 +1,119 @@
+package search
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync"
+
+	"m2embed/core/passage"
+)
+
+// Options say what an index is opened with.
+type Options struct {
+	// Embedder makes the vectors. Without one the index is of words alone.
+	Embedder Embedder
+	// Space names the model whose vectors these are. An index of another is
+	// refused, as its vectors cannot be compared.
+	Space string
+	// Tokens are the bytes at which the tokens of a text begin; nil estimates
+	// them. Passage says how texts are cut.
+	Tokens  func(text string) []int
+	Passage passage.Options
+	// ReadOnly opens a file that must exist, and writes nothing.
+	ReadOnly bool
+}
+
+// Index is an open index. It is safe for concurrent use.
+type Index struct {
+	path    string
+	options Options
+	db      *sql.DB
+	space   string
+	writing sync.Mutex
+
+	vectors struct {
+		sync.RWMutex
+		set vectorSet
+	}
+}
+
+// Open opens the index in a file, or makes one.
+//
+// # Errors
+//
+// [ErrSpace], [ErrDamaged] and [ErrReadOnly] wrapped with what was found.
+func Open(path string, o Options) (*Index, error) {
+	db, err := openFile(path, o.ReadOnly)
+	if err != nil {
+		return nil, fmt.Errorf("open index %s: %w", path, explain(err))
+	}
+	ix := &Index{path: path, options: o, db: db}
+	if err := ix.prepare(context.Background()); err != nil {
+		return nil, fmt.Errorf("open index %s: %w", path, errors.Join(err, db.Close()))
+	}
+	return ix, nil
+}
+
+// Close closes the file. No call may be under way.
+func (ix *Index) Close() error {
+	if !ix.options.ReadOnly {
+		ix.db.Exec("PRAGMA wal_checkpoint(TRUNCATE)") // what remains is done at the next opening
+	}
+	return ix.db.Close()
+}
+
+// Info is what an index holds.
+type Info struct {
+	Documents, Passages int
+	Bytes               int64  // of the file
+	Space               string // of the vectors
+}
+
+// Info counts.
+func (ix *Index) Info(ctx context.Context) (Info, error) {
+	i := Info{Space: ix.space}
+	err := ix.db.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM documents), (SELECT count(*) FROM passages),
+		(SELECT page_count FROM pragma_page_count) * (SELECT page_size FROM pragma_page_size)`).Scan(&i.Documents, &i.Passages, &i.Bytes)
+	return i, explain(err)
+}
+
+// Check reads the whole file and says what is wrong with it, or nil.
+func (ix *Index) Check(ctx context.Context) error {
+	var found string
+	if err := ix.db.QueryRowContext(ctx, "PRAGMA integrity_check(1)").Scan(&found); err != nil {
+		return explain(err)
+	}
+	if found != "ok" {
+		return fmt.Errorf("%w: %s", ErrDamaged, found)
+	}
+	var without, strays int
+	err := ix.db.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM passages WHERE document NOT IN (SELECT id FROM documents)),
+		(SELECT count(*) FROM words_docsize) - (SELECT count(*) FROM passages)`).Scan(&without, &strays)
+	if err != nil {
+		return explain(err)
+	}
+	if without != 0 || strays != 0 {
+		return fmt.Errorf("%w: %d passages without document, %d rows of words too many", ErrDamaged, without, strays)
+	}
+	return nil
+}
+
+// Stamps returns the stamp of each document by its ID.
+func (ix *Index) Stamps(ctx context.Context) (map[string]string, error) {
+	rows, err := ix.db.QueryContext(ctx, "SELECT name, stamp FROM documents")
+	if err != nil {
+		return nil, explain(err)
+	}
+	defer rows.Close()
+	stamps := map[string]string{}
+	for rows.Next() {
+		var name, stamp string
+		if err := rows.Scan(&name, &stamp); err != nil {
+			return nil, explain(err)
+		}
+		stamps[name] = stamp
+	}
+	return stamps, explain(rows.Err())
+}

@@ -1,0 +1,315 @@
+package search
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"m2embed/core/kernel"
+	"m2embed/core/passage"
+)
+
+// bag is an embedder for tests: words hashed into 64 numbers.
+type bag struct{}
+
+func (bag) Embed(ctx context.Context, texts ...string) ([][]float32, error) {
+	out := make([][]float32, len(texts))
+	for i, text := range texts {
+		out[i] = make([]float32, 64)
+		out[i][0] = 0.1
+		for _, w := range folded(text) {
+			h := fnv.New32a()
+			h.Write([]byte(stem(w)))
+			out[i][h.Sum32()%64]++
+		}
+	}
+	return out, ctx.Err()
+}
+
+func open(t testing.TB, path string, o Options) *Index {
+	t.Helper()
+	ix, err := Open(path, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ix.Close() })
+	return ix
+}
+
+func add(t testing.TB, ix *Index, documents ...Document) Added {
+	t.Helper()
+	a, err := ix.Add(context.Background(), documents...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func ids(t testing.TB, ix *Index, query string, q Query) string {
+	t.Helper()
+	a, err := ix.Query(context.Background(), query, q)
+	if err != nil {
+		t.Fatalf("%q: %v", query, err)
+	}
+	var found []string
+	for _, h := range a.Hits {
+		found = append(found, h.ID)
+		if h.Start < 0 || h.End-h.Start != len(h.Text) || h.Line < 1 {
+			t.Errorf("%q: hit at %d to %d, line %d, of %d bytes", query, h.Start, h.End, h.Line, len(h.Text))
+		}
+	}
+	return strings.Join(found, " ")
+}
+
+var notes = []Document{
+	{ID: "cron.md", Text: "# Jobs\n\nSet CRON_CHECK to run the nightly job.\n\n## Ports\n\nThe server listens on port 5222 of 10.0.0.1.", Fields: map[string]string{"kind": "manual"}, Modified: time.Unix(1000, 0)},
+	{ID: "bible.txt", Text: "Whosoever shall smite thee on thy right cheek, turn to him the other also: turn the other cheek.", Modified: time.Unix(2000, 0)},
+	{ID: "rust.md", Text: "error[E0308]: mismatched types. The function getUserName returns a String.", Fields: map[string]string{"kind": "error"}},
+	{ID: "port.txt", Text: "The port of Hamburg is a harbour for ships; jobs are checked at night. Port wine is checked, too."},
+	{ID: "naïve.txt", Text: "Un café naïve, übergrößen und straße."},
+}
+
+func TestWordsAreFound(t *testing.T) {
+	for name, o := range map[string]Options{"words": {}, "both": {Embedder: bag{}, Space: "bag"}} {
+		ix := open(t, filepath.Join(t.TempDir(), "a b#?%.db"), o)
+		documents := append([]Document{}, notes...)
+		documents[0].Headings = passage.Markdown(documents[0].Text)
+		if a := add(t, ix, documents...); a.Documents != 5 || a.Passages < 5 {
+			t.Errorf("added %+v", a)
+		}
+		for query, want := range map[string]string{
+			"CRON_CHECK": "cron.md", "cron check": "cron.md", "port 5222": "cron.md", "10.0.0.1": "cron.md", "E0308": "rust.md",
+			"user name": "rust.md", "getusername": "rust.md", `"turn the other cheek"`: "bible.txt", "turn the other cheek": "bible.txt",
+			"harbours": "port.txt", "harb*": "port.txt", "cafe NAIVE": "naïve.txt", "nightly job": "cron.md",
+		} {
+			a, err := ix.Query(context.Background(), query, Query{})
+			if err != nil || len(a.Hits) == 0 || a.Hits[0].ID != want {
+				t.Errorf("%s: %s: %v, %v, want %s first", name, query, a.Hits, err, want)
+				continue
+			}
+			if h := a.Hits[0]; !h.Good || len(h.Marks) == 0 {
+				t.Errorf("%s: %s: good %v, marks %v", name, query, h.Good, h.Marks)
+			}
+		}
+		for _, c := range []struct {
+			query string
+			q     Query
+			want  string
+		}{
+			{"port -wine", Query{All: true, Mode: Words}, "cron.md"},
+			{`port -"wine is"`, Query{All: true, Mode: Words}, "cron.md"},
+			{`"other cheeks"`, Query{}, ""}, // the very words
+			{`"port 5222" "nightly job"`, Query{}, "cron.md"},
+			{"port", Query{Fields: map[string]string{"kind": "manual"}}, "cron.md"},
+			{"port", Query{Fields: map[string]string{"kind": "x\"y"}}, ""},
+			{"port", Query{Glob: "*.txt", Mode: Words}, "port.txt"},
+			{"port cheek", Query{After: time.Unix(1500, 0), Mode: Words}, "bible.txt"},
+			{"port cheek", Query{Before: time.Unix(1500, 0), Mode: Words}, "cron.md"},
+			{"the", Query{Mode: Words, Glob: "bible*"}, "bible.txt"},
+			{`"`, Query{Mode: Words}, ""}, {`-`, Query{Mode: Words}, ""}, {`"" AND NEAR( * ^ :`, Query{Mode: Words}, ""},
+			{strings.Repeat("so it was ", 8) + `"not there" -harbour`, Query{Mode: Words, All: true, Top: 1}, "port.txt"},
+			{"zebra", Query{Mode: Words}, ""},
+		} {
+			if got := ids(t, ix, c.query, c.q); got != c.want {
+				t.Errorf("%s: %q %+v: %q, want %q", name, c.query, c.q, got, c.want)
+			}
+		}
+		if err := ix.Check(context.Background()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestPlaces(t *testing.T) {
+	ix := open(t, filepath.Join(t.TempDir(), "x.db"), Options{Passage: passage.Options{Target: 16, Max: 24}})
+	d := notes[0]
+	d.Headings, d.Pages = passage.Markdown(d.Text), []int{0, strings.Index(d.Text, "## Ports")}
+	add(t, ix, d)
+	a, err := ix.Query(context.Background(), "5222", Query{})
+	if err != nil || len(a.Hits) != 1 {
+		t.Fatal(a, err)
+	}
+	h := a.Hits[0]
+	if h.Page != 2 || h.Heading != "Jobs > Ports" || h.Line != 5 || d.Text[h.Start:h.End] != h.Text || h.Text[h.Marks[0].Start:h.Marks[0].End] != "5222" {
+		t.Errorf("%+v", h)
+	}
+}
+
+func TestChanges(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.db")
+	o := Options{Embedder: bag{}, Space: "bag"}
+	ix, reader := open(t, path, o), open(t, path, o)
+	add(t, ix, notes...)
+	if got := ids(t, reader, "cheek", Query{}); got != "bible.txt" {
+		t.Errorf("another reader finds %q", got)
+	}
+	if a := add(t, ix, notes...); a.Unchanged != 5 || a.Documents != 0 {
+		t.Errorf("the same again: %+v", a)
+	}
+	changed := notes[1]
+	changed.Text = "An elbow."
+	if a := add(t, ix, changed); a.Documents != 1 {
+		t.Errorf("a changed one: %+v", a)
+	}
+	if got := ids(t, reader, "cheek", Query{Mode: Words}); got != "" {
+		t.Errorf("the old text is found in %q", got)
+	}
+	if got := ids(t, reader, "elbow", Query{}); got != "bible.txt" {
+		t.Errorf("the new text is found in %q", got)
+	}
+	if n, err := ix.Remove(context.Background(), "bible.txt", "none"); n != 1 || err != nil {
+		t.Errorf("removed %d: %v", n, err)
+	}
+	if got := ids(t, reader, "elbow", Query{Mode: Words}); got != "" {
+		t.Errorf("the removed text is found in %q", got)
+	}
+	if i, err := reader.Info(context.Background()); err != nil || i.Documents != 4 || i.Bytes == 0 {
+		t.Errorf("%+v, %v", i, err)
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	folder := t.TempDir()
+	path := filepath.Join(folder, "x.db")
+	ix := open(t, path, Options{Embedder: bag{}, Space: "one"})
+	add(t, ix, notes...)
+	ix.Close()
+	if _, err := Open(path, Options{Embedder: bag{}, Space: "two"}); !errors.Is(err, ErrSpace) {
+		t.Errorf("another space: %v", err)
+	}
+	if _, err := Open(folder, Options{}); err == nil {
+		t.Error("a folder was opened")
+	}
+	if _, err := Open(filepath.Join(folder, "none.db"), Options{ReadOnly: true}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no file: %v", err)
+	}
+	text := filepath.Join(folder, "text")
+	os.WriteFile(text, []byte("some text that is no index"), 0o666)
+	if _, err := Open(text, Options{}); !errors.Is(err, ErrDamaged) {
+		t.Errorf("a text: %v", err)
+	}
+	read := open(t, path, Options{ReadOnly: true, Embedder: bag{}, Space: "one"})
+	if _, err := read.Add(context.Background(), notes...); !errors.Is(err, ErrReadOnly) {
+		t.Errorf("adding to what is open for reading: %v", err)
+	}
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []int{16, 100, 5000, len(whole) / 2} {
+		cut := filepath.Join(folder, fmt.Sprint("cut", n))
+		os.WriteFile(cut, whole[:n], 0o666)
+		bad, err := Open(cut, Options{})
+		if err == nil {
+			if _, err = bad.Query(context.Background(), "port", Query{}); err == nil {
+				err = bad.Check(context.Background())
+			}
+			bad.Close()
+		}
+		if err == nil {
+			t.Errorf("cut at %d bytes, the index is as good as whole", n)
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	again := open(t, path, Options{Embedder: bag{}, Space: "one"})
+	if _, err := again.Add(ctx, Document{ID: "new", Text: "new"}); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+}
+
+// TestScan compares the scan with plain sums, across blocks and as vectors come.
+func TestScan(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for _, d := range []int{1, 17, 64, 256} {
+		var set vectorSet
+		set.dimension = d
+		var want [][]byte
+		for _, n := range []int{1, 5, blockRows - 6, 1, 70} { // what load does
+			if len(set.tail) > 0 {
+				set.blocks = set.blocks[:len(set.blocks)-1]
+			}
+			for range n {
+				v := make([]float32, d)
+				for i := range v {
+					v[i] = float32(r.NormFloat64())
+				}
+				q, err := quantize(v)
+				if err != nil {
+					t.Fatal(err)
+				}
+				set.append(int64(len(want)), 0, q)
+				want = append(want, q)
+			}
+			set.finish()
+			query := make([]float32, d)
+			for i := range query {
+				query[i] = float32(r.NormFloat64())
+			}
+			unit := unitVector(query)
+			got, err := set.cosines(query)
+			if err != nil || len(got) != len(want) {
+				t.Fatal(len(got), err)
+			}
+			for i, w := range want {
+				var sum, squares float64
+				for k := range d {
+					sum += float64(int8(w[k])) * float64(unit[k])
+					squares += float64(int8(w[k])) * float64(int8(w[k]))
+				}
+				if cos := sum / math.Sqrt(squares); math.Abs(cos-float64(got[i])) > 0.01 {
+					t.Fatalf("%s, %d numbers, vector %d of %d: cosine %g, want %g", kernel.Active().Name, d, i, len(want), got[i], cos)
+				}
+			}
+		}
+	}
+}
+
+func TestParse(t *testing.T) {
+	for query, want := range map[string]string{
+		"":             "",
+		"the port":     `"port"`,
+		"the":          `"the"`,
+		"CRON_CHECK":   `"CRON CHECK" OR parts : "CRON CHECK" OR "CRON" OR "CHECK"`,
+		"don't":        `"don t"`,
+		`"a b" c`:      `("a b") AND ("c" OR "a b")`,
+		`a -b -"c d"`:  `("a") NOT ("b" OR "c d")`,
+		`x -b -"c d"`:  `("x") NOT ("b" OR "c d")`,
+		"getUserName":  `"getUserName" OR parts : "get User Name" OR "User" OR "Name"`,
+		"wor*":         `"wor"*`,
+		`he said "yes`: `"said" OR "yes"`,
+		"- -- - \"\" ": "",
+	} {
+		if got := expression(parse(query)); got != want {
+			t.Errorf("%q: %s, want %s", query, got, want)
+		}
+	}
+	if got := meaning(`find "two words" -not -"of these" wor*`); got != "find two words wor" {
+		t.Errorf("%q", got)
+	}
+	if got := split("HTTPServer2 utf8 x1 getHTTP"); !reflect.DeepEqual(got, []string{"HTTP", "Server", "2", "utf", "8", "x1", "get", "HTTP"}) {
+		t.Errorf("%q", got)
+	}
+}
+
+func FuzzQuery(f *testing.F) {
+	ix := open(f, filepath.Join(f.TempDir(), "x.db"), Options{})
+	add(f, ix, notes...)
+	for _, q := range []string{`a "b" -c d*`, `"`, `-"x`, "parts : NEAR(a b)", "\x00\xff*", "a.b_c:D9 -- -"} {
+		f.Add(q)
+	}
+	f.Fuzz(func(t *testing.T, query string) {
+		if _, err := ix.Query(context.Background(), query, Query{All: true}); err != nil {
+			t.Errorf("%q: %v", query, err)
+		}
+	})
+}

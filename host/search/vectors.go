@@ -1,0 +1,167 @@
+package search
+
+import (
+	"context"
+	"database/sql"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+
+	"m2embed/core/kernel"
+)
+
+// quantize makes D 8-bit integers of a vector scaled to unit length, and the
+// scale, 4 bytes, behind them: x ≈ scale · integer.
+func quantize(vector []float32) ([]byte, error) {
+	var squares, largest float64
+	for _, x := range vector {
+		squares += float64(x) * float64(x)
+		largest = max(largest, math.Abs(float64(x)))
+	}
+	if math.IsNaN(squares) || math.IsInf(squares, 0) {
+		return nil, errors.New("a vector is not finite")
+	}
+	d := len(vector)
+	b := make([]byte, d+4)
+	if largest == 0 {
+		return b, nil
+	}
+	for i, x := range vector {
+		b[i] = byte(int8(math.RoundToEven(float64(x) / largest * 127)))
+	}
+	// The integers' own length is what makes the vector one of unit length.
+	var own float64
+	for _, x := range b[:d] {
+		own += float64(int8(x)) * float64(int8(x))
+	}
+	binary.LittleEndian.PutUint32(b[d:], math.Float32bits(float32(1/math.Sqrt(own))))
+	return b, nil
+}
+
+// vectorSet holds all vectors in memory, packed for the products of [kernel].
+type vectorSet struct {
+	loaded    bool
+	removals  int64
+	dimension int
+	ids       []int64 // of passages, ascending
+	documents []int64
+	blocks    []*kernel.Matrix // of blockRows vectors each, the last of fewer
+	tail      []byte           // the integers of the last block, as they lie in the file
+	tailScale []float32
+}
+
+// blockRows is how many vectors are packed together. The last block is packed
+// again when vectors come.
+const blockRows = 4096
+
+// load brings the vectors up to the state of the file.
+func (s *vectorSet) load(ctx context.Context, tx *sql.Tx) error {
+	var removals int64
+	if err := tx.QueryRowContext(ctx, "SELECT value FROM meta WHERE key='removals'").Scan(&removals); err != nil {
+		return err
+	}
+	if s.loaded && removals != s.removals {
+		*s = vectorSet{}
+	}
+	s.removals = removals
+	last := int64(-1)
+	if n := len(s.ids); n > 0 {
+		last = s.ids[n-1]
+	}
+	rows, err := tx.QueryContext(ctx, "SELECT id, document, vector FROM passages WHERE id>? AND vector IS NOT NULL ORDER BY id", last)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	changed := false
+	for rows.Next() {
+		var id, document int64
+		var raw sql.RawBytes
+		if err := rows.Scan(&id, &document, &raw); err != nil {
+			return err
+		}
+		if s.dimension == 0 {
+			s.dimension = len(raw) - 4
+		}
+		if len(raw) != s.dimension+4 || s.dimension <= 0 {
+			return fmt.Errorf("%w: the vector of passage %d has %d bytes, want %d", ErrDamaged, id, len(raw), s.dimension+4)
+		}
+		if !changed && len(s.tail) > 0 { // packed once already
+			s.blocks = s.blocks[:len(s.blocks)-1]
+		}
+		changed = true
+		s.append(id, document, raw)
+	}
+	if changed {
+		s.finish()
+	}
+	s.loaded = true
+	return rows.Err()
+}
+
+// append takes a vector as quantize makes it.
+func (s *vectorSet) append(id, document int64, raw []byte) {
+	s.ids, s.documents = append(s.ids, id), append(s.documents, document)
+	s.tail = append(s.tail, raw[:s.dimension]...)
+	s.tailScale = append(s.tailScale, math.Float32frombits(binary.LittleEndian.Uint32(raw[s.dimension:])))
+	if len(s.tailScale) == blockRows {
+		s.pack().PackInPlace()
+		s.tail, s.tailScale = nil, nil
+	}
+}
+
+// finish packs what is left.
+func (s *vectorSet) finish() {
+	if len(s.tail) > 0 {
+		s.pack()
+	}
+}
+
+func (s *vectorSet) pack() *kernel.Matrix {
+	m := kernel.NewI8Matrix(kernel.Active(), s.tail, s.tailScale, len(s.tailScale), s.dimension, nil)
+	s.blocks = append(s.blocks, m)
+	return m
+}
+
+// cosines returns the cosine of a query with every vector.
+func (s *vectorSet) cosines(query []float32) ([]float32, error) {
+	if len(s.ids) == 0 {
+		return nil, nil
+	}
+	if len(query) != s.dimension {
+		return nil, fmt.Errorf("%w: its vectors have %d numbers, the query's %d", ErrSpace, s.dimension, len(query))
+	}
+	unit := unitVector(query)
+	if unit == nil {
+		return nil, errors.New("the query's vector is not finite")
+	}
+	out := make([]float32, len(s.ids))
+	at := 0
+	var q kernel.Quantized
+	for i, m := range s.blocks {
+		if i == 0 {
+			q.Reset(m, 1)
+			q.Store(0, unit, len(unit), 1)
+		}
+		m.Multiply(out[at:], m.Outputs, kernel.Input{Quantized: &q}, 1, 0, m.Outputs)
+		at += m.Outputs
+	}
+	return out, nil
+}
+
+// unitVector scales a vector to unit length; nil if it is not finite.
+func unitVector(vector []float32) []float32 {
+	var squares float64
+	for _, x := range vector {
+		squares += float64(x) * float64(x)
+	}
+	if math.IsNaN(squares) || math.IsInf(squares, 0) {
+		return nil
+	}
+	unit := make([]float32, len(vector))
+	for i, x := range vector {
+		unit[i] = float32(float64(x) / max(math.Sqrt(squares), 1e-12))
+	}
+	return unit
+}
