@@ -19,8 +19,9 @@ wasm=$root/wasm
 out=$wasm/build
 bin=$wasm/js/node_modules/.bin
 # The model of the package m2embed-small.
-small=$root/testdata/m2-bert-small
-[ -d "$small" ] || small=$root/host/small/m2-bert-small
+for small in "$root/testdata/m2-bert-small" "$root/host/small" "$root"/host/small/*/; do
+	[ ! -f "$small/model.safetensors" ] || break
+done
 export GOTOOLCHAIN=${GOTOOLCHAIN:-auto}
 
 # dependencies installs the pinned npm packages once, and gathers the sources

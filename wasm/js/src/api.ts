@@ -5,7 +5,7 @@ import { compile } from './compile.js';
 import { Line } from './line.js';
 import { load } from './load.js';
 import { loadPool, type Spawn } from './pool.js';
-import { M2EmbedError, type Embedder, type LoadOptions, type ModelFiles, type Source } from './types.js';
+import { M2EmbedError, type Embedder, type Integrity, type LoadOptions, type ModelFiles, type Source } from './types.js';
 
 /** Options of `M2Embed.load`. */
 export interface Options extends LoadOptions {
@@ -37,6 +37,9 @@ export function loader(home: Home): Loader {
   return {
     async load(source, options = {}) {
       const { workers, createWorker, ...rest } = options;
+      // Files of a hub bring the sums that they are checked by.
+      const sums = (source as { sha256?: Integrity }).sha256;
+      if (sums && rest.sha256 === undefined) rest.sha256 = sums;
       if (workers === undefined && createWorker === undefined) {
         const compiled = (async () => compile(rest.module ?? (await home.module()), rest))();
         return load(source, compiled, rest, gpuSource);

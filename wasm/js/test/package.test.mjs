@@ -31,7 +31,7 @@ test('the tarball', async () => {
   for (const name of ['LICENSE', 'NOTICE', 'README.md', 'package.json', 'dist/index.js', 'dist/index.d.ts', 'dist/worker.js', 'dist/worker-host.js', 'dist/edge.js', 'dist/m2embed.wasm']) {
     assert.ok(names.includes(name), `${name} is missing`);
   }
-  assert.deepEqual(names.filter((name) => !/^(dist\/|LICENSE$|NOTICE$|README\.md$|bin\.mjs$|(worker|worker-host|pipeline|edge|inline|langchain|ai-sdk)\/package\.json$|package\.json$)/.test(name)), []);
+  assert.deepEqual(names.filter((name) => !/^(dist\/|LICENSE$|NOTICE$|README\.md$|bin\.mjs$|(worker|worker-host|pipeline|edge|inline|langchain|ai-sdk|hub)\/package\.json$|package\.json$)/.test(name)), []);
   for (const name of ['LICENSE', 'NOTICE']) assert.deepEqual(readFileSync(join(here, name)), readFileSync(join(here, '../..', name)));
 });
 
