@@ -40,6 +40,7 @@ type Embedder struct {
 	model     *model.Model
 	tokenizer *tokenizer.Tokenizer // nil: token ids only
 	runs      chan *model.Run      // kept for reuse
+	space     string
 }
 
 // Open builds an embedder from a config.json, a tokenizer.json or vocab.txt
@@ -76,11 +77,12 @@ func Open(config, vocabulary []byte, weights Weights, o OpenOptions) (*Embedder,
 			return nil, fmt.Errorf("the tokenizer has %d entries, but the word table has %d rows", t.VocabularySize(), c.VocabSize)
 		}
 	}
-	m, err := model.Load(c, weights, model.LoadOptions{Kernels: o.Kernels, Overwrite: o.Overwrite, Threads: o.Threads, FilterBudget: o.FilterBudget})
+	sampled := sampledWeights{weights, map[string][]byte{}}
+	m, err := model.Load(c, sampled, model.LoadOptions{Kernels: o.Kernels, Overwrite: o.Overwrite, Threads: o.Threads, FilterBudget: o.FilterBudget})
 	if err != nil {
 		return nil, err
 	}
-	return &Embedder{model: m, tokenizer: t, runs: make(chan *model.Run, 2)}, nil
+	return &Embedder{model: m, tokenizer: t, runs: make(chan *model.Run, 2), space: space(m.Config(), t, sampled.samples)}, nil
 }
 
 // Close ends the embedder's threads; no call may be under way.
@@ -95,6 +97,14 @@ func (e *Embedder) MaxLength() int { return e.model.Config().MaxLength() }
 
 // Config returns the model's configuration.
 func (e *Embedder) Config() model.Config { return e.model.Config() }
+
+// Space names the vector space: vectors of two embedders may be compared if
+// their spaces are equal. Equal files with equal options have equal spaces in
+// every engine and runtime. It is made of the configuration, the tokenizer and,
+// of each tensor that the model uses, name, stored type, shape and some samples
+// of its bytes: enough to tell models, their sizes and float32 from integers, no
+// proof that two files are equal.
+func (e *Embedder) Space() string { return e.space }
 
 // Tokenizer returns the tokenizer, nil if there is none.
 func (e *Embedder) Tokenizer() *tokenizer.Tokenizer { return e.tokenizer }

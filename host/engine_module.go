@@ -57,7 +57,7 @@ func (m *Model) startWasm(o Options, config []byte) error {
 	if err != nil {
 		return err
 	}
-	m.engine, m.config = sandbox{e}, c
+	m.engine, m.config, m.space = sandbox{e}, c, e.Info().Space
 	return nil
 }
 

@@ -29,7 +29,7 @@ func (m *Model) startNative(o Options, config []byte) error {
 	if err != nil {
 		return err
 	}
-	m.engine, m.config, m.tokenizer = processor{e}, e.Config(), e.Tokenizer()
+	m.engine, m.config, m.tokenizer, m.space = processor{e}, e.Config(), e.Tokenizer(), e.Space()
 	return nil
 }
 

@@ -30,7 +30,7 @@ func (m *Model) startGPU(o Options, config []byte) error {
 		e.Close()
 		return err
 	}
-	m.engine, m.config, m.tokenizer = g, e.Config(), e.Tokenizer()
+	m.engine, m.config, m.tokenizer, m.space = g, e.Config(), e.Tokenizer(), e.Space()
 	return nil
 }
 

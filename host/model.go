@@ -63,7 +63,8 @@ type Model struct {
 	name      string
 	config    model.Config         // as it runs
 	tokenizer *tokenizer.Tokenizer // nil: token ids only
-	foreign   TextTokenizer        // what texts are tokenized with, where it is not tokenizer
+	space     string
+	foreign   TextTokenizer // what texts are tokenized with, where it is not tokenizer
 	files     *Files
 
 	mu     sync.Mutex
@@ -217,6 +218,7 @@ type Info struct {
 	Padding   model.Padding // never PadDefault
 	Pooling   model.Pooling
 	Normalize bool
+	Space     string // of the vectors: see core's Embedder.Space
 }
 
 // Info says what the model is.
@@ -224,7 +226,7 @@ func (m *Model) Info() Info {
 	c := m.config
 	i := Info{
 		Name: m.name, Source: m.files.Describe, Engine: m.engine.name(),
-		Dimension: c.HiddenSize, MaxLength: c.MaxLength(), Padding: c.Padding, Pooling: c.Pooling, Normalize: c.Normalize,
+		Dimension: c.HiddenSize, MaxLength: c.MaxLength(), Padding: c.Padding, Pooling: c.Pooling, Normalize: c.Normalize, Space: m.space,
 	}
 	if i.Padding.Mode == model.PadDefault {
 		i.Padding.Mode = model.PadMax

@@ -164,3 +164,20 @@ func TestModelRefuses(t *testing.T) {
 		}
 	}
 }
+
+// TestModelSpace: the space is the file's, and integers are another.
+func TestModelSpace(t *testing.T) {
+	want := openModel(t, tiny, Options{}).Info().Space
+	if len(want) != 16 {
+		t.Errorf("space %q", want)
+	}
+	folder := t.TempDir()
+	for _, dtype := range []string{"f32", "int8"} {
+		if err := Convert(t.Context(), tiny, folder+"/"+dtype, ConvertOptions{DType: dtype}); err != nil {
+			t.Fatal(err)
+		}
+		if got := openModel(t, folder+"/"+dtype, Options{}).Info().Space; (got == want) != (dtype == "f32") {
+			t.Errorf("%s: space %s, that of the original is %s", dtype, got, want)
+		}
+	}
+}

@@ -172,7 +172,7 @@
 // bytes.
 //
 // model_info leaves a JSON object: hiddenSize, layers, maxLength,
-// vocabularySize, padding, pooling, normalize, weightBytes, kernels, version.
+// vocabularySize, padding, pooling, normalize, weightBytes, kernels, space, version.
 package main
 
 // Version is what abi_version returns.

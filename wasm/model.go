@@ -248,6 +248,8 @@ func (m *loading) describe() ([]byte, error) {
 	b = strconv.AppendInt(b, int64(m.size), 10)
 	b = append(b, `,"kernels":`...)
 	b = strconv.AppendQuote(b, e.Model().Kernels())
+	b = append(b, `,"space":`...)
+	b = strconv.AppendQuote(b, e.Space())
 	b = append(b, `,"version":`...)
 	b = strconv.AppendQuote(b, release)
 	return append(b, '}'), nil

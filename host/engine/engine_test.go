@@ -165,6 +165,9 @@ func TestSameAsNative(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer native.Close()
+	if space := e.Info().Space; space != native.Space() || space == "" {
+		t.Errorf("space %q, natively %q", space, native.Space())
+	}
 	inputs := append(core.Texts("", "hello world", "\x00\xff\xfe", strings.Repeat("long text ", 400)), core.Input{IDs: []int32{101, 7, 102}})
 	for _, o := range []core.Options{
 		{},

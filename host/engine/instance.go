@@ -26,6 +26,7 @@ type Info struct {
 	WeightBytes    int64  `json:"weightBytes"`
 	Kernels        string `json:"kernels"` // the kernel set in use
 	Version        string `json:"version"` // of the module
+	Space          string `json:"space"`   // see core's Embedder.Space
 }
 
 // instance is one instance of the module with one model.

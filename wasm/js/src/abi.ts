@@ -91,6 +91,7 @@ export interface RawInfo {
   normalize: boolean;
   weightBytes: number;
   kernels: string;
+  space: string;
   version: string;
 }
 

@@ -181,6 +181,8 @@ export interface ModelInfo {
   fallback?: string;
   /** The kernel set of the wasm back end, "wasm-simd" or "go". */
   kernels: string;
+  /** Names the vector space: vectors may be compared where it is equal. */
+  space: string;
   /** Version of the module. */
   version: string;
 }

@@ -1,0 +1,91 @@
+package core
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"hash/fnv"
+	"maps"
+	"slices"
+
+	"m2embed/core/checkpoint"
+	"m2embed/core/model"
+	"m2embed/core/tokenizer"
+)
+
+// Samples of a tensor that name its values: this many, evenly spaced from its
+// first byte to its last, of this many bytes. A tensor of fewer bytes is taken
+// whole. So few pages of a mapped file are read that opening stays quick.
+const (
+	spaceSamples = 4
+	sampleBytes  = 64
+)
+
+// spaceVersion changes with what a space is made of.
+const spaceVersion = "m2embed space 1"
+
+// space names a vector space: 16 hexadecimal digits, of FNV-1a in 128 bits with
+// both halves added bit by bit. What goes in decides the vectors:
+//
+//   - the configuration as it was read, pooling, normalisation, padding and the
+//     maximum length included; numbers in decimal, no padding as max_length
+//   - the tokenizer: its tokens in the order of their ids, its template and its
+//     settings
+//   - of each tensor that the model uses, by name: name, stored type, shape and
+//     samples of its bytes as they are stored
+//
+// A model in float32 and the same in integers are two spaces. Pieces are
+// preceded by their length, so that none is taken for a part of another.
+func space(c model.Config, t *tokenizer.Tokenizer, tensors map[string][]byte) string {
+	if c.Padding.Mode == model.PadDefault {
+		c.Padding.Mode = model.PadMax
+	}
+	h := fnv.New128a()
+	piece(h, []byte(spaceVersion))
+	piece(h, fmt.Appendf(nil, "%+v", c))
+	if t != nil {
+		t.Describe(func(b []byte) { piece(h, b) })
+	}
+	for _, name := range slices.Sorted(maps.Keys(tensors)) {
+		piece(h, []byte(name))
+		piece(h, tensors[name])
+	}
+	sum := h.Sum(nil)
+	for i := range 8 {
+		sum[i] ^= sum[8+i]
+	}
+	return hex.EncodeToString(sum[:8])
+}
+
+func piece(h hash.Hash, b []byte) {
+	h.Write(binary.LittleEndian.AppendUint64(nil, uint64(len(b))))
+	h.Write(b)
+}
+
+// sampledWeights notes what tensors are before anybody changes their bytes.
+type sampledWeights struct {
+	model.Weights
+	samples map[string][]byte
+}
+
+func (w sampledWeights) Tensor(name string) (checkpoint.Tensor, error) {
+	t, err := w.Weights.Tensor(name)
+	if err == nil && w.samples[name] == nil {
+		w.samples[name] = sampleOf(t)
+	}
+	return t, err
+}
+
+// sampleOf is what a space knows of a tensor.
+func sampleOf(t checkpoint.Tensor) []byte {
+	b := fmt.Appendf(nil, "%v %v ", t.DType, t.Shape)
+	if len(t.Data) <= spaceSamples*sampleBytes {
+		return append(b, t.Data...)
+	}
+	for i := range spaceSamples {
+		at := int(int64(len(t.Data)-sampleBytes) * int64(i) / (spaceSamples - 1))
+		b = append(b, t.Data[at:at+sampleBytes]...)
+	}
+	return b
+}

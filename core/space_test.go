@@ -1,0 +1,83 @@
+package core
+
+import (
+	"bytes"
+	"os"
+	"regexp"
+	"testing"
+
+	"m2embed/core/checkpoint"
+)
+
+// TestSpace: what decides vectors decides the space, and nothing else does.
+func TestSpace(t *testing.T) {
+	read := func(name string) []byte {
+		b, err := os.ReadFile("../testdata/tiny/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	config, vocabulary, weights := read("config.json"), read("tokenizer.json"), read("model.safetensors")
+	spaceOf := func(config, vocabulary, weights []byte, o OpenOptions) string {
+		t.Helper()
+		f, err := checkpoint.OpenBytes(bytes.Clone(weights))
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := Open(config, vocabulary, f, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer e.Close()
+		before := e.Space()
+		embed(t, e, Options{Padding: none}, Input{IDs: []int32{5, 6}})
+		if e.Space() != before {
+			t.Error("the space changed as the model ran")
+		}
+		return before
+	}
+	want := spaceOf(config, vocabulary, weights, OpenOptions{})
+	if !regexp.MustCompile("^[0-9a-f]{16}$").MatchString(want) {
+		t.Errorf("space %q", want)
+	}
+	for name, got := range map[string]string{
+		"overwritten":     spaceOf(config, vocabulary, weights, OpenOptions{Overwrite: true}),
+		"other threads":   spaceOf(config, vocabulary, weights, OpenOptions{Threads: 3, FilterBudget: -1}),
+		"PyTorch":         spaceOf(config, vocabulary, read("pytorch_model.bin"), OpenOptions{}),
+		"legacy":          spaceOf(config, vocabulary, read("pytorch_model.legacy.bin"), OpenOptions{}),
+		"more in config":  spaceOf(bytes.Replace(config, []byte("{"), []byte(`{"comment": "x", `), 1), vocabulary, weights, OpenOptions{}),
+		"default padding": spaceOf(bytes.Replace(config, []byte(`"padding"`), []byte(`"padding_was"`), 1), vocabulary, weights, OpenOptions{}),
+	} {
+		if name == "default padding" && bytes.Contains(config, []byte(`"padding"`)) {
+			continue
+		}
+		if got != want {
+			t.Errorf("%s: space %s, want %s", name, got, want)
+		}
+	}
+	changed := bytes.Clone(weights)
+	f, err := checkpoint.OpenBytes(changed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tensor, err := f.Tensor("encoder.layer.0.mlp.wo.weight")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tensor.Data[len(tensor.Data)-2] ^= 1
+	seen := map[string]string{want: "the model itself"}
+	for name, got := range map[string]string{
+		"weights":      spaceOf(config, vocabulary, changed, OpenOptions{}),
+		"float16":      spaceOf(config, vocabulary, read("pytorch_model.f16.bin"), OpenOptions{}),
+		"pooling":      spaceOf(bytes.Replace(config, []byte("{"), []byte(`{"pooling": "mean_hidden", `), 1), vocabulary, weights, OpenOptions{}),
+		"padding":      spaceOf(bytes.Replace(config, []byte("{"), []byte(`{"padding": 77, `), 1), vocabulary, weights, OpenOptions{}),
+		"no tokenizer": spaceOf(config, nil, weights, OpenOptions{}),
+		"a token":      spaceOf(config, bytes.Replace(vocabulary, []byte(`"##s":`), []byte(`"##sß":`), 1), weights, OpenOptions{}),
+	} {
+		if other, ok := seen[got]; ok {
+			t.Errorf("%s: the space of %s", name, other)
+		}
+		seen[got] = name
+	}
+}
