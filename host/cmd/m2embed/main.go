@@ -43,7 +43,7 @@ type command struct {
 // commands in the order of the help.
 func commands() []*command {
 	return []*command{
-		embedCommand, similarityCommand, searchCommand, tokenizeCommand,
+		embedCommand, similarityCommand, indexCommand, searchCommand, tokenizeCommand,
 		convertCommand, pullCommand, inspectCommand, benchCommand, serveCommand, versionCommand,
 	}
 }

@@ -17,6 +17,9 @@ FILE is the same as --input FILE. Prints the best texts with their cosines, best
 first, or with --json an object a line with the members rank, similarity, index
 and text. All texts are embedded anew; nothing is stored.
 
+With --in the query is searched for in an index, by words and meaning: "quoted
+words" must be there, words with a minus in front must not.
+
 Example:
 
   m2embed search "how do I return a parcel" faq.txt --top 3
@@ -27,7 +30,13 @@ Example:
 		which, how := defineModel(c), defineVector(c)
 		top := c.flags.Int("top", 10, "`number` of texts to print")
 		asJSON := c.flags.Bool("json", false, "write JSON lines")
-		return func() error { return search(c, in, which, how, *top, *asJSON) }
+		from := c.flags.String("in", "", "`file` of an index to search in by words and meaning; see m2embed index")
+		return func() error {
+			if c.set("in") {
+				return searchIndex(c, which, *from, *top, *asJSON)
+			}
+			return rankLines(c, in, which, how, *top, *asJSON)
+		}
 	},
 }
 
@@ -39,7 +48,7 @@ type hit struct {
 	Text       string  `json:"text"`
 }
 
-func search(c *call, in *inputFlags, which *modelFlags, how *vectorFlags, top int, asJSON bool) error {
+func rankLines(c *call, in *inputFlags, which *modelFlags, how *vectorFlags, top int, asJSON bool) error {
 	if top < 1 || top > 1<<20 {
 		return usagef("--top %d, want 1 to %d", top, 1<<20)
 	}
