@@ -17,7 +17,7 @@
 #
 # Needs Go 1.21 or later (the right version is fetched by it) and, for all but
 # build and embed without a wasm module, Node 20 or later with npm. Debian
-# packages (chromium, firefox-esr) are installed where a test needs them.
+# packages (chromium, firefox-esr, qemu-user-static) are installed where a test needs them.
 set -eu
 
 cd "$(dirname "$0")"
@@ -65,12 +65,41 @@ test_race() {
 		./core ./core/model ./host/server
 }
 
+# test_arm64 runs cross-compiled tests in an emulated processor, the kernels also
+# in one without SDOT. The slow ones are left out; they run natively on amd64.
+test_arm64() {
+	if ! command -v qemu-aarch64-static >/dev/null || ! command -v aarch64-linux-gnu-as >/dev/null; then
+		{ apt-get update && apt-get install -y --no-install-recommends qemu-user-static binutils-aarch64-linux-gnu; } >/dev/null 2>&1 || {
+			[ -z "${M2EMBED_ARM64:-}" ] || { echo "build.sh: qemu-user-static or binutils-aarch64-linux-gnu is missing" >&2; exit 1; }
+			say "arm64 NOT tested: install qemu-user-static and binutils-aarch64-linux-gnu"
+			return 0
+		}
+	fi
+	say "arm64 under qemu"
+	M2EMBED_ARM64=1 go test ./core/kernel/internal/neongen
+	arm64_package core/kernel .
+	arm64_package core/kernel 'IntegerMatrix|AssemblyBits|Sets|NoAllocation' cortex-a53
+	arm64_package core/model 'GoldenTiny|GoldenStages|GoldenHalf|Int8Tiny|MixedTypes'
+	arm64_package core/checkpoint .
+	arm64_package core/tokenizer .
+	arm64_package core 'Truncation|IDs|Normalize|OpenErrors|ParsedTokenizer'
+}
+
+# arm64_package FOLDER TESTS [PROCESSOR]
+arm64_package() {
+	mkdir -p build/arm64
+	GOARCH=arm64 CGO_ENABLED=0 go test -c -o build/arm64/package.test "./$1"
+	echo "$1 $2" >&2
+	(cd "$1" && qemu-aarch64-static -cpu "${3:-max}" "$OLDPWD/build/arm64/package.test" -test.short -test.timeout 10m -test.run "$2")
+}
+
 run_tests() {
 	need go "install Go 1.21 or later from go.dev"
 	need npm "install Node 20 or later"
 	sh wasm/build.sh module
 	test_go
 	test_race
+	test_arm64
 	say "wasm: kernels, module, host engine, npm package"
 	sh wasm/build.sh test
 	say "parity of the runtimes, short"
