@@ -7,8 +7,6 @@ import (
 	"io"
 	"math"
 	"regexp"
-	"strconv"
-	"strings"
 
 	"m2embed/core/checkpoint"
 	"m2embed/core/model"
@@ -21,16 +19,6 @@ const pieceSize = 1 << 18
 // reaches every token, and a forward pass multiplies in float32 with them in
 // any case, so integers would cost precision and save no memory.
 var filterMatrices = regexp.MustCompile(`\.implicit_filter(_rev)?\.6\.weight$`)
-
-// belongsToEncoder reports whether inference reads a tensor. Heads, transform
-// tables of the CUDA library and the counted positions are left out.
-func belongsToEncoder(name string) bool {
-	switch {
-	case strings.Contains(name, "flashfft"), strings.HasSuffix(name, "position_ids"):
-		return false
-	}
-	return strings.HasPrefix(name, "embeddings.") || strings.HasPrefix(name, "encoder.") || strings.HasPrefix(name, "pooler.")
-}
 
 // tensorConverter writes the tensors of one checkpoint in another type.
 type tensorConverter struct {
@@ -53,9 +41,9 @@ func (c *tensorConverter) outputs() ([]checkpoint.Output, map[string]string, err
 	metadata := map[string]string{"format": "pt"}
 	kept := map[string]string{} // name by the name that the source keeps
 	var outputs []checkpoint.Output
-	c.layers = layersIn(c.source)
+	c.layers = model.LayersIn(c.source.Names())
 	for _, name := range c.source.Names() {
-		if !belongsToEncoder(name) {
+		if !model.InEncoder(name) {
 			continue
 		}
 		info, _ := c.source.Info(name)
@@ -75,7 +63,7 @@ func (c *tensorConverter) outputs() ([]checkpoint.Output, map[string]string, err
 		outputs = append(outputs, c.output(prefix, info)...)
 	}
 	for name, reason := range c.source.Refused() {
-		if belongsToEncoder(name) { // who needs it learns why it is not there
+		if model.InEncoder(name) { // who needs it learns why it is not there
 			metadata[checkpoint.RefusedKey+name] = reason.Error()
 		}
 	}
@@ -104,19 +92,6 @@ func (c *tensorConverter) narrowed(info checkpoint.Info) (dtype checkpoint.DType
 		return c.target, 0
 	}
 	return checkpoint.F32, 0
-}
-
-// layersIn counts the layers of a checkpoint.
-func layersIn(file *checkpoint.File) int {
-	layers := 0
-	for _, name := range file.Names() {
-		rest, _ := strings.CutPrefix(name, "encoder.layer.")
-		number, _, _ := strings.Cut(rest, ".")
-		if i, err := strconv.Atoi(number); err == nil {
-			layers = max(layers, i+1)
-		}
-	}
-	return layers
 }
 
 // output returns how one tensor is written; a matrix of integers brings its

@@ -18,6 +18,7 @@ import (
 
 	"m2embed/core/checkpoint"
 	"m2embed/core/checkpoint/goldenweights"
+	"m2embed/core/model"
 )
 
 const tiny = "../testdata/tiny/"
@@ -129,7 +130,7 @@ func TestConvertGolden(t *testing.T) {
 				}
 			}
 			for _, tensor := range f.Names() {
-				if !belongsToEncoder(tensor) {
+				if !model.InEncoder(tensor) {
 					t.Errorf("%s was not dropped", tensor)
 				}
 			}

@@ -3,10 +3,10 @@ package host
 import (
 	"errors"
 	"io"
-	"strings"
 	"sync"
 
 	"m2embed/core/checkpoint"
+	"m2embed/core/model"
 )
 
 // stream gives a checkpoint's tensors as a safetensors file that exists
@@ -25,7 +25,7 @@ type stream struct {
 func newStream(f *checkpoint.File) (*stream, error) {
 	s := &stream{}
 	for _, name := range f.Names() {
-		if !strings.HasPrefix(name, "embeddings.") && !strings.HasPrefix(name, "encoder.") && !strings.HasPrefix(name, "pooler.") || name == "embeddings.position_ids" {
+		if !model.InEncoder(name) {
 			continue
 		}
 		info, _ := f.Info(name)

@@ -21,9 +21,19 @@ func cutLayer(name string) (layer int, part string, ok bool) {
 	return layer, part, true
 }
 
-// layersIn counts the layers that have tensors: one more than the highest
+// InEncoder reports whether inference may read a tensor, named without a prefix.
+// Heads, transform tables of a CUDA library and the counted positions are not
+// read.
+func InEncoder(name string) bool {
+	if strings.Contains(name, "flashfft") || strings.HasSuffix(name, "position_ids") {
+		return false
+	}
+	return strings.HasPrefix(name, "embeddings.") || strings.HasPrefix(name, "encoder.") || strings.HasPrefix(name, "pooler.")
+}
+
+// LayersIn counts the layers that have tensors: one more than the highest
 // number.
-func layersIn(names []string) int {
+func LayersIn(names []string) int {
 	layers := 0
 	for _, name := range names {
 		if layer, _, ok := cutLayer(name); ok {

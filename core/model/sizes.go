@@ -60,7 +60,7 @@ func sizesIn(c *Config, w Weights) []size {
 	} else {
 		add("intermediate_size", &c.IntermediateSize, mlp+"gated_layers.weight", 2, func(s []int) int { return gated(s[0]) })
 	}
-	layers := layersIn(w.Names())
+	layers := LayersIn(w.Names())
 	if layers > 0 {
 		list = append(list, size{"num_hidden_layers", &c.NumHiddenLayers, fmt.Sprintf("encoder.layer.%d.*", layers-1), nil, layers})
 	}
