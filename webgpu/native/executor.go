@@ -52,6 +52,7 @@ func (f *fence) close(d *Device) {
 type held struct {
 	buffer uintptr
 	size   int
+	shared bool // filled by a set-up
 }
 
 // NewExecutor returns an executor without weights.
@@ -89,6 +90,43 @@ func (e *Executor) ResidentBytes() (bytes int) {
 	return bytes
 }
 
+// SharedBytes is what buffers that set-ups fill take on the device, those of a
+// plan left out; the plan may be nil.
+func (e *Executor) SharedBytes(but *plan.Plan) (bytes int) {
+	own := sharedKeys(but)
+	for key, h := range e.keyed {
+		if h.shared && !own[key] {
+			bytes += h.size
+		}
+	}
+	return bytes
+}
+
+// DropShared frees the buffers that set-ups fill, those of a plan left out. No
+// other plan that uses them may be loaded.
+func (e *Executor) DropShared(but *plan.Plan) {
+	own := sharedKeys(but)
+	for key, h := range e.keyed {
+		if h.shared && !own[key] {
+			e.device.destroy(h.buffer)
+			delete(e.keyed, key)
+			delete(e.filled, key)
+		}
+	}
+}
+
+func sharedKeys(p *plan.Plan) map[string]bool {
+	keys := map[string]bool{}
+	if p != nil {
+		for _, b := range p.Buffers {
+			if b.Kind == plan.Shared {
+				keys[b.Key] = true
+			}
+		}
+	}
+	return keys
+}
+
 // Load allocates a plan's buffers, uploads the weights that no earlier plan
 // brought, and compiles its pipelines.
 //
@@ -124,7 +162,7 @@ func (e *Executor) Load(ctx context.Context, p *plan.Plan, tensors plan.Tensors)
 		buffer := d.buffer(b.Size, usage)
 		l.buffers[i] = buffer
 		if b.Key != "" {
-			e.keyed[b.Key] = held{buffer, b.Size}
+			e.keyed[b.Key] = held{buffer, b.Size, b.Kind == plan.Shared}
 			fresh = append(fresh, b.Key)
 		} else {
 			l.own = append(l.own, buffer)

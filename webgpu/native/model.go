@@ -94,6 +94,9 @@ func sized(err error) error {
 	return err
 }
 
+// SpectraBytes is what the filters' spectra take on the GPU at the moment.
+func (m *Model) SpectraBytes() int { return m.executor.SharedBytes(nil) }
+
 // load returns the plan of a shape, from the few that are kept or anew.
 func (m *Model) load(ctx context.Context, shape plan.Shape) (*Loaded, error) {
 	for i, l := range m.loaded {
@@ -106,9 +109,17 @@ func (m *Model) load(ctx context.Context, shape plan.Shape) (*Loaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	for len(m.loaded) >= m.options.Plans {
+	most := m.options.Plans - 1
+	full := p.SharedBytes() > 0 && m.executor.SharedBytes(p)+p.SharedBytes() > p.SharedLimit
+	if full {
+		most = 0 // the budget is the device's: other lengths give up their spectra
+	}
+	for len(m.loaded) > most {
 		m.executor.Unload(m.loaded[0].loaded)
 		m.loaded = m.loaded[1:]
+	}
+	if full {
+		m.executor.DropShared(p)
 	}
 	l, err := m.executor.Load(ctx, p, m.tensors)
 	if err != nil {

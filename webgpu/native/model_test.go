@@ -152,6 +152,37 @@ func TestWindow(t *testing.T) {
 	}
 }
 
+// TestSpectraBudget: the spectra of all lengths together stay within the budget,
+// and what was given up is made again to the same vectors.
+func TestSpectraBudget(t *testing.T) {
+	if os.Getenv("M2EMBED_WEBGPU") != "native" {
+		t.Skip("set M2EMBED_WEBGPU=native; build.sh does")
+	}
+	c, f := tiny(t)
+	const budget = 300_000 // two layers of two filters take 131,072 bytes at P 64, twice that at 128
+	gpu, err := native.Open(c, f, native.Options{Plan: plan.Options{SpectraBytes: budget}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer gpu.Close()
+	first := map[int][]float32{}
+	for _, length := range []int{10, 100, 60, 100, 10, 200, 10} {
+		s := model.Sequence{Length: length, IDs: goldenweights.InputIDs("budget", length, 104, 893)}
+		got, err := embed(context.Background(), gpu, []model.Sequence{s}, model.PoolClass, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if held := gpu.SpectraBytes(); held == 0 || held > budget {
+			t.Errorf("%d tokens: %d bytes of spectra, want some and at most %d", length, held, budget)
+		}
+		if first[length] == nil {
+			first[length] = got[0]
+		} else if !slices.Equal(got[0], first[length]) {
+			t.Errorf("%d tokens: another vector once the spectra were made again", length)
+		}
+	}
+}
+
 func TestEmbedErrors(t *testing.T) {
 	gpu, _ := open(t)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -85,6 +85,7 @@ func New(c model.Config, s Shape, limits Limits, o Options) (*Plan, error) {
 		tokens: s.Texts * s.Length, d: c.HiddenSize, size: padded, taps: min(padded, c.LongConvLMax)}
 	p.row = align(p.tokens, 64)
 	p.plan.Texts, p.plan.Length = s.Texts, s.Length
+	p.plan.SharedLimit = max(o.SpectraBytes, 0)
 	return p.model()
 }
 

@@ -33,6 +33,10 @@ type Plan struct {
 	// Dispatches is the forward pass, to be run in order.
 	Dispatches []Dispatch
 
+	// SharedLimit is how many bytes the Shared buffers of all plans of a model may
+	// take together on a device: [Options.SpectraBytes].
+	SharedLimit int
+
 	IDs    int // index in Buffers of the token ids, uint32 (B, L), or -1 in a single operation
 	Mask   int // index of the mask, uint32 (B, L), or -1 where the pooling needs none
 	Output int // index of the buffer to read back, float32: (B, D), or (B, L, D) for hidden states
