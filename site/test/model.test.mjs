@@ -182,7 +182,7 @@ test('a full disk is said in a sentence, and the work goes on in memory', async 
   await page.evaluate(() => document.querySelectorAll('#notices .close').forEach((button) => button.click()));
   await session.send('Storage.overrideQuotaForOrigin', { origin: server.url.slice(0, -1), quotaSize: 1 });
   await addText(page, 'Too much', 'A text that cannot be kept, yet can be searched. It has two sentences.');
-  await says(page, '#notices', /no more room/);
+  await says(page, '#unkept', /no more room/);
   await idle(page);
   await page.fill('#query', 'A text that cannot be kept');
   await page.waitForSelector('.result .score');

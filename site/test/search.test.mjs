@@ -68,6 +68,49 @@ test('files of every kind are read, searched, kept, exported and imported', asyn
   assert.match(await page.textContent('#library-size'), /^9 passages$/);
 });
 
+test('two tabs add, delete and take back without losing anything', async (t) => {
+  const { page, context, server } = await openSearch(t);
+  const other = await context.newPage();
+  await other.goto(`${server.url}#search`);
+  await ready(other);
+  // Both take a new id at the same moment.
+  await Promise.all([addText(page, 'One', 'The ferry brings bread and lemons.'), addText(other, 'Two', 'The baker lights her oven with olive wood.')]);
+  for (const tab of [page, other]) {
+    await idle(tab);
+    await says(tab, '#library-size', /^2 passages$/);
+    assert.deepEqual((await names(tab)).sort(), ['One', 'Two']);
+  }
+  await page.click('[aria-label="Delete Two"]');
+  await says(other, '#library-size', /^1 passage$/);
+  await page.click('#notices >> text=Undo');
+  for (const tab of [page, other]) await says(tab, '#library-size', /^2 passages$/);
+  // The same text again is recognised.
+  await addText(page, 'Three', 'The ferry brings bread and lemons.');
+  await says(page, '#notices', /Three is in the library already/);
+  await idle(page);
+  await other.close();
+  await page.reload();
+  await says(page, '#library-size', /^2 passages$/);
+  assert.deepEqual((await names(page)).sort(), ['One', 'Two']);
+});
+
+test('what is dropped during a job waits, and a document deleted in the middle stops alone', async (t) => {
+  const { page } = await openSearch(t);
+  await page.fill('#passage-size', '32');
+  await addText(page, 'Long', prose(60_000));
+  await page.waitForFunction(() => /of [\d,]+ passages/.test(document.querySelector('#job-detail').textContent));
+  await addText(page, 'Short', 'Rain fills the cisterns in winter.');
+  await says(page, '#job-title', /then 1 more drop/);
+  await page.waitForFunction(() => /^[1-9]/.test(document.querySelector('#library-size').textContent));
+  await page.click('[aria-label="Delete Long"]');
+  await page.waitForFunction(() => [...document.querySelectorAll('.documents .title b')].some((b) => b.textContent === 'Short'));
+  await idle(page);
+  await says(page, '#library-size', /^1 passage$/);
+  await page.reload();
+  await says(page, '#library-size', /^1 passage$/);
+  assert.deepEqual(await names(page), ['Short']);
+});
+
 test('whole documents, and files that are none', async (t) => {
   const { page } = await openSearch(t, { errors: [/is not a text file|is empty|could not be read as a PDF|is not JSON/] });
   await page.check('input[value="whole"]');

@@ -4,7 +4,7 @@ import { $, count, counted, debounce, h } from '../dom.js';
 import { engine } from '../engine.js';
 import { report } from '../notice.js';
 import { library, type Entry } from '../search/library.js';
-import { openLibrary, openPassage } from '../search/reader.js';
+import { openPassage } from '../search/reader.js';
 import { colourOf, Plane } from './plane.js';
 import type { MapReply, MapTask } from './projection-worker.js';
 
@@ -43,7 +43,7 @@ export function startMap(): void {
   engine.addEventListener('change', later);
   document.addEventListener('section', () => dirty && !$('map').hidden && void compute());
   document.addEventListener('theme', drawGroups);
-  void openLibrary().then(() => compute());
+  void library.open().then(() => compute());
 }
 
 function snippet({ document, passage }: Entry, most: number): string {

@@ -15,7 +15,7 @@ interface TensorEntry {
   data_offsets: [number, number];
 }
 
-type About = Pick<Document, 'name' | 'text' | 'mode' | 'model' | 'dimension' | 'added'>;
+type About = Pick<Document, 'name' | 'text' | 'mode' | 'size' | 'model' | 'dimension' | 'added'>;
 
 /** Writes all documents that have vectors. */
 export function exportLibrary(): BlobPart[] {
@@ -28,7 +28,7 @@ export function exportLibrary(): BlobPart[] {
     at += bytes.length;
   };
   const documents = library.documents.filter((document) => document.done > 0);
-  const about = documents.map(({ name, text, mode, model, dimension, added }): About => ({ name, text, mode, model, dimension, added }));
+  const about = documents.map(({ name, text, mode, size, model, dimension, added }): About => ({ name, text, mode, ...(size && { size }), model, dimension, added }));
   header['__metadata__'] = { format: FORMAT, documents: JSON.stringify(about) };
   for (const [i, document] of documents.entries()) {
     const vectors = library.vectorsOf(document);
@@ -46,7 +46,8 @@ export function exportLibrary(): BlobPart[] {
 }
 
 /**
- * Reads a file that exportLibrary wrote; everything in it is checked.
+ * Reads a file that exportLibrary wrote; everything in it is checked. Documents
+ * that are here already, cut and embedded in the same way, are left out.
  * @throws Error with a sentence for the visitor
  */
 export async function importLibrary(file: Blob): Promise<Document[]> {
@@ -78,6 +79,7 @@ export async function importLibrary(file: Blob): Promise<Document[]> {
     }
     return data.slice(from, to).arrayBuffer();
   };
+  await library.open();
   const added: Document[] = [];
   const whole: { about: About; vectors: Float32Array; passages: Passage[] }[] = [];
   for (const [i, one] of (about as Partial<About>[]).entries()) {
@@ -99,8 +101,9 @@ export async function importLibrary(file: Blob): Promise<Document[]> {
   }
   // Only a file that is good to its end changes the library.
   for (const { about: one, vectors, passages } of whole) {
-    const { name, text, mode, model, dimension } = one;
-    const document = await library.add({ name, text, mode, model, dimension, passages });
+    const { name, text, mode, size, model, dimension } = one;
+    if (library.same(one)) continue;
+    const document = await library.add({ name, text, mode, ...(Number.isInteger(size) && { size: size! }), model, dimension, passages });
     await library.append(document, passages.map((_, k) => vectors.subarray(k * dimension, (k + 1) * dimension)));
     added.push(document);
   }

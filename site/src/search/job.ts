@@ -55,7 +55,9 @@ export class Job extends EventTarget {
   async run(sources: readonly Source[], unfinished: readonly Document[], settings: Settings): Promise<void> {
     const { signal } = this.abort;
     const { state } = this;
+    const mine: Document[] = [];
     try {
+      await library.open();
       state.title = 'Preparing';
       state.waiting = sources.length;
       this.changed();
@@ -72,7 +74,9 @@ export class Job extends EventTarget {
         const most = settings.mode === 'whole' ? model.info.maxLength : Math.min(settings.size, model.info.maxLength);
         const passages = await (settings.mode === 'whole' ? whole : cut)(model, source.text, most, within, signal);
         if (passages.length > 0) {
-          documents.push(await library.add({ name: source.name, text: source.text, mode: settings.mode, model: modelId, dimension: model.info.hiddenSize, passages }));
+          const { name, text } = source;
+          mine.push(await library.add({ name, text, ...settings, model: modelId, dimension: model.info.hiddenSize, passages }));
+          documents.push(mine.at(-1)!);
         }
         state.waiting--;
       }
@@ -81,9 +85,11 @@ export class Job extends EventTarget {
         state.totalPassages += rest.length;
         state.totalTokens += rest.reduce((sum, { tokens }) => sum + tokens, 0);
       }
-      for (const document of documents) await this.embed(document, model);
+      for (const document of documents) await alone(document, () => this.embed(document, model));
     } finally {
-      for (const document of library.documents.filter(({ done, passages }) => done === 0 && passages.length > 0)) await library.remove(document.id);
+      // Nothing can be found in a document without a vector.
+      const bare = mine.filter(({ done }) => done === 0).map(({ id }) => id);
+      if (bare.length > 0) await library.remove(...bare);
       engine.rest();
     }
   }
@@ -95,6 +101,8 @@ export class Job extends EventTarget {
     while (document.done < document.passages.length) {
       await this.gate();
       signal.throwIfAborted();
+      // Deleted in the meantime, here or in another tab: the rest of the work goes on.
+      if (library.get(document.id) !== document) return this.skip(document);
       let last = document.done;
       let tokens = 0;
       while (last < document.passages.length && last - document.done < BATCH_TEXTS && (last === document.done || tokens + document.passages[last]!.tokens <= BATCH_TOKENS)) tokens += document.passages[last++]!.tokens;
@@ -120,6 +128,13 @@ export class Job extends EventTarget {
     }
   }
 
+  private skip(document: Document): void {
+    const rest = document.passages.slice(document.done);
+    this.state.totalPassages -= rest.length;
+    this.state.totalTokens -= rest.reduce((sum, { tokens }) => sum + tokens, 0);
+    this.changed();
+  }
+
   private async gate(): Promise<void> {
     while (this.state.paused && !this.abort.signal.aborted) await new Promise<void>((resolve) => (this.resume = resolve));
   }
@@ -127,4 +142,16 @@ export class Job extends EventTarget {
   private changed(): void {
     this.dispatchEvent(new Event('change'));
   }
+}
+
+/**
+ * Works on a document while no other tab does.
+ * @throws Error where another tab is at it
+ */
+async function alone(document: Document, work: () => Promise<void>): Promise<void> {
+  if (!navigator.locks) return work();
+  await navigator.locks.request(`m2embed document ${document.id}`, { ifAvailable: true }, async (lock) => {
+    if (!lock) throw new Error(`${document.name} is being embedded in another tab.`);
+    await work();
+  });
 }

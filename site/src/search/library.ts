@@ -6,10 +6,13 @@
 import type { Passage } from './cut.js';
 
 export interface Document {
-  id: number;
+  /** Unlike any other document's, in this tab and in others. */
+  id: string | number;
   name: string;
   text: string;
   mode: 'passages' | 'whole';
+  /** Most tokens of a passage that were asked for, unknown in older libraries. */
+  size?: number;
   /** The id of the model that made the vectors. */
   model: string;
   /** D */
@@ -18,6 +21,12 @@ export interface Document {
   /** How many passages have a vector. */
   done: number;
   added: number;
+}
+
+/** A document with its vectors (done, D), taken out of the library. */
+export interface Removed {
+  document: Document;
+  vectors: Float32Array;
 }
 
 /** One passage of the library. */
@@ -33,56 +42,89 @@ interface Stored extends Omit<Document, 'passages' | 'done'> {
   spans: Int32Array;
 }
 
+/** What tabs tell each other after a change has been written. */
+type Message = { written: Document['id'] } | { removed: Document['id'][] };
+
 class Library extends EventTarget {
   documents: Document[] = [];
   /** Why documents are not kept across visits, if they are not. */
   unkept: unknown;
-  private vectors = new Map<number, Float32Array>();
+  private vectors = new Map<Document['id'], Float32Array>();
   private database: Promise<IDBDatabase> | undefined;
-  private lastId = 0;
+  private opened: Promise<void> | undefined;
+  private readonly channel = typeof BroadcastChannel === 'function' ? new BroadcastChannel('m2embed library') : undefined;
+  private following: Promise<void> = Promise.resolve();
   private flat: Entry[] | undefined;
 
-  /** Reads what earlier visits left. */
-  async open(): Promise<void> {
+  /** Reads what earlier visits left, once, and follows what other tabs do from then on. */
+  open(): Promise<void> {
+    return (this.opened ??= this.read());
+  }
+
+  private async read(): Promise<void> {
+    if (this.channel) this.channel.onmessage = ({ data }: MessageEvent<Message>) => (this.following = this.following.then(() => this.follow(data)).catch(() => {}));
     try {
-      const database = await this.db();
-      const reading = database.transaction(['documents', 'vectors']);
-      const documents = (await done(reading.objectStore('documents').getAll())) as Stored[];
-      for (const stored of documents) {
-        const { spans, ...rest } = stored;
-        const passages: Passage[] = [];
-        for (let i = 0; i + 2 < spans.length; i += 3) passages.push({ start: spans[i]!, end: spans[i + 1]!, tokens: spans[i + 2]! });
-        const document: Document = { ...rest, passages, done: 0 };
-        const vectors = new Float32Array(passages.length * document.dimension);
-        const pieces = (await done(database.transaction('vectors').objectStore('vectors').getAll(IDBKeyRange.bound([document.id, 0], [document.id, Infinity])))) as { first: number; vectors: Float32Array }[];
-        for (const piece of pieces) {
-          if (piece.first !== document.done) break;
-          vectors.set(piece.vectors, piece.first * document.dimension);
-          document.done += piece.vectors.length / document.dimension;
-        }
-        this.vectors.set(document.id, vectors);
-        this.documents.push(document);
-        this.lastId = Math.max(this.lastId, document.id);
-      }
+      const documents = (await done((await this.db()).transaction('documents').objectStore('documents').getAll())) as Stored[];
+      for (const stored of documents.sort((a, b) => a.added - b.added)) await this.load(stored);
     } catch (error) {
-      this.unkept = error;
+      this.tell(error);
     }
     this.changed();
   }
 
+  /** Reads a document that is not here yet, or the vectors that have been written since. */
+  private async load(stored: Stored): Promise<void> {
+    const { spans, ...rest } = stored;
+    let document = this.get(stored.id);
+    if (!document) {
+      const passages: Passage[] = [];
+      for (let i = 0; i + 2 < spans.length; i += 3) passages.push({ start: spans[i]!, end: spans[i + 1]!, tokens: spans[i + 2]! });
+      document = { ...rest, passages, done: 0 };
+      this.vectors.set(document.id, new Float32Array(passages.length * document.dimension));
+      this.documents.push(document);
+    }
+    const range = IDBKeyRange.bound([document.id, document.done], [document.id, Infinity]);
+    const pieces = (await done((await this.db()).transaction('vectors').objectStore('vectors').getAll(range))) as { first: number; vectors: Float32Array }[];
+    const vectors = this.vectors.get(document.id);
+    for (const piece of pieces) {
+      if (piece.first !== document.done || !vectors) break;
+      vectors.set(piece.vectors, piece.first * document.dimension);
+      document.done += piece.vectors.length / document.dimension;
+    }
+  }
+
+  /** Does here what another tab has done. */
+  private async follow(message: Message): Promise<void> {
+    if ('removed' in message) this.forget(message.removed);
+    else {
+      const stored = (await done((await this.db()).transaction('documents').objectStore('documents').get(message.written))) as Stored | undefined;
+      if (stored) await this.load(stored);
+    }
+    this.changed();
+  }
+
+  /** The document with that id, unless it has been deleted. */
+  get(id: Document['id']): Document | undefined {
+    return this.documents.find((document) => document.id === id);
+  }
+
+  /** A document with the same text, embedded in the same way. */
+  same({ text, mode, size, model }: Pick<Document, 'text' | 'mode' | 'size' | 'model'>): Document | undefined {
+    return this.documents.find((document) => document.text === text && document.model === model && document.mode === mode && (mode === 'whole' || size === undefined || document.size === undefined || document.size === size));
+  }
+
   /** Adds a document without vectors yet; they follow by `append`. */
   async add(document: Omit<Document, 'id' | 'done' | 'added'>): Promise<Document> {
-    const added: Document = { ...document, id: ++this.lastId, done: 0, added: Date.now() };
+    await this.open();
+    const added: Document = { ...document, id: identifier(), done: 0, added: Date.now() };
     this.documents.push(added);
     this.vectors.set(added.id, new Float32Array(added.passages.length * added.dimension));
     this.changed();
-    const { passages, done: _, ...rest } = added;
-    const spans = new Int32Array(passages.flatMap(({ start, end, tokens }) => [start, end, tokens]));
-    await this.write(['documents'], (get) => get('documents').put({ ...rest, spans } satisfies Stored));
+    await this.write(['documents'], (get) => get('documents').put(stored(added)), { written: added.id });
     return added;
   }
 
-  /** Adds the vectors (n, D) of the next n passages of a document. */
+  /** Adds the vectors (n, D) of the next n passages of a document. Those of a deleted document are dropped. */
   async append(document: Document, vectors: readonly Float32Array[]): Promise<void> {
     const all = this.vectors.get(document.id);
     if (!all || vectors.length === 0) return;
@@ -92,28 +134,60 @@ class Library extends EventTarget {
     all.set(piece, first * document.dimension);
     document.done += vectors.length;
     this.changed();
-    await this.write(['vectors'], (get) => get('vectors').put({ document: document.id, first, vectors: piece }));
+    await this.write(
+      ['documents', 'vectors'],
+      (get) => {
+        // Another tab may have deleted it in this moment.
+        const there = get('documents').getKey(document.id);
+        there.onsuccess = () => there.result !== undefined && get('vectors').put({ document: document.id, first, vectors: piece });
+      },
+      { written: document.id },
+    );
   }
 
-  async remove(id: number): Promise<void> {
-    this.documents = this.documents.filter((document) => document.id !== id);
-    this.vectors.delete(id);
+  /** Deletes documents, and returns what `restore` needs to bring them back. */
+  async remove(...ids: Document['id'][]): Promise<Removed[]> {
+    await this.open();
+    const removed = this.documents.filter(({ id }) => ids.includes(id)).map((document) => ({ document, vectors: this.vectorsOf(document) }));
+    this.forget(ids);
     this.changed();
-    await this.write(['documents', 'vectors'], (get) => {
-      get('documents').delete(id);
-      get('vectors').delete(IDBKeyRange.bound([id, 0], [id, Infinity]));
-    });
+    await this.write(
+      ['documents', 'vectors'],
+      (get) => {
+        for (const id of ids) {
+          get('documents').delete(id);
+          get('vectors').delete(IDBKeyRange.bound([id, 0], [id, Infinity]));
+        }
+      },
+      { removed: ids },
+    );
+    return removed;
   }
 
-  async clear(): Promise<void> {
-    this.documents = [];
-    this.vectors.clear();
+  /** Brings deleted documents back, with their vectors. */
+  async restore(removed: readonly Removed[]): Promise<void> {
+    for (const { document, vectors } of removed) {
+      if (this.get(document.id)) continue;
+      const all = new Float32Array(document.passages.length * document.dimension);
+      all.set(vectors);
+      this.vectors.set(document.id, all);
+      this.documents.push(document);
+      await this.write(
+        ['documents', 'vectors'],
+        (get) => {
+          get('documents').put(stored(document));
+          if (vectors.length > 0) get('vectors').put({ document: document.id, first: 0, vectors: vectors.slice() });
+        },
+        { written: document.id },
+      );
+    }
+    this.documents.sort((a, b) => a.added - b.added);
     this.changed();
-    await this.write(['documents', 'vectors'], (get) => {
-      get('documents').clear();
-      get('vectors').clear();
-    });
-    this.unkept = undefined;
+  }
+
+  private forget(ids: readonly Document['id'][]): void {
+    this.documents = this.documents.filter(({ id }) => !ids.includes(id));
+    for (const id of ids) this.vectors.delete(id);
   }
 
   /** The vectors (n, D) of a document's first n = done passages. */
@@ -142,7 +216,7 @@ class Library extends EventTarget {
     this.dispatchEvent(new Event('change'));
   }
 
-  private async write(stores: string[], work: (get: (name: string) => IDBObjectStore) => void): Promise<void> {
+  private async write(stores: string[], work: (get: (name: string) => IDBObjectStore) => void, message: Message): Promise<void> {
     try {
       const transaction = (await this.db()).transaction(stores, 'readwrite');
       await new Promise<void>((resolve, reject) => {
@@ -150,12 +224,17 @@ class Library extends EventTarget {
         transaction.onabort = () => reject(transaction.error ?? new Error('the browser refused to keep the documents'));
         work((name) => transaction.objectStore(name));
       });
+      this.channel?.postMessage(message);
     } catch (error) {
-      // Told once: from here on the library lives in memory.
-      const first = this.unkept === undefined;
-      this.unkept = error;
-      if (first) this.dispatchEvent(new CustomEvent('unkept', { detail: error }));
+      this.tell(error);
     }
+  }
+
+  /** Told once: from here on the library lives in memory. */
+  private tell(error: unknown): void {
+    const first = this.unkept === undefined;
+    this.unkept = error;
+    if (first) this.dispatchEvent(new CustomEvent('unkept', { detail: error }));
   }
 
   private db(): Promise<IDBDatabase> {
@@ -170,6 +249,15 @@ class Library extends EventTarget {
       request.onblocked = () => reject(new Error('The library is open in another tab of an older version. Close that tab.'));
     }));
   }
+}
+
+/** A random id. Pages without a secure context have no randomUUID. */
+function identifier(): string {
+  return crypto.randomUUID?.() ?? [...crypto.getRandomValues(new Uint32Array(4))].map((n) => n.toString(16).padStart(8, '0')).join('-');
+}
+
+function stored({ passages, done: _, ...rest }: Document): Stored {
+  return { ...rest, spans: new Int32Array(passages.flatMap(({ start, end, tokens }) => [start, end, tokens])) };
 }
 
 function done<T>(request: IDBRequest<T>): Promise<T> {

@@ -2,17 +2,10 @@
 
 import { $, h, openDialog } from '../dom.js';
 import type { Span } from './cut.js';
-import { library, type Document } from './library.js';
+import type { Document } from './library.js';
 
 /** Characters shown on either side of the passage. */
 const AROUND = 30_000;
-
-let opened: Promise<void> | undefined;
-
-/** Reads the library once for all sections. */
-export function openLibrary(): Promise<void> {
-  return (opened ??= library.open());
-}
 
 /** Opens a document at a passage, or at its beginning. */
 export function openPassage(document: Document, passage: Span = { start: 0, end: 0 }, best?: Span): void {

@@ -3,13 +3,13 @@
 import { acceptDrops } from '../model/drawer.js';
 import { $, cosineText, count, counted, debounce, duration, h, isAbort, openDialog, saveFile, throttle } from '../dom.js';
 import { engine } from '../engine.js';
-import { notify, report } from '../notice.js';
+import { explain, notify, report } from '../notice.js';
 import type { Span } from './cut.js';
 import { exportLibrary, importLibrary } from './exchange.js';
 import { bestSentence } from './highlight.js';
 import { Job } from './job.js';
 import { library, rank, type Document, type Entry } from './library.js';
-import { openLibrary, openPassage } from './reader.js';
+import { openPassage } from './reader.js';
 import { readFile, type Source } from './read.js';
 import { columnText, guessColumn, type Table } from './table.js';
 import { VirtualList } from './virtual-list.js';
@@ -58,7 +58,7 @@ export function startSearch(): void {
   importFile.addEventListener('change', () => {
     const file = importFile.files?.[0];
     importFile.value = '';
-    if (file) importLibrary(file).then((added) => notify(`${counted(added.length, 'document')} imported.`), (error: unknown) => report(error));
+    if (file) importLibrary(file).then(imported, (error: unknown) => report(error));
   });
   $('clear').addEventListener('click', confirmClear);
   const relist = throttle(60, () => {
@@ -66,14 +66,19 @@ export function startSearch(): void {
     void search();
   });
   library.addEventListener('change', relist);
-  library.addEventListener('unkept', (event) => void report((event as CustomEvent).detail));
+  const unkept = async (error: unknown): Promise<void> => {
+    $('unkept').textContent = `${await explain(error)} What you add can be searched until this tab is closed; export it to keep it.`;
+    $('unkept').hidden = false;
+  };
+  library.addEventListener('unkept', (event) => void unkept((event as CustomEvent).detail));
+  if (library.unkept !== undefined) void unkept(library.unkept);
   let phase = '';
   engine.addEventListener('change', () => {
     if (engine.state.phase !== phase) relist();
     phase = engine.state.phase;
   });
   document.addEventListener('section', () => list.show(entries.length));
-  void openLibrary().then(() => {
+  void library.open().then(() => {
     drawDocuments();
     void search();
   });
@@ -138,10 +143,15 @@ function pasteText(): void {
   area.focus();
 }
 
+/** Work that waits for the job under way. */
+const queue: (() => Promise<void>)[] = [];
+
 async function embed(sources: readonly Source[], unfinished: readonly Document[]): Promise<void> {
   if (job) {
-    notify('Documents are being embedded. Wait until they are done, or cancel them first.');
-    return;
+    return new Promise((resolve) => {
+      queue.push(() => embed(sources, unfinished).then(resolve));
+      drawJob();
+    });
   }
   const mine = (job = new Job());
   const mode = document.querySelector<HTMLInputElement>('#cutting input[name="cut"]:checked')?.value === 'whole' ? 'whole' : 'passages';
@@ -152,7 +162,14 @@ async function embed(sources: readonly Source[], unfinished: readonly Document[]
   mine.addEventListener('change', drawJob);
   drawJob();
   try {
-    await mine.run(sources, unfinished, settings);
+    await library.open();
+    const model = engine.choice.id;
+    const fresh = sources.filter(({ text }, i) => !library.same({ text, model, ...settings }) && sources.findIndex((other) => other.text === text) === i);
+    const known = sources.filter((source) => !fresh.includes(source));
+    if (known.length > 0) notify(known.length === 1 ? `${known[0]!.name} is in the library already.` : `${known.length} of these documents are in the library already.`);
+    const partly = known.map(({ text }) => library.same({ text, model, ...settings })).filter((document) => document !== undefined && document.done < document.passages.length);
+    const rest = [...new Set([...unfinished, ...partly])] as Document[];
+    if (fresh.length + rest.length > 0) await mine.run(fresh, rest, settings);
   } catch (error) {
     engine.recover(error);
     if (!isAbort(error)) void report(error);
@@ -161,6 +178,7 @@ async function embed(sources: readonly Source[], unfinished: readonly Document[]
     $('job').hidden = true;
     drawDocuments();
     void search();
+    void queue.shift()?.();
   }
 }
 
@@ -172,6 +190,7 @@ function drawJob(): void {
   if (totalTokens > 0) bar.value = doneTokens / totalTokens;
   else bar.removeAttribute('value');
   $('job-pause').textContent = paused ? 'Go on' : 'Pause';
+  if (queue.length > 0) $('job-title').append(`, then ${counted(queue.length, 'more drop')}`);
   const parts = [totalTokens > 0 ? `${count(doneTokens)} of ${counted(totalTokens, 'token')}` : counted(waiting, 'document')];
   if (totalPassages > 1) parts.push(`${count(donePassages)} of ${counted(totalPassages, 'passage')}`);
   if (rate > 0) parts.push(`${count(rate)} tokens/s`);
@@ -199,8 +218,8 @@ function drawDocuments(): void {
             ? `whole document, ${counted(tokens, 'token')}`
             : `${counted(document.passages.length, document.mode === 'whole' ? 'part' : 'passage')}, ${counted(tokens, 'token')}`;
     const again = async (): Promise<void> => {
-      await library.remove(document.id);
       await embed([{ name: document.name, text: document.text }], []);
+      if (complete(document)) await library.remove(document.id);
     };
     return h(
       'li',
@@ -208,16 +227,40 @@ function drawDocuments(): void {
       h('button', { type: 'button', class: 'title', onclick: () => openPassage(document) }, h('b', null, document.name), h('span', null, about)),
       !job && document.done < document.passages.length && !other && h('button', { type: 'button', class: 'quiet', onclick: () => void embed([], [document]) }, 'Go on'),
       !job && other && h('button', { type: 'button', class: 'quiet', onclick: () => void again(), 'aria-label': `Embed ${document.name} again` }, 'Embed again'),
-      h('button', { type: 'button', class: 'quiet danger', onclick: () => void library.remove(document.id), 'aria-label': `Delete ${document.name}` }, '×'),
+      h('button', { type: 'button', class: 'quiet danger', onclick: () => void remove(document.id), 'aria-label': `Delete ${document.name}` }, '×'),
     );
   });
   $('documents').replaceChildren(...(rows.length > 0 ? rows : [h('li', { class: 'none' }, 'Nothing here yet.')]));
 }
 
+/** Whether all of a document's text is here with vectors of the model in use. */
+function complete({ text }: Document): boolean {
+  return library.documents.some((other) => other.text === text && other.model === engine.choice.id && other.done === other.passages.length);
+}
+
+/** Deletes documents; a notice takes it back. */
+async function remove(...ids: Document['id'][]): Promise<void> {
+  const removed = await library.remove(...ids);
+  const [first] = removed;
+  if (first) notify(removed.length === 1 ? `${first.document.name} is deleted.` : `${counted(removed.length, 'document')} are deleted.`, { label: 'Undo', run: () => void library.restore(removed) });
+}
+
+/** Says what came in; vectors of another model can be made anew. */
+function imported(added: readonly Document[]): void {
+  const others = added.filter(({ model }) => model !== engine.choice.id);
+  const told = added.length === 0 ? 'All of these documents are in the library already.' : `${counted(added.length, 'document')} imported.`;
+  if (others.length === 0) return notify(told);
+  const again = async (): Promise<void> => {
+    await embed(others, []);
+    await library.remove(...others.filter(complete).map(({ id }) => id));
+  };
+  notify(`${told} ${others.length === 1 ? 'One was' : `${others.length} were`} embedded with another model, whose vectors do not compare.`, { label: 'Embed again', run: () => void again() });
+}
+
 function confirmClear(): void {
   const dialog = $<HTMLDialogElement>('dialog');
   const all = library.documents.length;
-  const go = h('button', { type: 'button', class: 'danger', onclick: () => (dialog.close(), void library.clear()) }, `Delete ${counted(all, 'document')}`);
+  const go = h('button', { type: 'button', class: 'danger', onclick: () => (dialog.close(), void remove(...library.documents.map(({ id }) => id))) }, `Delete ${counted(all, 'document')}`);
   openDialog(dialog, 'Delete the whole library?', h('p', null, 'The documents and their vectors are removed from this browser. Export them first if you want to keep them.'), h('div', { class: 'row' }, go));
 }
 
