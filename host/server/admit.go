@@ -59,6 +59,13 @@ func (a *admission) leave() {
 	}
 }
 
+// held is the number of bytes of all bodies.
+func (q *queue) held() int64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.bytes
+}
+
 // full says whether a small request would be refused.
 func (q *queue) full() bool {
 	q.mu.Lock()

@@ -1,83 +1,94 @@
 package server
 
 import (
-	"cmp"
-	"fmt"
 	"net/http"
 	"runtime"
-	"slices"
-	"strings"
-	"sync"
+	"strconv"
 	"sync/atomic"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// metrics are counters in Prometheus' text format.
+// metrics are what Prometheus reads of a server. Labels have few values: none
+// comes from a request.
 type metrics struct {
 	texts, tokens, positions, cancelled atomic.Int64
 
-	mu       sync.Mutex
-	requests map[requestKey]*requestCount
+	requests *prometheus.HistogramVec // seconds, by route and status
+	stages   *prometheus.HistogramVec // seconds, by stage
+	batch    prometheus.Histogram     // positions of a group
+	company  prometheus.Histogram     // requests of a group
+	refused  *prometheus.CounterVec   // by reason
+	handler  http.Handler
 }
 
-type requestKey struct {
-	route  string
-	status int
-}
-
-type requestCount struct {
-	count   int64
-	seconds float64
+// newMetrics makes the metrics of a server, which has its queue already.
+func newMetrics(s *Server) *metrics {
+	m := &metrics{}
+	registry := prometheus.NewRegistry()
+	named := func(name, help string) prometheus.Opts {
+		return prometheus.Opts{Namespace: "m2embed", Name: name, Help: help}
+	}
+	count := func(name, help string, value *atomic.Int64) {
+		registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts(named(name, help)), func() float64 { return float64(value.Load()) }))
+	}
+	gauge := func(name, help string, value func() float64) {
+		registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts(named(name, help)), value))
+	}
+	spread := func(name, help string, buckets []float64) prometheus.HistogramOpts {
+		return prometheus.HistogramOpts{Namespace: "m2embed", Name: name, Help: help, Buckets: buckets}
+	}
+	count("texts_total", "Texts embedded.", &m.texts)
+	count("tokens_total", "Tokens of these texts, special tokens included.", &m.tokens)
+	count("positions_total", "Positions run for them, pads included.", &m.positions)
+	count("cancelled_total", "Requests whose client left before the answer.", &m.cancelled)
+	gauge("requests_working", "Requests that are worked on.", func() float64 { working, _ := s.queue.counts(); return float64(working) })
+	gauge("requests_waiting", "Requests that wait for others.", func() float64 { _, waiting := s.queue.counts(); return float64(waiting) })
+	gauge("queue_bytes", "Bytes of the bodies of these requests, read or to be read.", func() float64 { return float64(s.queue.held()) })
+	gauge("heap_bytes", "Bytes of memory in use, but for mapped weights.", func() float64 {
+		var memory runtime.MemStats
+		runtime.ReadMemStats(&memory)
+		return float64(memory.HeapInuse)
+	})
+	gauge("uptime_seconds", "Seconds since the start.", func() float64 { return time.Since(s.started).Seconds() })
+	seconds := prometheus.ExponentialBuckets(0.001, 4, 10) // to 262 s
+	m.requests = prometheus.NewHistogramVec(spread("request_seconds", "Duration of requests, waiting included.", seconds), []string{"route", "status"})
+	m.stages = prometheus.NewHistogramVec(spread("stage_seconds", "Time in the queue, by request; of a run, tokenizing and turns of others included, by group.", seconds), []string{"stage"})
+	m.batch = prometheus.NewHistogram(spread("batch_positions", "Positions that ran together.", prometheus.ExponentialBuckets(16, 4, 9)))
+	m.company = prometheus.NewHistogram(spread("batch_requests", "Requests that ran together.", prometheus.ExponentialBuckets(1, 2, 8)))
+	m.refused = prometheus.NewCounterVec(prometheus.CounterOpts(named("refused_total", "Requests refused, by reason.")), []string{"reason"})
+	registry.MustRegister(m.requests, m.stages, m.batch, m.company, m.refused)
+	m.handler = promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
+	return m
 }
 
 // request counts an answered request.
 func (m *metrics) request(route string, status int, took time.Duration) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.requests == nil {
-		m.requests = map[requestKey]*requestCount{}
+	m.requests.WithLabelValues(route, strconv.Itoa(status)).Observe(took.Seconds())
+}
+
+// group counts requests that ran together.
+func (m *metrics) group(waited []time.Duration, worked time.Duration, positions, requests int) {
+	for _, w := range waited {
+		m.stages.WithLabelValues("queue").Observe(w.Seconds())
 	}
-	key := requestKey{route, status}
-	if m.requests[key] == nil {
-		m.requests[key] = &requestCount{}
+	m.stages.WithLabelValues("run").Observe(worked.Seconds())
+	m.batch.Observe(float64(positions))
+	m.company.Observe(float64(requests))
+}
+
+// refuse counts a refused request by its error's code, which is one of ours.
+func (m *metrics) refuse(e *apiError) {
+	reason := e.code
+	if reason == "" {
+		reason = strconv.Itoa(e.status)
 	}
-	m.requests[key].count++
-	m.requests[key].seconds += took.Seconds()
+	m.refused.WithLabelValues(reason).Inc()
 }
 
 // serveMetrics answers GET /metrics.
-func (s *Server) serveMetrics(w http.ResponseWriter, _ *http.Request) {
-	var b strings.Builder
-	metric := func(name, kind, help string, value any) {
-		fmt.Fprintf(&b, "# HELP m2embed_%s %s\n# TYPE m2embed_%s %s\nm2embed_%s %v\n", name, help, name, kind, name, value)
-	}
-	m := &s.metrics
-	metric("texts_total", "counter", "Texts embedded.", m.texts.Load())
-	metric("tokens_total", "counter", "Tokens of these texts, special tokens included.", m.tokens.Load())
-	metric("positions_total", "counter", "Positions run for them, pads included.", m.positions.Load())
-	metric("cancelled_total", "counter", "Requests whose client left before the answer.", m.cancelled.Load())
-	working, waiting := s.queue.counts()
-	metric("requests_working", "gauge", "Requests that are worked on.", working)
-	metric("requests_waiting", "gauge", "Requests that wait for others.", waiting)
-	var memory runtime.MemStats
-	runtime.ReadMemStats(&memory)
-	metric("heap_bytes", "gauge", "Bytes of memory in use, but for mapped weights.", memory.HeapInuse)
-	metric("uptime_seconds", "gauge", "Seconds since the start.", time.Since(s.started).Seconds())
-
-	m.mu.Lock()
-	keys := make([]requestKey, 0, len(m.requests))
-	for k := range m.requests {
-		keys = append(keys, k)
-	}
-	slices.SortFunc(keys, func(a, b requestKey) int {
-		return cmp.Or(strings.Compare(a.route, b.route), cmp.Compare(a.status, b.status))
-	})
-	b.WriteString("# HELP m2embed_request_seconds Duration of requests, waiting included.\n# TYPE m2embed_request_seconds summary\n")
-	for _, k := range keys {
-		labels := fmt.Sprintf("{route=%q,status=\"%d\"}", k.route, k.status)
-		fmt.Fprintf(&b, "m2embed_request_seconds_sum%s %v\nm2embed_request_seconds_count%s %d\n", labels, m.requests[k].seconds, labels, m.requests[k].count)
-	}
-	m.mu.Unlock()
-	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-	fmt.Fprint(w, b.String())
+func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request) {
+	s.metrics.handler.ServeHTTP(w, r)
 }

@@ -64,7 +64,7 @@ type Server struct {
 	options Options
 	handler http.Handler
 	queue   *queue
-	metrics metrics
+	metrics *metrics
 	started time.Time
 	active  sync.WaitGroup // requests
 	// stopping is set by Drain.
@@ -127,6 +127,8 @@ func New(m Model, o Options) *Server {
 	}
 	s := &Server{model: m, config: m.Config(), options: o, started: time.Now()}
 	s.queue = newQueue(m.EmbedInputs, queueLimits{o.Concurrent, o.Concurrent + max(o.Waiting, 0), o.QueueBytes, o.PassTokens})
+	s.metrics = newMetrics(s)
+	s.queue.observe = s.metrics.group
 	mux := http.NewServeMux()
 	handlers, known := s.handlers(), map[string]bool{}
 	for i, route := range Routes {
@@ -170,7 +172,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		recorder := &statusRecorder{ResponseWriter: w}
 		// The connection may still have the deadline of an earlier response.
 		http.NewResponseController(w).SetWriteDeadline(time.Time{})
-		began := time.Now()
+		began, id := time.Now(), identify(w, r)
 		s.active.Add(1)
 		defer s.active.Done()
 		defer func() {
@@ -178,7 +180,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 				if fault == http.ErrAbortHandler {
 					panic(fault)
 				}
-				s.options.Log.Error("fault", "path", r.URL.Path, "fault", fault, "stack", string(debug.Stack()))
+				s.options.Log.Error("fault", "request", id, "path", r.URL.Path, "fault", fault, "stack", string(debug.Stack()))
 				if recorder.status == 0 {
 					writeError(recorder, errFault)
 				}
@@ -189,6 +191,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 			if err.status == http.StatusUnauthorized && s.options.Site != nil && r.Method == http.MethodGet {
 				w.Header().Add("WWW-Authenticate", `Basic realm="m2embed", charset="UTF-8"`)
 			}
+			s.metrics.refuse(err)
 			writeError(recorder, err)
 			return
 		}
@@ -248,7 +251,8 @@ func (s *Server) answer(try func(w http.ResponseWriter, r *http.Request) error, 
 		if failure.status == statusClosed {
 			s.metrics.cancelled.Add(1)
 		}
-		s.options.Log.Warn("request failed", "path", r.URL.Path, "status", failure.status, "error", failure.message)
+		s.metrics.refuse(failure)
+		s.options.Log.Warn("request failed", "request", r.Header.Get(requestID), "path", r.URL.Path, "status", failure.status, "error", failure.message)
 		refuse(w, failure)
 	}
 }
@@ -279,7 +283,7 @@ func (s *Server) classify(r *http.Request, err error) *apiError {
 	case errors.Is(err, context.DeadlineExceeded):
 		return &apiError{status: http.StatusGatewayTimeout, kind: "server_error", code: "timeout", message: "the request took longer than " + s.options.Timeout.String()}
 	case errors.As(err, &broken):
-		s.options.Log.Error("fault", "path", r.URL.Path, "fault", broken.fault, "stack", string(broken.stack))
+		s.options.Log.Error("fault", "request", r.Header.Get(requestID), "path", r.URL.Path, "fault", broken.fault, "stack", string(broken.stack))
 		return errFault
 	case errors.As(err, &fault):
 		return &apiError{status: http.StatusInternalServerError, kind: "server_error", message: err.Error()}

@@ -336,7 +336,8 @@ func TestMetrics(t *testing.T) {
 	for _, want := range []string{
 		"\nm2embed_texts_total 2\n", "\nm2embed_tokens_total 6\n", "\nm2embed_positions_total 1024\n", "\nm2embed_requests_working 0\n",
 		`m2embed_request_seconds_count{route="POST /v1/embeddings",status="200"} 1`, `m2embed_request_seconds_count{route="POST /v1/embeddings",status="400"} 1`,
-		`m2embed_request_seconds_count{route="other",status="404"} 1`,
+		`m2embed_request_seconds_count{route="other",status="404"} 1`, `m2embed_stage_seconds_count{stage="queue"} 1`, `m2embed_stage_seconds_count{stage="run"} 1`,
+		"\nm2embed_batch_positions_sum 1024\n", "\nm2embed_batch_requests_sum 1\n", `m2embed_refused_total{reason="400"} 1`, "\nm2embed_queue_bytes 0\n",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
@@ -345,6 +346,20 @@ func TestMetrics(t *testing.T) {
 	for l := range strings.Lines(text) {
 		if !strings.HasPrefix(l, "# HELP m2embed_") && !strings.HasPrefix(l, "# TYPE m2embed_") && len(strings.Fields(l[strings.LastIndex(l, "}")+1:])) > 2 {
 			t.Errorf("line %q", l)
+		}
+	}
+}
+
+// TestRequestID: a response bears its request's id, if that is fit for logs, or
+// a new one.
+func TestRequestID(t *testing.T) {
+	s := New(open(t), Options{Token: "x"})
+	for given, kept := range map[string]bool{"abc-1.2:3_4": true, "": false, "a b": false, "a\"b": false, strings.Repeat("a", 65): false} {
+		for _, path := range []string{"/healthz", "/v1/models"} {
+			got := send(s, "GET", path, "", "X-Request-Id", given).Header().Get("X-Request-Id")
+			if kept && got != given || !kept && (got == given || len(got) < 16) {
+				t.Errorf("%s with %q: %q", path, given, got)
+			}
 		}
 	}
 }

@@ -54,6 +54,7 @@ over, 2 wrong usage.
 		c.flags.BoolVar(&s.options.AnyModel, "any-model", false, "answer requests for any model's name with this model")
 		c.flags.Var((*list)(&s.hosts), "host", "`name` that requests may be for, other than localhost; may be given several times (default: any, unless the address is a loopback one)")
 		c.flags.StringVar(&s.site, "site", "", "`folder` of files to serve at /")
+		c.flags.BoolVar(&s.logJSON, "log-json", false, "log as JSON; texts are never logged")
 		c.flags.DurationVar(&s.options.BodyTime, "body-time", 30*time.Second, "`time` in which a request's body must arrive")
 		c.flags.Int64Var(&s.options.QueueBytes, "queue-bytes", 32<<20, "most `bytes` of all requests that wait or are worked on")
 		c.flags.IntVar(&s.options.PassTokens, "pass-tokens", 2048, "most `tokens` of short requests that run together")
@@ -74,6 +75,7 @@ type serving struct {
 	options       server.Options
 	address, site string
 	hosts         []string
+	logJSON       bool
 	grace         time.Duration
 }
 
@@ -111,6 +113,9 @@ func (s *serving) run() error {
 	s.options.Site = files
 	s.options.Token = os.Getenv("M2EMBED_TOKEN")
 	s.options.Log = slog.New(slog.NewTextHandler(s.call.stderr, nil))
+	if s.logJSON {
+		s.options.Log = slog.New(slog.NewJSONHandler(s.call.stderr, nil))
+	}
 	listener, err := net.Listen("tcp", s.address)
 	if err != nil {
 		return err
