@@ -16,7 +16,7 @@ import (
 // both are then 1 for the best, and far apart where a query finds one passage
 // clearly. A document has the best of each of its passages.
 const (
-	wordWeight = 0.5
+	wordWeight = 0.4
 	// exactWeight is added for the share of the query's rare identifiers and
 	// numbers that a passage holds: meaning does not know them.
 	exactWeight = 0.5
