@@ -5,6 +5,8 @@ package kernel
 import (
 	"runtime"
 	"testing"
+
+	"golang.org/x/sys/cpu"
 )
 
 // fastestSet names the set that models must be loaded with, or "" where this
@@ -13,8 +15,10 @@ func fastestSet(*testing.T) string {
 	switch {
 	case runtime.GOARCH == "wasm":
 		return ""
-	case runtime.GOARCH == "arm64" && len(Sets()) > 1: // not under noasm
-		return "neon"
+	case runtime.GOARCH != "arm64" || len(Sets()) == 1: // noasm
+		return "go"
+	case cpu.ARM64.HasASIMDDP:
+		return "neon-dotprod"
 	}
-	return "go"
+	return "neon"
 }
