@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -89,6 +90,8 @@ func (e *emulator) call(name string, arguments ...any) byte {
 	if p == nil {
 		panic("no function " + name)
 	}
+	// The frame holds addresses that the garbage collector does not see.
+	defer runtime.KeepAlive(arguments)
 	e.frame = nil
 	for _, a := range arguments {
 		switch v := a.(type) {

@@ -32,6 +32,7 @@ interface Exports {
   alloc(bytes: number): number;
   free(address: number): number;
   error_code(): number;
+  error_input(): number;
   error_address(): number;
   error_length(): number;
   result_address(): number;
@@ -275,7 +276,8 @@ export class Instance {
   private check(status: number): number {
     if (status >= 0) return status;
     const text = decode(this.bytes(this.exports.error_address(), this.exports.error_length() >>> 0));
-    throw new M2EmbedError(CODES[-status] ?? 'internal', text);
+    const input = this.exports.error_input();
+    throw new M2EmbedError(CODES[-status] ?? 'internal', text, { input: input >= 0 ? input : undefined });
   }
 
   /** Runs a call; a trap loses the instance. */

@@ -81,6 +81,6 @@ function standing({ info, memory, gpuMemory }: Embedder): Standing {
 }
 
 function failure(error: unknown): Failure {
-  if (error instanceof M2EmbedError) return { code: error.code, name: error.name, message: error.message };
+  if (error instanceof M2EmbedError) return { code: error.code, name: error.name, message: error.message, input: error.input };
   return { name: (error as Error)?.name ?? 'Error', message: (error as Error)?.message ?? String(error) };
 }

@@ -127,8 +127,8 @@ export class Line {
       }
     } else if ('result' in reply) waiting.resolve(reply.result as never);
     else {
-      const { code, name, message } = reply.failure;
-      waiting.reject(code ? new M2EmbedError(code, message) : new DOMException(message, name));
+      const { code, name, message, input } = reply.failure;
+      waiting.reject(code ? new M2EmbedError(code, message, { input }) : new DOMException(message, name));
     }
   }
 

@@ -142,6 +142,8 @@ class WorkerEmbedder implements Embedder {
           const { embeddings, ...standing } = await line.call<Embedded>(call, stop.signal, told as never);
           line.standing = standing;
           return embeddings;
+        }).catch((error: unknown) => {
+          throw moved(error, job.first);
         });
         embeddings.forEach((e, k) => (found[job.first + k] = e));
         if (line.dead) return; // the others take what is left
@@ -212,4 +214,11 @@ function share(texts: readonly Input[], workers: number, together: boolean): { f
   const jobs: { first: number; texts: Input[] }[] = [];
   for (let first = 0; first < texts.length; first += size) jobs.push({ first, texts: texts.slice(first, first + size) });
   return jobs;
+}
+
+/** Counts the input that an error blames from the first of the whole call instead of its job. */
+function moved(error: unknown, first: number): unknown {
+  if (!(error instanceof M2EmbedError) || error.input === undefined || first === 0) return error;
+  const input = first + error.input;
+  return new M2EmbedError(error.code, error.message.replace(/^input \d+: /, `input ${input}: `), { input });
 }

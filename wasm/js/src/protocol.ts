@@ -44,6 +44,7 @@ export interface Failure {
   code?: ErrorCode;
   name: string;
   message: string;
+  input?: number | undefined;
 }
 
 export type Reply =

@@ -244,9 +244,12 @@ export type ErrorCode =
 export class M2EmbedError extends Error {
   override readonly name = 'M2EmbedError';
   readonly code: ErrorCode;
+  /** The number of the input that is to blame, from 0, where it is one input. */
+  readonly input?: number;
 
-  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions & { input?: number | undefined }) {
     super(message, options);
     this.code = code;
+    if (options?.input !== undefined) this.input = options.input;
   }
 }
