@@ -12,7 +12,7 @@ import (
 	"strings"
 
 	"m2embed/core/checkpoint"
-	"m2embed/testdata"
+	"m2embed/host/small"
 )
 
 // Files are the parts of an opened model.
@@ -77,13 +77,13 @@ func embeddedFiles(o Options) (*Files, error) {
 	if o.Config != "" || o.Tokenizer != "" {
 		return nil, errors.New("the embedded model has a configuration and a tokenizer of its own; name other weights, too")
 	}
-	weights, err := checkpoint.OpenBytes(testdata.EmbeddedWeights)
+	weights, err := checkpoint.OpenBytes(small.Weights)
 	if err != nil {
 		return nil, fmt.Errorf("embedded model: %w", err)
 	}
 	return &Files{
-		ConfigJSON: testdata.EmbeddedConfig, Tokenizer: testdata.EmbeddedTokenizer, Weights: weights,
-		Describe: fmt.Sprintf("embedded model %s (%.1f MB)", testdata.EmbeddedName, float64(len(testdata.EmbeddedWeights))/1e6),
+		ConfigJSON: small.Config, Tokenizer: small.Tokenizer, Weights: weights,
+		Describe: fmt.Sprintf("embedded model %s (%.1f MB)", small.Name, float64(len(small.Weights))/1e6),
 		Close:    func() error { return nil },
 	}, nil
 }

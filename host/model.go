@@ -11,7 +11,7 @@ import (
 	"m2embed/core"
 	"m2embed/core/model"
 	"m2embed/core/tokenizer"
-	"m2embed/testdata"
+	"m2embed/host/small"
 )
 
 // Options say how a model is opened and what runs it. The zero value is good.
@@ -90,7 +90,7 @@ func Open(path string, o Options) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	name := testdata.EmbeddedName
+	name := small.Name
 	if path != "" {
 		name = filepath.Base(path)
 		if absolute, err := filepath.Abs(path); err == nil {

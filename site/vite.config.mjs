@@ -8,7 +8,7 @@ const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 /** The model that the page comes with. */
 function model() {
   const name = 'm2-bert-small';
-  const folder = here(`../testdata/${name}`);
+  const folder = here('../host/small');
   const files = ['config.json', 'tokenizer.json', 'model.safetensors'].map((name) => ({ name, bytes: readFileSync(`${folder}/${name}`) }));
   const hash = createHash('sha256');
   for (const { bytes } of files) hash.update(bytes);

@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 
 	"m2embed/core/tokenizer"
-	"m2embed/testdata"
+	"m2embed/host/small"
 )
 
 // cut returns the passages as text, each with its context in front.
@@ -107,7 +107,7 @@ func TestHeadingsFromOutside(t *testing.T) {
 }
 
 func TestTokens(t *testing.T) {
-	tok, err := tokenizer.Parse(testdata.EmbeddedTokenizer)
+	tok, err := tokenizer.Parse(small.Tokenizer)
 	if err != nil {
 		t.Fatal(err)
 	}

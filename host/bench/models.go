@@ -32,7 +32,7 @@ type speedRow struct {
 const longest = 32768
 
 // smallModel is the folder of the embedded model.
-const smallModel = "testdata/m2-bert-small"
+const smallModel = "host/small"
 
 // checkpoints writes the generated weights once: as PyTorch would save them,
 // converted, and converted to 8 bits. The tokenizer lies beside them.

@@ -8,7 +8,7 @@ import (
 	"os"
 
 	"m2embed/host/engine"
-	"m2embed/testdata"
+	"m2embed/host/small"
 )
 
 func Example() {
@@ -19,10 +19,10 @@ func Example() {
 		log.Fatal(err)
 	}
 	e, err := engine.Open(ctx, wasm, engine.Model{
-		Config:    testdata.EmbeddedConfig,
-		Tokenizer: testdata.EmbeddedTokenizer,
-		Weights:   bytes.NewReader(testdata.EmbeddedWeights),
-		Size:      int64(len(testdata.EmbeddedWeights)),
+		Config:    small.Config,
+		Tokenizer: small.Tokenizer,
+		Weights:   bytes.NewReader(small.Weights),
+		Size:      int64(len(small.Weights)),
 	}, engine.Options{MemoryLimit: 256 << 20})
 	if err != nil {
 		log.Fatal(err)

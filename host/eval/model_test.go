@@ -9,7 +9,7 @@ import (
 
 	"m2embed/core"
 	"m2embed/core/checkpoint"
-	"m2embed/testdata"
+	"m2embed/host/small"
 )
 
 // vectorTexts are the texts of testdata/eval/vectors.safetensors, whose vectors
@@ -70,7 +70,7 @@ func (f floatWeights) Tensor(name string) (checkpoint.Tensor, error) {
 
 func openEmbedded(t *testing.T, weights core.Weights) *core.Embedder {
 	t.Helper()
-	e, err := core.Open(testdata.EmbeddedConfig, testdata.EmbeddedTokenizer, weights, core.OpenOptions{})
+	e, err := core.Open(small.Config, small.Tokenizer, weights, core.OpenOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +82,7 @@ func openEmbedded(t *testing.T, weights core.Weights) *core.Embedder {
 // weights: in float32, where both compute the same function, and with rounded
 // activations, where blocks of the MLP round apart here and together there.
 func TestAgainstPyTorch(t *testing.T) {
-	file, err := checkpoint.OpenBytes(testdata.EmbeddedWeights)
+	file, err := checkpoint.OpenBytes(small.Weights)
 	if err != nil {
 		t.Fatal(err)
 	}

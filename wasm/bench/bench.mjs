@@ -61,15 +61,14 @@ async function speed() {
   const peer = peerFolder();
   const module = join(root, 'wasm/module/m2embed.wasm');
   const node = process.execPath;
-  const small = join(root, 'testdata/m2-bert-small');
   const engines = [
     await Engine.start('m2embed f32', node, [here('ours.mjs'), join(cache, 'f32')]),
     await Engine.start('m2embed int8', node, [here('ours.mjs'), join(cache, 'int8')]),
     await Engine.start('m2embed f32, wazero', join(build, 'wazero-bench'), [module, join(cache, 'f32'), join(build, 'cache')]),
     await Engine.start('onnxruntime-web f32', node, ['run.mjs', join(cache, 'peer/bert-f32.onnx')], { cwd: peer }),
     await Engine.start('onnxruntime-web int8', node, ['run.mjs', join(cache, 'peer/bert-int8.onnx')], { cwd: peer }),
+    await Engine.start('m2-bert-small', node, [here('ours.mjs'), join(root, 'host/small')]),
   ];
-  if (existsSync(join(small, 'model.safetensors'))) engines.push(await Engine.start('m2-bert-small', node, [here('ours.mjs'), small]));
   const rows = [];
   for (const length of lengths) {
     const rounds = roundsFor(length);
@@ -188,7 +187,7 @@ async function starts() {
       const times = [];
       let memory = 0;
       for (let i = 0; i < 5; i++) {
-        const engine = await Engine.start('wazero', join(build, 'wazero-bench'), [join(root, 'wasm/module/m2embed.wasm'), join(root, 'testdata/m2-bert-small'), join(build, 'cache')]);
+        const engine = await Engine.start('wazero', join(build, 'wazero-bench'), [join(root, 'wasm/module/m2embed.wasm'), join(root, 'host/small'), join(build, 'cache')]);
         times.push(engine.ready.open * 1000);
         memory = engine.ready.memory;
         engine.stop();
@@ -205,22 +204,21 @@ async function starts() {
   }
   try {
     // To the first vector, in a fresh profile each time.
-    const folder = existsSync(join(root, 'testdata/m2-bert-small/model.safetensors')) ? 'm2-bert-small' : 'tiny';
     const firsts = [];
     for (let i = 0; i < (quick ? 3 : 7); i++) {
       const fresh = await chromium(`${server.url}/wasm/js/parity/blank.html`);
       firsts.push(
-        await fresh.evaluate(async (folder) => {
+        await fresh.evaluate(async () => {
           const start = performance.now();
           const { M2Embed } = await import('/wasm/js/dist/index.js');
-          const model = await M2Embed.load(`/testdata/${folder}/`);
+          const model = await M2Embed.load('/host/small/');
           await model.embed('The first text of a visitor.');
           return performance.now() - start;
-        }, folder),
+        }),
       );
       await fresh.close();
     }
-    rows.push({ runtime: `Chromium, import to first vector (${folder})`, first: firsts[0], median: median(firsts) });
+    rows.push({ runtime: 'Chromium, import to first vector (m2-bert-small)', first: firsts[0], median: median(firsts) });
   } catch (error) {
     say(`Chromium: ${error.message}`);
   }

@@ -56,7 +56,7 @@ func (c testCase) coreOptions() (core.Options, error) {
 
 var tiny = modelFiles{"testdata/tiny/config.json", "testdata/tiny/tokenizer.json", "testdata/tiny/model.safetensors"}
 
-var small = modelFiles{"testdata/m2-bert-small/config.json", "testdata/m2-bert-small/tokenizer.json", "testdata/m2-bert-small/model.safetensors"}
+var small = modelFiles{"host/small/config.json", "host/small/tokenizer.json", "host/small/model.safetensors"}
 
 // texts reach every part of the tokenizer and odd lengths of the convolution.
 var texts = []string{

@@ -6,7 +6,7 @@ import (
 
 	"m2embed/core/model"
 	"m2embed/host"
-	"m2embed/testdata"
+	"m2embed/host/small"
 )
 
 var convertCommand = &command{
@@ -85,7 +85,7 @@ Example:
 `,
 	define: func(c *call) func() error {
 		hub := host.HubEnvironment(os.Getenv)
-		o := host.PullOptions{Tokenizer: testdata.BertTokenizer, Token: hub.Token, Cache: hub.Cache, Offline: hub.Offline, SHA256: map[string]string{}}
+		o := host.PullOptions{Tokenizer: small.Tokenizer, Token: hub.Token, Cache: hub.Cache, Offline: hub.Offline, SHA256: map[string]string{}}
 		var sums list
 		c.flags.StringVar(&o.Revision, "revision", "main", "branch, tag or commit, a `name`")
 		c.flags.StringVar(&o.BaseURL, "hub", hub.Endpoint, "address, a `url`, of the hub")

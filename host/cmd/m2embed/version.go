@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"m2embed/core/kernel"
-	"m2embed/testdata"
+	"m2embed/host/small"
 )
 
 var versionCommand = &command{
@@ -27,7 +27,7 @@ var versionCommand = &command{
 			}
 			fmt.Fprintln(c.stdout, "kernels:", strings.Join(sets, ", "), "(the last is used)")
 			fmt.Fprintln(c.stdout, "engines:", strings.Join(host.Engines, ", "))
-			fmt.Fprintf(c.stdout, "embedded model: %s (%.1f MB)\n", testdata.EmbeddedName, float64(len(testdata.EmbeddedWeights))/1e6)
+			fmt.Fprintf(c.stdout, "embedded model: %s (%.1f MB)\n", small.Name, float64(len(small.Weights))/1e6)
 			return nil
 		}
 	},

@@ -6,7 +6,7 @@ import { Instance } from '../dist/abi.js';
 import { M2Embed, M2EmbedError } from '../dist/index.js';
 
 const module = await WebAssembly.compile(readFileSync(new URL('../dist/m2embed.wasm', import.meta.url)));
-const folder = (name) => new URL(`../../../testdata/${name}/`, import.meta.url);
+const folder = (name) => new URL(`../../../${name}/`, import.meta.url);
 const read = (name, file) => new Uint8Array(readFileSync(new URL(file, folder(name))));
 
 function open(instance, name) {
@@ -28,7 +28,7 @@ const fails = (f, code, text) =>
 
 test('two models in one instance, with runs side by side', async () => {
   const instance = await Instance.create(module);
-  const names = ['tiny', 'm2-bert-small'];
+  const names = ['testdata/tiny', 'host/small'];
   const models = names.map((name) => open(instance, name));
   const texts = ['a text', 'another text '.repeat(20)];
   const runs = models.map((model) => instance.start(model, texts, { padding: 'none' }));
@@ -48,7 +48,7 @@ test('two models in one instance, with runs side by side', async () => {
 
 test('misuse of the calls of a GPU', async () => {
   const instance = await Instance.create(module);
-  const model = open(instance, 'tiny');
+  const model = open(instance, 'testdata/tiny');
   const limits = { maxStorageBufferBindingSize: 1 << 27, maxBufferSize: 1 << 28, maxComputeWorkgroupsPerDimension: 65535 };
   const run = instance.start(model, ['one', 'two'], { padding: 8 });
   const d = instance.info(model).hiddenSize;

@@ -12,7 +12,7 @@ import { serve } from './serve.mjs';
 import { workerd } from './workerd.mjs';
 
 const here = fileURLToPath(new URL('..', import.meta.url));
-const model = fileURLToPath(new URL('../../../testdata/m2-bert-small', import.meta.url));
+const model = fileURLToPath(new URL('../../../host/small', import.meta.url));
 const exec = promisify(execFile);
 
 test('Node', async () => {
@@ -56,7 +56,7 @@ test('Cloudflare Worker', async (t) => {
 test('page', async (t) => {
   const server = await serve();
   t.after(() => server.close());
-  const browser = await chromium(`${server.url}/wasm/js/examples/page/index.html?model=/testdata/m2-bert-small/`);
+  const browser = await chromium(`${server.url}/wasm/js/examples/page/index.html?model=/host/small/`);
   t.after(() => browser.close());
   const value = () => browser.page.waitForFunction(() => /^-?\d\.\d{4}$/.test(document.getElementById('similarity').value) && document.getElementById('similarity').value);
   const before = await (await value()).jsonValue();

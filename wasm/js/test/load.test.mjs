@@ -157,7 +157,7 @@ test('the module compiles while it arrives, where it has its type', async (t) =>
 
 test('filters are kept up to a budget of any size', async () => {
   const memory = async (filterBudget) => {
-    const model = await load(fileURLToPath(new URL('../../../testdata/m2-bert-small', import.meta.url)), { filterBudget });
+    const model = await load(fileURLToPath(new URL('../../../host/small', import.meta.url)), { filterBudget });
     const vector = await model.embed('word '.repeat(1500));
     return { memory: model.memory, vector };
   };

@@ -195,7 +195,7 @@ export async function auto({ M2Embed, cosine, gpu, base }) {
  * slow, at the lengths between which the convolution changes.
  */
 export async function lengths({ M2Embed, cosine, gpu, base }) {
-  const folder = `${base}/testdata/m2-bert-small/`;
+  const folder = `${base}/host/small/`;
   const tokenizer = `${folder}tokenizer.json`;
   const config = await (await fetch(`${folder}config.json`)).json();
   const eight = new Uint8Array(await (await fetch(`${folder}model.safetensors`)).arrayBuffer());
