@@ -36,8 +36,10 @@ build() {
 	(cd "$site" && node_modules/.bin/tsc --noEmit && node_modules/.bin/vite build)
 }
 
-# browser finds Chromium, and installs Debian's where there is none.
+# browser finds Chromium, and installs Debian's browsers where there are none.
 browser() {
+	command -v firefox-esr >/dev/null || command -v firefox >/dev/null ||
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y firefox-esr >/dev/null; }
 	CHROMIUM=${CHROMIUM:-$(command -v chromium || true)}
 	if [ -z "$CHROMIUM" ]; then
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y chromium >/dev/null

@@ -2,6 +2,7 @@
 
 import './try.test.mjs';
 import './search.test.mjs';
+import './reading.test.mjs';
 import './model.test.mjs';
 import './sections.test.mjs';
 import './snippets.test.mjs';

@@ -112,7 +112,7 @@ test('what is dropped during a job waits, and a document deleted in the middle s
 });
 
 test('whole documents, and files that are none', async (t) => {
-  const { page } = await openSearch(t, { errors: [/is not a text file|is empty|could not be read as a PDF|is not JSON/] });
+  const { page } = await openSearch(t, { errors: [/is not a text file|is empty|could not be read as a PDF|is not JSON|holds no text/] });
   await page.check('input[value="whole"]');
   await addText(page, 'A long letter', prose(60));
   await says(page, '.documents .title span', /whole document, \d+ tokens/);

@@ -6,6 +6,7 @@
 
 import type { Passage } from './cut.js';
 import { library, type Document } from './library.js';
+import type { Place } from './place.js';
 
 const FORMAT = 'm2embed library 1';
 
@@ -15,7 +16,7 @@ interface TensorEntry {
   data_offsets: [number, number];
 }
 
-type About = Pick<Document, 'name' | 'text' | 'mode' | 'size' | 'model' | 'dimension' | 'added'>;
+type About = Pick<Document, 'name' | 'text' | 'places' | 'readAs' | 'mode' | 'size' | 'model' | 'dimension' | 'added'>;
 
 /** Writes all documents that have vectors. */
 export function exportLibrary(): BlobPart[] {
@@ -28,7 +29,7 @@ export function exportLibrary(): BlobPart[] {
     at += bytes.length;
   };
   const documents = library.documents.filter((document) => document.done > 0);
-  const about = documents.map(({ name, text, mode, size, model, dimension, added }): About => ({ name, text, mode, ...(size && { size }), model, dimension, added }));
+  const about = documents.map(({ name, text, places, readAs, mode, size, model, dimension, added }): About => ({ name, text, ...(places && { places }), ...(readAs && { readAs }), mode, ...(size && { size }), model, dimension, added }));
   header['__metadata__'] = { format: FORMAT, documents: JSON.stringify(about) };
   for (const [i, document] of documents.entries()) {
     const vectors = library.vectorsOf(document);
@@ -101,11 +102,15 @@ export async function importLibrary(file: Blob): Promise<Document[]> {
   }
   // Only a file that is good to its end changes the library.
   for (const { about: one, vectors, passages } of whole) {
-    const { name, text, mode, size, model, dimension } = one;
+    const { name, text, places, readAs, mode, size, model, dimension } = one;
     if (library.same(one)) continue;
-    const document = await library.add({ name, text, mode, ...(Number.isInteger(size) && { size: size! }), model, dimension, passages });
+    const document = await library.add({ name, text, ...(arePlaces(places) && { places }), ...(typeof readAs === 'string' && { readAs }), mode, ...(Number.isInteger(size) && { size: size! }), model, dimension, passages });
     await library.append(document, passages.map((_, k) => vectors.subarray(k * dimension, (k + 1) * dimension)));
     added.push(document);
   }
   return added;
+}
+
+function arePlaces(places: unknown): places is Place[] {
+  return Array.isArray(places) && places.every((place: Partial<Place> | null, i) => typeof place?.label === 'string' && Number.isInteger(place.at) && (i === 0 || place.at! >= (places[i - 1] as Place).at));
 }

@@ -28,6 +28,8 @@ export interface JobState {
 /** Tokens of one call: small enough that pausing and cancelling feel immediate. */
 const BATCH_TOKENS = 4096;
 const BATCH_TEXTS = 32;
+/** Characters up to which the model that answers queries embeds documents too. */
+const LITTLE = 30_000;
 
 /** One run over some documents. */
 export class Job extends EventTarget {
@@ -61,7 +63,9 @@ export class Job extends EventTarget {
       state.title = 'Preparing';
       state.waiting = sources.length;
       this.changed();
-      const model = await engine.background();
+      // Workers of its own pay only for much text.
+      const characters = sources.reduce((sum, { text }) => sum + text.length, 0) + unfinished.reduce((sum, { passages, done }) => sum + passages.slice(done).reduce((part, { start, end }) => part + end - start, 0), 0);
+      const model = await (characters > LITTLE ? engine.background() : engine.model());
       const modelId = engine.choice.id;
       const documents = [...unfinished];
       for (const source of sources) {
@@ -74,8 +78,8 @@ export class Job extends EventTarget {
         const most = settings.mode === 'whole' ? model.info.maxLength : Math.min(settings.size, model.info.maxLength);
         const passages = await (settings.mode === 'whole' ? whole : cut)(model, source.text, most, within, signal);
         if (passages.length > 0) {
-          const { name, text } = source;
-          mine.push(await library.add({ name, text, ...settings, model: modelId, dimension: model.info.hiddenSize, passages }));
+          const { name, text, places, readAs } = source;
+          mine.push(await library.add({ name, text, ...(places && { places }), ...(readAs && { readAs }), ...settings, model: modelId, dimension: model.info.hiddenSize, passages }));
           documents.push(mine.at(-1)!);
         }
         state.waiting--;

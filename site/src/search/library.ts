@@ -4,12 +4,17 @@
  */
 
 import type { Passage } from './cut.js';
+import type { Place } from './place.js';
 
 export interface Document {
   /** Unlike any other document's, in this tab and in others. */
   id: string | number;
   name: string;
   text: string;
+  /** Pages, headings, rows or times, in order. */
+  places?: Place[];
+  /** The encoding, where it had to be recognised. */
+  readAs?: string;
   mode: 'passages' | 'whole';
   /** Most tokens of a passage that were asked for, unknown in older libraries. */
   size?: number;

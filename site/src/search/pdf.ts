@@ -1,11 +1,12 @@
 /** The text of a PDF, through PDF.js, which is fetched when the first PDF arrives. */
 
 import type { TextItem } from 'pdfjs-dist/types/src/display/api.js';
+import { joined, type Place } from './place.js';
 
 /**
  * @throws Error with a sentence for the visitor
  */
-export async function readPdf(file: File, signal: AbortSignal): Promise<string> {
+export async function readPdf(file: File, signal: AbortSignal, follow: (done: number, total: number) => void, tell: (sentence: string) => void): Promise<{ text: string; places: Place[] }> {
   const [pdf, worker] = await Promise.all([import('pdfjs-dist'), import('pdfjs-dist/build/pdf.worker.min.mjs?url')]);
   pdf.GlobalWorkerOptions.workerSrc = worker.default;
   const beside = (folder: string): string => new URL(`./pdf/${folder}/`, document.baseURI).href;
@@ -20,17 +21,17 @@ export async function readPdf(file: File, signal: AbortSignal): Promise<string> 
   } as Parameters<typeof pdf.getDocument>[0]);
   const stop = (): void => void task.destroy();
   signal.addEventListener('abort', stop);
+  const pages: string[] = [];
   try {
     const document = await task.promise;
-    const pages: string[] = [];
     for (let number = 1; number <= document.numPages; number++) {
       signal.throwIfAborted();
+      follow(number, document.numPages);
       const page = await document.getPage(number);
       const { items } = await page.getTextContent();
       pages.push(joinLines(items.filter((item): item is TextItem => 'str' in item)));
       page.cleanup();
     }
-    return pages.join('\n\n');
   } catch (cause) {
     signal.throwIfAborted();
     const { name, message } = cause as Error;
@@ -40,6 +41,10 @@ export async function readPdf(file: File, signal: AbortSignal): Promise<string> 
     signal.removeEventListener('abort', stop);
     void task.destroy();
   }
+  const bare = pages.filter((page) => page === '').length;
+  if (bare === pages.length) throw new Error(`${file.name} has no text in it, only pictures of text. Run a text recognition over it first.`);
+  if (bare > 0) tell(`${bare} of the ${pages.length} pages of ${file.name} hold no text, perhaps pictures of it.`);
+  return joined(pages.map((text, i) => ({ label: `page ${i + 1}`, text })));
 }
 
 /** Lines of a page as flowing text: words cut at line ends are joined, larger gaps make paragraphs. */

@@ -1,7 +1,11 @@
-/** Reads a visitor's files as text. Nothing in them is executed or fetched. */
+/** Reads a visitor's files as text. Nothing in them is executed or fetched; each library comes when it is first needed. */
 
+import { decode } from './charset.js';
+import { declaredCharset, readHtml } from './html.js';
 import { readPdf } from './pdf.js';
-import { parseCsv, parseJsonLines, type Table } from './table.js';
+import { markdownPlaces, type Place } from './place.js';
+import { readSubtitles } from './subtitles.js';
+import type { Table } from './table.js';
 
 /** A text with a name, on its way into the library. */
 export interface Source {
@@ -9,59 +13,96 @@ export interface Source {
   text: string;
   /** Where rows of a table begin and end in the text, as pairs; each is a passage of its own. */
   rows?: number[];
+  /** Pages, headings, rows or times. */
+  places?: Place[];
+  /** The encoding, where it had to be recognised. */
+  readAs?: string;
 }
 
-/** What a file holds: a text, or a table whose column has to be chosen. */
-export type Content = { text: string } | { table: Table };
+/** What a file holds: texts, or tables whose columns have to be chosen. */
+export type Content = Source | (Pick<Source, 'name' | 'readAs'> & { table: Table });
 
 export const MOST = 64e6;
+/** Endings of what is not text, so that the sentence about it helps. */
+const OLD = /^(doc|xls|ppt|dot|xlt|pps|pub|msg)$/;
+const FOREIGN: Record<string, string> = { rtf: 'a rich text. Save it as DOCX or plain text', pages: 'a Pages document. Export it as PDF or DOCX', key: 'a Keynote presentation. Export it as PDF', numbers: 'a Numbers table. Export it as CSV', mobi: 'a Kindle book. Convert it to EPUB', azw3: 'a Kindle book. Convert it to EPUB', djvu: 'a DjVu document. Convert it to PDF', '7z': 'an archive of another kind. Pack it as zip', rar: 'an archive of another kind. Pack it as zip', gz: 'an archive of another kind. Pack it as zip' };
+const READABLE = /\.(txt|text|md|markdown|html?|xhtml|pdf|docx|xlsx|pptx|od[tsp]|epub|eml|srt|vtt|csv|tsv|tab|jsonl?|ndjson|tex|rst|org|adoc|log|xml|ya?ml|toml|ini|css|sql|sh|go|rs|py|rb|js|mjs|ts|tsx|jsx|java|kt|c|h|cc|cpp|hpp|cs|swift|php|pl|lua|r|jl|scala|hs|ex|clj)$/i;
+
+/** How far reading is, of a document with pages. */
+export type Follow = (done: number, total: number) => void;
 
 /**
- * Reads one file.
+ * Reads one file. `tell` is given sentences about what had to be left out.
  * @throws Error with a sentence for the visitor
  */
-export async function readFile(file: File, signal: AbortSignal): Promise<Content> {
-  if (file.size === 0) throw new Error(`${file.name} is empty.`);
-  const ending = /\.([a-z0-9]+)$/i.exec(file.name)?.[1]?.toLowerCase() ?? '';
-  if (ending === 'pdf' || file.type === 'application/pdf') {
-    const text = await readPdf(file, signal);
-    if (text.trim() === '') throw new Error(`${file.name} has no text in it, only pictures of text. Run a text recognition over it first.`);
-    return { text };
-  }
-  if (file.size > MOST) throw new Error(`${file.name} is larger than ${MOST / 1e6} MB. Split it into smaller files.`);
-  const text = decode(new Uint8Array(await file.arrayBuffer()), file.name);
-  if (ending === 'csv' || ending === 'tsv') return { table: parseCsv(text, ending === 'tsv' ? '\t' : undefined) };
-  if (ending === 'jsonl' || ending === 'ndjson') return { table: parseJsonLines(text, file.name) };
-  if (ending === 'html' || ending === 'htm' || ending === 'xhtml') return { text: readHtml(text) };
-  return { text };
+export async function readFile(file: File, signal: AbortSignal, follow: Follow, tell: (sentence: string) => void): Promise<Content[]> {
+  const { name } = file;
+  if (file.size === 0) throw new Error(`${name} is empty.`);
+  const contents = await readAny(file, signal, follow, tell);
+  const full = contents.filter((content) => ('table' in content ? content.table.rows.length > 0 : content.text.trim() !== ''));
+  if (full.length === 0) throw new Error(`${name} holds no text${contents.length === 1 && 'text' in contents[0]! && contents[0].text !== '' ? ', only spaces' : ''}.`);
+  return full;
 }
 
-/** UTF-8, or UTF-16 with its mark, or else the old Western encoding. */
-function decode(bytes: Uint8Array, name: string): string {
-  if ((bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff)) return new TextDecoder(bytes[0] === 0xff ? 'utf-16le' : 'utf-16be').decode(bytes);
-  if (bytes.subarray(0, 8192).includes(0)) throw new Error(`${name} is not a text file. Drop txt, md, html, pdf, csv or jsonl.`);
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch {
-    return new TextDecoder('windows-1252').decode(bytes);
+async function readAny(file: File, signal: AbortSignal, follow: Follow, tell: (sentence: string) => void, packed = false): Promise<Content[]> {
+  const { name } = file;
+  const ending = /\.([a-z0-9]+)$/i.exec(name)?.[1]?.toLowerCase() ?? '';
+  const head = new Uint8Array(await file.slice(0, 8).arrayBuffer());
+  const magic = String.fromCharCode(...head);
+  if (magic.startsWith('%PDF-') || ending === 'pdf') return [{ name, ...(await readPdf(file, signal, follow, tell)) }];
+  if (FOREIGN[ending]) throw new Error(`${name} is ${FOREIGN[ending]} and drop that.`);
+  if (magic.startsWith('{\\rtf')) throw new Error(`${name} is ${FOREIGN['rtf']} and drop that.`);
+  if (magic.startsWith('\xd0\xcf\x11\xe0')) throw new Error(OLD.test(ending) ? `${name} is in an old Office format. Save it as DOCX, XLSX or PPTX and drop that.` : `${name} is locked with a password, or in an old Office format. Save it without a password, as DOCX, XLSX or PPTX.`);
+  if (file.size > MOST) throw new Error(`${name} is larger than ${MOST / 1e6} MB. Split it into smaller files.`);
+  const bytes = new Uint8Array(await file.arrayBuffer());
+  if (magic.startsWith('PK\x03\x04') || magic.startsWith('PK\x05\x06')) return readPacked(bytes, name, ending, signal, follow, tell, packed);
+  if (ending === 'eml') {
+    const { readMail } = await import('./mail.js');
+    return [{ name, text: await readMail(bytes) }];
   }
+  const isHtml = /^x?html?$/.test(ending) || file.type === 'text/html';
+  const { text, ...as } = await decode(bytes, name, isHtml || ending === 'xml' ? declaredCharset(bytes) : undefined);
+  if (/^(csv|tsv|tab|jsonl|ndjson|json)$/.test(ending)) {
+    const { parseJson, parseJsonLines, parseSeparated } = await import('./table.js');
+    const table = ending === 'json' ? parseJson(text, name) : ending.includes('json') ? parseJsonLines(text, name) : parseSeparated(text, ending === 'csv' ? undefined : '\t');
+    return [table ? { name, table, ...as } : { name, text, ...as }];
+  }
+  if (isHtml) return [{ name, ...readHtml(text), ...as }];
+  if (ending === 'srt' || ending === 'vtt') return [{ name, ...readSubtitles(text), ...as }];
+  return [{ name, text, ...(/^(md|markdown|mdx)$/.test(ending) && { places: markdownPlaces(text) }), ...as }];
 }
 
-const BLOCKS = 'address,article,aside,blockquote,br,dd,div,dl,dt,figcaption,footer,h1,h2,h3,h4,h5,h6,header,hr,li,main,nav,ol,p,pre,section,table,tr,ul';
-
-/** The visible text of a page, with an empty line between blocks. */
-export function readHtml(html: string): string {
-  // Styles say nothing, and the page's policy would complain of them.
-  const bare = html.replace(/<style[\s>][\s\S]*?<\/style\s*>/gi, '').replace(/<[a-z][^>]*>/gi, (tag) => tag.replace(/\sstyle\s*=\s*("[^"]*"|'[^']*'|[^\s>]+)/gi, ''));
-  const page = new DOMParser().parseFromString(bare, 'text/html');
-  for (const hidden of page.querySelectorAll('script,style,noscript,template,svg,iframe,object,head > :not(title)')) hidden.remove();
-  for (const block of page.querySelectorAll(BLOCKS)) {
-    const gap = block.tagName === 'BR' || block.tagName === 'TR' || block.tagName === 'LI' ? '\n' : '\n\n';
-    block.before(gap);
-    block.after(gap);
+/** A zip archive is an Office document, a book, or files that are read one by one. */
+async function readPacked(bytes: Uint8Array, name: string, ending: string, signal: AbortSignal, follow: Follow, tell: (sentence: string) => void, inner: boolean): Promise<Content[]> {
+  const office = await import('./office.js');
+  if (/^(docx|docm|dotx)$/.test(ending)) return [{ name, ...office.readDocx(bytes, name) }];
+  if (/^(pptx|pptm|ppsx)$/.test(ending)) return [{ name, ...office.readPptx(bytes, name) }];
+  if (/^(odt|odp|ods|ott)$/.test(ending)) return [{ name, ...office.readOpenDocument(bytes, name) }];
+  if (ending === 'epub') return [{ name, ...office.readEpub(bytes, name) }];
+  if (/^(xlsx|xlsm)$/.test(ending)) {
+    const sheets = office.readXlsx(bytes, name);
+    return sheets.map((sheet) => ({ name: sheets.length > 1 ? `${name}, ${sheet.name}` : name, table: { rows: sheet.rows } }));
   }
-  for (const cell of page.querySelectorAll('td,th')) cell.after(' ');
-  const title = page.title.trim();
-  const body = (page.body?.textContent ?? '').replace(/[^\S\n]+/g, ' ').replace(/ ?\n ?/g, '\n').replace(/\n{3,}/g, '\n\n').trim();
-  return title && !body.startsWith(title) ? `${title}\n\n${body}` : body;
+  if (inner) throw new Error(`${name} is an archive within an archive.`);
+  const { unpack } = await import('./archive.js');
+  const left: string[] = [];
+  const wanted = (path: string): boolean => {
+    if (/(^|\/)(__MACOSX\/|\.)/.test(path)) return false;
+    if (!READABLE.test(path) && /\.[a-z0-9]{1,5}$/i.test(path)) left.push(path);
+    else return true;
+    return false;
+  };
+  const contents: Content[] = [];
+  for (const [path, part] of unpack(bytes, name, wanted)) {
+    signal.throwIfAborted();
+    try {
+      if (part.length > 0) contents.push(...(await readAny(new File([part as Uint8Array<ArrayBuffer>], path), signal, follow, tell, true)).map((content) => ({ ...content, name: `${name} › ${content.name}` })));
+    } catch (error) {
+      signal.throwIfAborted();
+      left.push(path);
+      if (contents.length === 0) tell((error as Error).message);
+    }
+  }
+  if (left.length > 0) tell(`${left.length === 1 ? 'One file' : `${left.length} files`} of ${name} could not be read: ${left.slice(0, 3).join(', ')}${left.length > 3 ? ', …' : ''}.`);
+  return contents;
 }

@@ -9,9 +9,9 @@ import { exportLibrary, importLibrary } from './exchange.js';
 import { bestSentence } from './highlight.js';
 import { Job } from './job.js';
 import { library, rank, type Document, type Entry } from './library.js';
+import { placeAt } from './place.js';
 import { openPassage } from './reader.js';
 import { readFile, type Source } from './read.js';
-import { columnText, guessColumn, type Table } from './table.js';
 import { VirtualList } from './virtual-list.js';
 
 const PAUSE = 110;
@@ -44,12 +44,13 @@ export function startSearch(): void {
   const files = $<HTMLInputElement>('files');
   $('choose').addEventListener('click', () => files.click());
   files.addEventListener('change', () => {
-    void bring([...(files.files ?? [])]);
+    bring([...(files.files ?? [])]);
     files.value = '';
   });
-  acceptDrops($('drop'), (dropped) => void bring(dropped));
-  acceptDrops($('search'), (dropped) => void bring(dropped));
+  acceptDrops($('drop'), bring);
+  acceptDrops($('search'), bring);
   $('paste').addEventListener('click', pasteText);
+  $('reading-cancel').addEventListener('click', () => reading?.abort(new DOMException('cancelled', 'AbortError')));
   $('job-pause').addEventListener('click', () => job?.toggle());
   $('job-cancel').addEventListener('click', () => job?.cancel());
   $('export').addEventListener('click', () => saveFile('library.safetensors', exportLibrary(), 'application/octet-stream'));
@@ -86,42 +87,43 @@ export function startSearch(): void {
 
 // Bringing documents in
 
-async function bring(files: readonly File[]): Promise<void> {
-  const abort = new AbortController();
+/** Drops are read one after the other, since one may ask a question. */
+let bringing: Promise<void> = Promise.resolve();
+
+function bring(files: readonly File[]): void {
+  bringing = bringing.then(() => read(files)).catch((error: unknown) => report(error));
+}
+
+let reading: AbortController | undefined;
+
+async function read(files: readonly File[]): Promise<void> {
+  const abort = (reading = new AbortController());
   const sources: Source[] = [];
+  const follow = (name: string, done = 0, total = 0): void => {
+    $('reading-name').textContent = total > 1 ? `Reading ${name}, page ${count(done)} of ${count(total)}` : `Reading ${name}`;
+  };
+  $('reading').hidden = false;
   for (const file of files) {
     try {
-      const content = await readFile(file, abort.signal);
-      if ('text' in content) sources.push({ name: file.name, text: content.text });
-      else {
-        const column = await chooseColumn(file.name, content.table);
-        if (column !== undefined) sources.push({ name: file.name, ...columnText(content.table, column) });
+      abort.signal.throwIfAborted();
+      follow(file.name);
+      for (const content of await readFile(file, abort.signal, (done, total) => follow(file.name, done, total), notify)) {
+        if ('text' in content) sources.push(content);
+        else {
+          const { chooseColumns } = await import('./columns.js');
+          const source = await chooseColumns(content.name, content.table);
+          if (source) sources.push({ ...source, ...(content.readAs && { readAs: content.readAs }) });
+        }
       }
     } catch (error) {
+      if (isAbort(error)) break;
       void report(error);
     }
   }
-  const good = sources.filter((source) => source.text.trim() !== '');
-  if (good.length > 0) await embed(good, []);
-}
-
-/** Asks which column of a table holds the text; a single one needs no question. */
-function chooseColumn(name: string, table: Table): Promise<number | undefined> {
-  if (table.rows.length === 0) return Promise.reject(new Error(`${name} has no rows below its first line.`));
-  if (table.columns.length === 1) return Promise.resolve(0);
-  return new Promise((resolve) => {
-    const dialog = $<HTMLDialogElement>('dialog');
-    const guess = guessColumn(table);
-    const select = h('select', { id: 'column' }, ...table.columns.map((column, i) => h('option', { value: String(i), selected: i === guess }, column)));
-    const sample = h('p', { class: 'small muted' });
-    const show = (): void => void (sample.textContent = (table.rows[0]?.[Number(select.value)] ?? '').slice(0, 300));
-    select.addEventListener('change', show);
-    show();
-    let chosen: number | undefined;
-    const go = h('button', { type: 'button', class: 'primary', onclick: () => ((chosen = Number(select.value)), dialog.close()) }, `Embed ${counted(table.rows.length, 'row')}`);
-    openDialog(dialog, name, h('div', { class: 'field' }, h('label', { for: 'column' }, 'Which column holds the text?'), select, sample), h('div', { class: 'row' }, go));
-    dialog.addEventListener('close', () => resolve(chosen), { once: true });
-  });
+  $('reading').hidden = true;
+  reading = undefined;
+  // Reading goes on while earlier documents are embedded.
+  if (sources.length > 0) void embed(sources, []);
 }
 
 function pasteText(): void {
@@ -218,13 +220,13 @@ function drawDocuments(): void {
             ? `whole document, ${counted(tokens, 'token')}`
             : `${counted(document.passages.length, document.mode === 'whole' ? 'part' : 'passage')}, ${counted(tokens, 'token')}`;
     const again = async (): Promise<void> => {
-      await embed([{ name: document.name, text: document.text }], []);
+      await embed([sourceOf(document)], []);
       if (complete(document)) await library.remove(document.id);
     };
     return h(
       'li',
       null,
-      h('button', { type: 'button', class: 'title', onclick: () => openPassage(document) }, h('b', null, document.name), h('span', null, about)),
+      h('button', { type: 'button', class: 'title', onclick: () => openPassage(document) }, h('b', null, document.name), h('span', null, document.readAs ? `${about}, read as ${document.readAs}` : about)),
       !job && document.done < document.passages.length && !other && h('button', { type: 'button', class: 'quiet', onclick: () => void embed([], [document]) }, 'Go on'),
       !job && other && h('button', { type: 'button', class: 'quiet', onclick: () => void again(), 'aria-label': `Embed ${document.name} again` }, 'Embed again'),
       h('button', { type: 'button', class: 'quiet danger', onclick: () => void remove(document.id), 'aria-label': `Delete ${document.name}` }, '×'),
@@ -236,6 +238,12 @@ function drawDocuments(): void {
 /** Whether all of a document's text is here with vectors of the model in use. */
 function complete({ text }: Document): boolean {
   return library.documents.some((other) => other.text === text && other.model === engine.choice.id && other.done === other.passages.length);
+}
+
+/** A document as it came, to be embedded again; rows stay passages of their own. */
+function sourceOf({ name, text, places, readAs }: Document): Source {
+  const rows = places?.[0]?.label.startsWith('row ') ? places.flatMap(({ at }, i) => [at, places[i + 1] ? places[i + 1]!.at - 2 : text.length]) : undefined;
+  return { name, text, ...(places && { places }), ...(readAs && { readAs }), ...(rows && { rows }) };
 }
 
 /** Deletes documents; a notice takes it back. */
@@ -251,7 +259,7 @@ function imported(added: readonly Document[]): void {
   const told = added.length === 0 ? 'All of these documents are in the library already.' : `${counted(added.length, 'document')} imported.`;
   if (others.length === 0) return notify(told);
   const again = async (): Promise<void> => {
-    await embed(others, []);
+    await embed(others.map(sourceOf), []);
     await library.remove(...others.filter(complete).map(({ id }) => id));
   };
   notify(`${told} ${others.length === 1 ? 'One was' : `${others.length} were`} embedded with another model, whose vectors do not compare.`, { label: 'Embed again', run: () => void again() });
@@ -316,10 +324,11 @@ function entryAt(i: number): Entry | undefined {
 }
 
 /** Where a passage stands, in words. */
-export function place(entry: Entry): string {
-  const { document, index, passage } = entry;
+export function place({ document, index, passage }: Entry): string {
+  const named = placeAt(document.places, passage.start);
+  if (named !== '') return named;
   if (document.passages.length === 1) return `whole document, ${counted(passage.tokens, 'token')}`;
-  return `${document.mode === 'whole' ? 'part' : 'passage'} ${count(index + 1)} of ${count(document.passages.length)}, ${counted(passage.tokens, 'token')}`;
+  return `${document.mode === 'whole' ? 'part' : 'passage'} ${count(index + 1)} of ${count(document.passages.length)}`;
 }
 
 function drawRow(element: HTMLElement, i: number): void {

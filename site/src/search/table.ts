@@ -1,91 +1,154 @@
-/** Tables of text: comma-separated values and JSON lines. */
+/** Tables of text: separated values, JSON arrays and lines, sheets. */
+
+import { dsvFormat } from 'd3-dsv';
+import type { Place } from './place.js';
 
 export interface Table {
-  columns: string[];
-  /** Cells by row and column. */
+  /** Names of the columns where the kind of file has them. */
+  columns?: string[];
+  /** Cells by row and column; without `columns` the first row may be a header. */
   rows: string[][];
 }
 
-/** Parses RFC 4180 values; the separator is guessed from the first line unless given. */
-export function parseCsv(text: string, separator?: string): Table {
-  const first = text.slice(0, text.search(/[\r\n]|$/));
-  const by = separator ?? [',', ';', '\t'].reduce((best, candidate) => (first.split(candidate).length > first.split(best).length ? candidate : best));
-  const rows: string[][] = [];
-  let row: string[] = [];
-  let cell = '';
-  let quoted = false;
-  const endRow = (): void => {
-    row.push(cell);
-    if (row.length > 1 || cell.trim() !== '') rows.push(row);
-    row = [];
-    cell = '';
-  };
-  for (let i = text.charCodeAt(0) === 0xfeff ? 1 : 0; i < text.length; i++) {
-    const c = text[i]!;
-    if (quoted) {
-      if (c !== '"') cell += c;
-      else if (text[i + 1] === '"') cell += text[i++]!;
-      else quoted = false;
-    } else if (c === '"' && cell === '') quoted = true;
-    else if (c === by) {
-      row.push(cell);
-      cell = '';
-    } else if (c === '\n' || c === '\r') {
-      if (c === '\r' && text[i + 1] === '\n') i++;
-      endRow();
-    } else cell += c;
+const SEPARATORS = [',', ';', '\t', '|'];
+/** Lines by which a separator is guessed. */
+const LOOKED_AT = 50;
+
+/** Parses separated values. A first line "sep=;" settles the separator, else it is guessed. */
+export function parseSeparated(source: string, given?: string): Table {
+  const said = /^sep=(.)\r?\n/i.exec(source);
+  const text = said ? source.slice(said[0].length) : source;
+  const by = said?.[1] ?? given ?? separatorOf(text);
+  return { rows: dsvFormat(by).parseRows(text.replace(/\r\n?/g, '\n')).filter((row) => row.some((cell) => cell.trim() !== '')) };
+}
+
+/** The separator that gives most rows the same number of cells, and many of them. */
+function separatorOf(text: string): string {
+  let at = 0;
+  for (let line = 0; line < LOOKED_AT && at >= 0 && at < text.length; line++) at = text.indexOf('\n', at + 1);
+  const head = (at < 0 ? text : text.slice(0, at)).replace(/\r\n?/g, '\n');
+  let best = ',';
+  let most = 0;
+  for (const separator of SEPARATORS) {
+    const widths = dsvFormat(separator).parseRows(head).filter((row) => row.some((cell) => cell !== '')).map((row) => row.length);
+    const [common, times] = mode(widths);
+    if (common < 2) continue;
+    const score = (times / widths.length) * Math.log(Math.min(common, 20));
+    if (score > most) [best, most] = [separator, score];
   }
-  if (cell !== '' || row.length > 0) endRow();
-  const head = rows.shift() ?? [];
-  const columns = head.map((name, i) => name.trim() || `column ${i + 1}`);
-  return { columns, rows: rows.map((cells) => columns.map((_, i) => cells[i] ?? '')) };
+  return best;
+}
+
+/** The most frequent value, and how often it is there. */
+function mode(values: readonly number[]): [number, number] {
+  const times = new Map<number, number>();
+  for (const value of values) times.set(value, (times.get(value) ?? 0) + 1);
+  return [...times].reduce((best, one) => (one[1] > best[1] || (one[1] === best[1] && one[0] > best[0]) ? one : best), [0, 0]);
 }
 
 /**
- * Parses one JSON object a line; every key is a column.
+ * Reads JSON: an array of records, or the longest one in an object, is a table.
+ * Other JSON is none. Lines of JSON in a .json file are read as such.
+ * @throws Error with a sentence for the visitor
+ */
+export function parseJson(text: string, name: string): Table | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    const lines = text.split('\n').filter((line) => line.trim() !== '');
+    if (lines.length > 1 && /^\s*[{[]/.test(lines[0]!)) {
+      try {
+        JSON.parse(lines[0]!);
+        return parseJsonLines(text, name);
+      } catch (error) {
+        if (error instanceof Error && error.message.startsWith(name)) throw error;
+      }
+    }
+    throw new Error(`${name} is not JSON (${(cause as Error).message.slice(0, 120)}).`, { cause });
+  }
+  const lists = Array.isArray(value) ? [value] : typeof value === 'object' && value !== null ? Object.values(value).filter(Array.isArray) : [];
+  const longest = lists.reduce<unknown[]>((best, list) => (list.length > best.length ? list : best), []);
+  return longest.length > 0 ? records(longest) : undefined;
+}
+
+/**
+ * Parses one JSON value a line; every key is a column.
  * @throws Error with the line that is not one
  */
 export function parseJsonLines(text: string, name: string): Table {
-  const columns: string[] = [];
-  const rows: string[][] = [];
+  const values: unknown[] = [];
   for (const [i, line] of text.split('\n').entries()) {
     if (line.trim() === '') continue;
-    let value: unknown;
     try {
-      value = JSON.parse(line);
+      values.push(JSON.parse(line));
     } catch (cause) {
       throw new Error(`${name}, line ${i + 1}, is not JSON. Each line has to be an object such as {"text": "…"}.`, { cause });
     }
-    const record = typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : { text: value };
-    const row: string[] = [];
-    for (const [key, cell] of Object.entries(record)) {
-      let at = columns.indexOf(key);
-      if (at < 0) at = columns.push(key) - 1;
-      row[at] = typeof cell === 'string' ? cell : cell === null || cell === undefined ? '' : JSON.stringify(cell);
-    }
-    rows.push(row);
   }
+  return records(values);
+}
+
+/** Records as rows; what lies deeper is named by its path, and lists of words are joined. */
+function records(values: readonly unknown[]): Table {
+  const places = new Map<string, number>();
+  const rows = values.map((value) => {
+    const row: string[] = [];
+    const put = (path: string, cell: unknown, depth: number): void => {
+      if (cell === null || cell === undefined) return;
+      if (typeof cell === 'object' && !Array.isArray(cell) && depth < 4) {
+        for (const [key, inner] of Object.entries(cell)) put(path === '' ? key : `${path}.${key}`, inner, depth + 1);
+        return;
+      }
+      const key = path || 'text';
+      if (!places.has(key)) places.set(key, places.size);
+      row[places.get(key)!] = typeof cell === 'string' ? cell : Array.isArray(cell) && cell.every((one) => typeof one === 'string') ? cell.join(', ') : typeof cell === 'object' ? JSON.stringify(cell) : String(cell);
+    };
+    put('', value, 0);
+    return row;
+  });
+  const columns = [...places.keys()];
   return { columns, rows: rows.map((row) => columns.map((_, i) => row[i] ?? '')) };
 }
 
-/** The column that most likely holds the text: the one with the longest cells. */
-export function guessColumn(table: Table): number {
-  const sample = table.rows.slice(0, 200);
-  const lengths = table.columns.map((_, i) => sample.reduce((sum, row) => sum + (row[i]?.length ?? 0), 0));
-  return Math.max(0, lengths.indexOf(Math.max(...lengths)));
+const NUMBER = /^[\s\d.,:/+\-%€$£()TZ]+$/;
+const ADDRESS = /^\s*(https?:|www\.|[\w.+-]+@[\w-]+\.)\S+\s*$/i;
+const TEXTUAL = /text|body|content|descr|question|answer|summary|abstract|comment|message|review|note|quote/i;
+
+/** Whether the first row looks like names of columns. */
+export function guessHeader(rows: readonly (readonly string[])[]): boolean {
+  const [first = [], ...rest] = rows;
+  const filled = first.map((cell) => cell.trim()).filter((cell) => cell !== '');
+  if (rest.length === 0 || filled.length === 0 || new Set(filled).size < filled.length) return false;
+  return filled.every((cell) => cell.length <= 40 && cell.split(/\s+/).length <= 4 && !NUMBER.test(cell) && !ADDRESS.test(cell) && !/[.!?]$/.test(cell));
 }
 
-/** One column as a text, with the place of each row that is not empty. */
-export function columnText(table: Table, column: number): { text: string; rows: number[] } {
-  const rows: number[] = [];
+/** The columns that most likely hold the text: those of several words, or else the wordiest. */
+export function guessColumns(columns: readonly string[], rows: readonly (readonly string[])[]): number[] {
+  const sample = rows.slice(0, 200);
+  const words = columns.map((_, i) => {
+    const cells = sample.map((row) => (row[i] ?? '').trim()).filter((cell) => cell !== '' && !NUMBER.test(cell) && !ADDRESS.test(cell) && !/^[[{]/.test(cell));
+    return cells.reduce((sum, cell) => sum + cell.split(/\s+/).length + (/[\u3040-\u9fff\uac00-\ud7af]/.test(cell) ? cell.length / 4 : 0), 0) / Math.max(1, sample.length);
+  });
+  const most = Math.max(...words);
+  const found = columns.map((_, i) => i).filter((i) => words[i]! > 0 && (words[i]! >= Math.max(3, most / 4) || words[i] === most || (TEXTUAL.test(columns[i]!) && words[i]! >= 2)));
+  return found.length > 0 ? found : [0];
+}
+
+/** Columns as a text, with the span of each row that has some, and what else the row says. */
+export function columnsText(columns: readonly string[], rows: readonly (readonly string[])[], chosen: readonly number[], first: number): { text: string; rows: number[]; places: Place[] } {
+  const spans: number[] = [];
+  const places: Place[] = [];
   const parts: string[] = [];
   let at = 0;
-  for (const row of table.rows) {
-    const cell = (row[column] ?? '').trim();
+  for (const [i, row] of rows.entries()) {
+    const cell = chosen.map((column) => (row[column] ?? '').trim()).filter((part) => part !== '').join('\n');
     if (cell === '') continue;
-    rows.push(at, at + cell.length);
+    const others = columns.map((name, column) => [name, (row[column] ?? '').replace(/\s+/g, ' ').trim(), column] as const).filter(([, value, column]) => value !== '' && !chosen.includes(column));
+    places.push({ at, label: [`row ${i + first}`, ...others.slice(0, 4).map(([name, value]) => `${name.slice(0, 30)}: ${value.slice(0, 60)}`)].join(' · ') });
+    spans.push(at, at + cell.length);
     parts.push(cell);
     at += cell.length + 2;
   }
-  return { text: parts.join('\n\n'), rows };
+  return { text: parts.join('\n\n'), rows: spans, places };
 }

@@ -1,0 +1,269 @@
+/** Documents that are zip archives of XML: DOCX, PPTX, XLSX, OpenDocument, EPUB. */
+
+import { unpack } from './archive.js';
+import { readHtml } from './html.js';
+import { headings, joined, type Place } from './place.js';
+
+interface Text {
+  text: string;
+  places: Place[];
+}
+
+type Parts = Map<string, Uint8Array>;
+
+/** Pictures, sounds and fonts are left where they are. */
+const XML = /\.(xml|rels|opf|x?html?)$|^mimetype$/i;
+
+const open = (bytes: Uint8Array, name: string): Parts => unpack(bytes, name, (path) => XML.test(path));
+
+/** Names are looked for without their prefix, which writers choose as they like. */
+const all = (root: Document | Element, ...names: string[]): Element[] => [...root.getElementsByTagName('*')].filter(({ localName }) => names.includes(localName));
+const attribute = (element: Element, name: string): string => [...element.attributes].find((one) => one.localName === name)?.value ?? '';
+
+function xml(parts: Parts, path: string): Document | undefined {
+  const bytes = parts.get(path);
+  return bytes && new DOMParser().parseFromString(new TextDecoder().decode(bytes), 'application/xml');
+}
+
+function need(parts: Parts, path: string, name: string, kind: string): Document {
+  const found = xml(parts, path);
+  if (!found || found.querySelector('parsererror')) throw new Error(`${name} could not be read as ${kind}: its part ${path} is missing or damaged.`);
+  return found;
+}
+
+/** Targets of a part's relations by their id, as paths of the archive. */
+function relations(parts: Parts, path: string): Map<string, string> {
+  const slash = path.lastIndexOf('/') + 1;
+  const list = xml(parts, `${path.slice(0, slash)}_rels/${path.slice(slash)}.rels`);
+  return new Map(list ? all(list, 'Relationship').map((one) => [attribute(one, 'Id'), resolve(path, attribute(one, 'Target'))]) : []);
+}
+
+/** The path that a reference from a part leads to. */
+function resolve(from: string, to: string): string {
+  try {
+    return decodeURIComponent(new URL(to, `http://zip/${encodeURI(from)}`).pathname.slice(1));
+  } catch {
+    return to;
+  }
+}
+
+/** The text of runs, with tabs and breaks, in one paragraph of DOCX, PPTX or OpenDocument. */
+function runs(paragraph: Element): string {
+  let text = '';
+  for (const child of paragraph.childNodes) {
+    if (child.nodeType === Node.TEXT_NODE) text += /^(t|p|h|span|a)$/.test(paragraph.localName) ? child.nodeValue : '';
+    if (!(child instanceof Element)) continue;
+    switch (child.localName) {
+      case 'tab':
+        text += '\t';
+        break;
+      case 'br':
+      case 'cr':
+      case 'line-break':
+        text += '\n';
+        break;
+      case 's':
+        text += ' '.repeat(Math.min(100, Number(attribute(child, 'c')) || 1));
+        break;
+      // Deleted text, field codes, notes that stand elsewhere, pictures' fall-backs.
+      case 'del':
+      case 'moveFrom':
+      case 'instrText':
+      case 'delText':
+      case 'Fallback':
+      case 'pPr':
+      case 'rPr':
+      case 'annotation':
+      case 'note':
+      case 'tracked-changes':
+        break;
+      default:
+        // Hidden runs of Word.
+        if (!all(child, 'vanish').some((mark) => mark.parentElement?.parentElement === child && !/^(0|false)$/.test(attribute(mark, 'val')))) text += (child.localName === 'p' ? '\n' : '') + runs(child);
+    }
+  }
+  return text;
+}
+
+/** Paragraphs that stand in no other one, as text; those of one table row on one line. */
+function paragraphs(root: Element, each: (paragraph: Element, text: string) => void): void {
+  for (const child of root.children) {
+    const name = child.localName;
+    if (name === 'p' || name === 'h') each(child, runs(child));
+    else if (name === 'tr' || name === 'table-row') {
+      const cells = [...child.children].map((cell) => {
+        const lines: string[] = [];
+        paragraphs(cell, (_, text) => text.trim() !== '' && lines.push(text.trim()));
+        return lines.join(' ');
+      });
+      each(child, cells.filter((cell) => cell !== '').join(' | '));
+    } else if (name !== 'del' && name !== 'moveFrom' && name !== 'Fallback' && name !== 'tracked-changes' && name !== 'sectPr') paragraphs(child, each);
+  }
+}
+
+function withHeadings(root: Element, level: (paragraph: Element) => number): Text {
+  const found: { at: number; level: number; text: string }[] = [];
+  let text = '';
+  let row = false;
+  paragraphs(root, (paragraph, raw) => {
+    const own = raw.trim();
+    if (own === '') return;
+    const isRow = /row|^tr$/.test(paragraph.localName);
+    if (text !== '') text += isRow && row ? '\n' : '\n\n';
+    row = isRow;
+    const depth = level(paragraph);
+    if (depth > 0) found.push({ at: text.length, level: depth, text: own.replace(/\s+/g, ' ') });
+    text += own;
+  });
+  return { text, places: headings(found) };
+}
+
+export function readDocx(bytes: Uint8Array, name: string): Text {
+  const parts = open(bytes, name);
+  const main = [...relations(parts, 'package').values()].find((path) => /document\d*\.xml$/.test(path)) ?? 'word/document.xml';
+  const page = need(parts, main, name, 'a Word document');
+  // Styles say by name or outline which paragraphs are headings.
+  const levels = new Map<string, number>();
+  const styles = xml(parts, 'word/styles.xml');
+  for (const style of styles ? all(styles, 'style') : []) {
+    const called = /^heading (\d)$/i.exec(attribute(all(style, 'name')[0] ?? style, 'val'))?.[1];
+    const outline = all(style, 'outlineLvl')[0];
+    if (called || outline) levels.set(attribute(style, 'styleId'), called ? Number(called) : Number(attribute(outline!, 'val')) + 1);
+  }
+  const body = withHeadings(page.documentElement, (paragraph) => {
+    const style = attribute(all(paragraph, 'pStyle')[0] ?? paragraph, 'val');
+    return levels.get(style) ?? Number(/^Heading(\d)$/i.exec(style)?.[1] ?? (/^Title$/i.test(style) ? 1 : 0));
+  });
+  const notes = ['footnotes', 'endnotes', 'comments'].map((kind) => {
+    const part = xml(parts, `word/${kind}.xml`);
+    return { label: kind, text: part ? withHeadings(part.documentElement, () => 0).text : '' };
+  });
+  const rest = joined(notes);
+  const gap = body.text !== '' && rest.text !== '' ? '\n\n' : '';
+  return { text: body.text + gap + rest.text, places: [...body.places, ...rest.places.map(({ at, label }) => ({ at: at + body.text.length + gap.length, label }))] };
+}
+
+export function readPptx(bytes: Uint8Array, name: string): Text {
+  const parts = open(bytes, name);
+  const path = 'ppt/presentation.xml';
+  const order = relations(parts, path);
+  const slides = all(need(parts, path, name, 'a presentation'), 'sldId').map((slide) => order.get([...slide.attributes].find((one) => one.name.includes(':') && one.localName === 'id')?.value ?? '') ?? '');
+  return joined(
+    slides.map((slide, i) => {
+      const pages = [slide, ...[...relations(parts, slide).values()].filter((target) => target.includes('notesSlide'))];
+      const text = pages.flatMap((one) => {
+        const page = xml(parts, one);
+        const lines: string[] = [];
+        if (page) paragraphs(page.documentElement, (_, line) => line.trim() !== '' && lines.push(line.trim()));
+        // A slide's number is a field on its notes.
+        return lines.filter((line) => line !== String(i + 1));
+      });
+      return { label: `slide ${i + 1}`, text: text.join('\n') };
+    }),
+  );
+}
+
+export function readOpenDocument(bytes: Uint8Array, name: string): Text {
+  const parts = open(bytes, name);
+  const manifest = xml(parts, 'META-INF/manifest.xml');
+  if (manifest && all(manifest, 'encryption-data').length > 0) throw new Error(`${name} is locked with a password. Save it without one and drop it again.`);
+  const page = need(parts, 'content.xml', name, 'an OpenDocument');
+  const body = all(page, 'body')[0] ?? page.documentElement;
+  const slides = all(body, 'page').filter(({ parentElement }) => parentElement?.localName === 'presentation');
+  if (slides.length > 0) return joined(slides.map((slide, i) => ({ label: `slide ${i + 1}`, text: withHeadings(slide, () => 0).text })));
+  return withHeadings(body, (paragraph) => (paragraph.localName === 'h' ? Number(attribute(paragraph, 'outline-level')) || 1 : 0));
+}
+
+export function readEpub(bytes: Uint8Array, name: string): Text {
+  const parts = open(bytes, name);
+  const container = need(parts, 'META-INF/container.xml', name, 'an EPUB');
+  const root = attribute(all(container, 'rootfile')[0] ?? container.documentElement, 'full-path');
+  const pack = need(parts, root, name, 'an EPUB');
+  const items = new Map(all(pack, 'item').map((item) => [attribute(item, 'id'), item]));
+  let text = '';
+  const places: Place[] = [];
+  for (const reference of all(pack, 'itemref')) {
+    const item = items.get(attribute(reference, 'idref'));
+    // The list of contents would be found for every chapter's name.
+    if (!item || /\bnav\b/.test(attribute(item, 'properties'))) continue;
+    const page = parts.get(resolve(root, attribute(item, 'href')));
+    if (!page) continue;
+    const source = new TextDecoder().decode(page);
+    const chapter = readHtml(source.replace(/<title[^<>]*>[^<]*<\/title>/i, '').replace(/<([a-z]+)([^<>]*)\/>/gi, '<$1$2></$1>'));
+    if (chapter.text === '') continue;
+    if (text !== '') text += '\n\n';
+    places.push(...chapter.places.map(({ at, label }) => ({ at: at + text.length, label })));
+    text += chapter.text;
+  }
+  if (text === '' && [...parts.keys()].includes('META-INF/encryption.xml')) throw new Error(`${name} is protected against copying; nothing can be read in it.`);
+  return { text, places };
+}
+
+/** Sheets of a workbook: its rows as text, empty ones left out. */
+export function readXlsx(bytes: Uint8Array, name: string): { name: string; rows: string[][] }[] {
+  const parts = open(bytes, name);
+  const path = 'xl/workbook.xml';
+  const book = need(parts, path, name, 'a workbook');
+  const order = relations(parts, path);
+  const strings = xml(parts, 'xl/sharedStrings.xml');
+  const shared = strings ? all(strings, 'si').map(spoken) : [];
+  const dates = dateStyles(parts);
+  const epoch = /^(1|true)$/.test(attribute(all(book, 'workbookPr')[0] ?? book.documentElement, 'date1904')) ? 24107 : 25569;
+  const sheets: { name: string; rows: string[][] }[] = [];
+  for (const sheet of all(book, 'sheet')) {
+    if (/hidden/i.test(attribute(sheet, 'state'))) continue;
+    const id = [...sheet.attributes].find((one) => one.name.includes(':') && one.localName === 'id')?.value ?? '';
+    const page = xml(parts, order.get(id) ?? '');
+    if (!page) continue;
+    const rows: string[][] = [];
+    for (const row of all(page, 'row')) {
+      const cells: string[] = [];
+      for (const cell of all(row, 'c')) {
+        const value = all(cell, 'v')[0]?.textContent ?? '';
+        const kind = attribute(cell, 't');
+        const at = columnOf(attribute(cell, 'r'), cells.length);
+        if (at > 16_383) continue;
+        while (cells.length < at) cells.push('');
+        if (kind === 's') cells[at] = shared[Number(value)] ?? '';
+        else if (kind === 'inlineStr') cells[at] = spoken(all(cell, 'is')[0] ?? cell);
+        else if (kind === 'b') cells[at] = value === '1' ? 'true' : 'false';
+        else if (kind === '' && value !== '' && dates.has(Number(attribute(cell, 's'))) && Number.isFinite(Number(value))) cells[at] = day(Number(value) - epoch);
+        else cells[at] = value;
+      }
+      if (cells.some((cell) => cell.trim() !== '')) rows.push(cells);
+    }
+    if (rows.length > 0) sheets.push({ name: attribute(sheet, 'name'), rows });
+  }
+  return sheets;
+}
+
+/** The text of a string, without the reading aid of Japanese. */
+const spoken = (string: Element): string => all(string, 't').filter(({ parentElement }) => parentElement?.localName !== 'rPh').map(({ textContent }) => textContent).join('');
+
+/** "C7" is column 2; a cell without a name follows the one before. */
+function columnOf(reference: string, next: number): number {
+  const letters = /^[A-Z]{1,3}/i.exec(reference)?.[0].toUpperCase();
+  return letters ? [...letters].reduce((sum, letter) => 26 * sum + letter.charCodeAt(0) - 64, 0) - 1 : next;
+}
+
+/** Which styles of cells show days: the built-in formats 14 to 22, and own ones with years or days. */
+function dateStyles(parts: Parts): Set<number> {
+  const page = xml(parts, 'xl/styles.xml');
+  const list = page && all(page, 'cellXfs')[0];
+  if (!page || !list) return new Set();
+  const own = new Set(all(page, 'numFmt').filter((one) => /[yd]/i.test(attribute(one, 'formatCode').replace(/"[^"]*"|\[[^\]]*\]|\\./g, ''))).map((one) => Number(attribute(one, 'numFmtId'))));
+  const styles = new Set<number>();
+  for (const [i, style] of [...list.children].entries()) {
+    const format = Number(attribute(style, 'numFmtId'));
+    if ((format >= 14 && format <= 22 && format !== 18 && format !== 19 && format !== 20 && format !== 21) || own.has(format)) styles.add(i);
+  }
+  return styles;
+}
+
+/** Days since 1970 as people write them. */
+function day(days: number): string {
+  const date = new Date(Math.round(days * 86_400) * 1000);
+  if (Number.isNaN(date.getTime())) return String(days);
+  const text = date.toISOString();
+  return days % 1 === 0 ? text.slice(0, 10) : `${text.slice(0, 10)} ${text.slice(11, 16)}`;
+}
