@@ -28,9 +28,6 @@ func (m *Model) startWasm(o Options, config []byte) error {
 	if o.AnyTokenizer {
 		return errors.New("the engine wasm takes the tokenizer of bert-base-uncased only")
 	}
-	if m.files.Tokenizer == nil {
-		return errors.New("the engine wasm needs a tokenizer; name one with --tokenizer")
-	}
 	c, err := model.ParseConfig(config)
 	if err != nil {
 		return err
@@ -43,8 +40,10 @@ func (m *Model) startWasm(o Options, config []byte) error {
 			return err
 		}
 	}
-	if m.tokenizer, err = tokenizer.Parse(m.files.Tokenizer); err != nil {
-		return err
+	if m.files.Tokenizer != nil {
+		if m.tokenizer, err = tokenizer.Parse(m.files.Tokenizer); err != nil {
+			return err
+		}
 	}
 	weights, err := newStream(m.files.Weights)
 	if err != nil {

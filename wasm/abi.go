@@ -90,7 +90,8 @@
 //
 // # A model
 //
-//	model  = model_create(config.json, tokenizer.json or vocab.txt)
+//	model  = model_create(config.json, tokenizer.json or vocab.txt; or 0 0 for
+//	         a model that takes token ids only)
 //	at     = model_reserve(model, size of the weights file)
 //	         write bytes at `at`, in order; every now and then
 //	         model_received(model, number of bytes so far)

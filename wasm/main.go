@@ -6,6 +6,7 @@ import (
 	"unsafe"
 
 	"m2embed/core/kernel"
+	"m2embed/core/tokenizer"
 )
 
 // release is the version of this module.
@@ -83,11 +84,17 @@ func modelCreate(config, configLength, vocabulary, vocabularyLength uint32) int3
 		if err != nil {
 			return 0, err
 		}
-		v, err := bytesAt("tokenizer", vocabulary, vocabularyLength)
-		if err != nil {
-			return 0, err
+		var t *tokenizer.Tokenizer
+		if vocabulary != 0 || vocabularyLength != 0 {
+			v, err := bytesAt("tokenizer", vocabulary, vocabularyLength)
+			if err != nil {
+				return 0, err
+			}
+			if t, err = parseTokenizer(v); err != nil {
+				return 0, err
+			}
 		}
-		m, err := create(c, v)
+		m, err := create(c, t)
 		if err != nil {
 			return 0, err
 		}

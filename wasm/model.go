@@ -20,10 +20,10 @@ import (
 // embedder.
 type loading struct {
 	config    []byte
-	tokenizer *tokenizer.Tokenizer
-	weights   []byte // reserved memory, until open
-	at        uint32 // its address
-	size      int    // of the weights
+	tokenizer *tokenizer.Tokenizer // nil: token ids only
+	weights   []byte               // reserved memory, until open
+	at        uint32               // its address
+	size      int                  // of the weights
 	received  int
 	header    bool // a safetensors header was found good
 	embedder  *core.Embedder
@@ -32,19 +32,23 @@ type loading struct {
 	filters   int              // most bytes of filters that core keeps
 }
 
-func create(config, vocabulary []byte) (*loading, error) {
-	if len(config) == 0 {
-		return nil, fail(BadConfig, "config.json is empty")
-	}
+func parseTokenizer(vocabulary []byte) (*tokenizer.Tokenizer, error) {
 	if len(vocabulary) == 0 {
 		return nil, fail(BadTokenizer, "tokenizer.json is empty")
-	}
-	if _, err := model.ParseConfig(config); err != nil {
-		return nil, withCode(BadConfig, err)
 	}
 	t, err := tokenizer.Parse(vocabulary)
 	if err != nil {
 		return nil, withCode(BadTokenizer, err)
+	}
+	return t, nil
+}
+
+func create(config []byte, t *tokenizer.Tokenizer) (*loading, error) {
+	if len(config) == 0 {
+		return nil, fail(BadConfig, "config.json is empty")
+	}
+	if _, err := model.ParseConfig(config); err != nil {
+		return nil, withCode(BadConfig, err)
 	}
 	// A copy: the host's memory goes back to it.
 	return &loading{config: append([]byte(nil), config...), tokenizer: t}, nil
@@ -272,6 +276,9 @@ func (m *loading) tokens(text string) ([]byte, error) {
 		return nil, err
 	}
 	t := e.Tokenizer()
+	if t == nil {
+		return nil, fail(BadArgument, "no tokenizer: this model was opened for token ids only")
+	}
 	if err := room(uint64(t.Scratch(len(text)))); err != nil {
 		return nil, err
 	}

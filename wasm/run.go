@@ -194,7 +194,10 @@ func readInputs(b []byte, e *core.Embedder, o core.Options) (inputs []core.Input
 	if len(b) > 0 {
 		return nil, 0, fail(BadArgument, "inputs: %d bytes after the last text", len(b))
 	}
-	return inputs, need + uint64(e.Tokenizer().Scratch(longest)), nil
+	if t := e.Tokenizer(); t != nil {
+		need += uint64(t.Scratch(longest))
+	}
+	return inputs, need, nil
 }
 
 // readOptions reads the options record.

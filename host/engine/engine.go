@@ -19,7 +19,7 @@ import (
 // Model is what an instance loads.
 type Model struct {
 	Config    []byte      // config.json
-	Tokenizer []byte      // tokenizer.json or vocab.txt
+	Tokenizer []byte      // tokenizer.json or vocab.txt, nil for token ids only
 	Weights   io.ReaderAt // a safetensors file or a PyTorch checkpoint
 	Size      int64       // of Weights, in bytes
 }

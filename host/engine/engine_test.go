@@ -258,7 +258,7 @@ func TestBadModels(t *testing.T) {
 	}{
 		"empty config":   {func(m *Model) { m.Config = nil }, BadConfig, "config.json"},
 		"config no JSON": {func(m *Model) { m.Config = []byte("{") }, BadConfig, ""},
-		"no tokenizer":   {func(m *Model) { m.Tokenizer = nil }, BadTokenizer, "tokenizer.json"},
+		"no tokenizer":   {func(m *Model) { m.Tokenizer = []byte{} }, BadTokenizer, "tokenizer.json"},
 		"bad tokenizer":  {func(m *Model) { m.Tokenizer = []byte(`{"model":{"type":"BPE"}}`) }, BadTokenizer, "BPE"},
 		"empty weights":  {of(nil), BadWeights, ""},
 		"not weights":    {of([]byte("<html>not found</html>")), BadWeights, ""},

@@ -169,11 +169,15 @@ func (i *instance) load(ctx context.Context, m Model, o Options) error {
 		return err
 	}
 	err = i.with(ctx, m.Config, func(config uint64) error {
-		return i.with(ctx, m.Tokenizer, func(tokenizer uint64) error {
+		create := func(tokenizer uint64) error {
 			handle, err := i.status(ctx, "model_create", config, uint64(len(m.Config)), tokenizer, uint64(len(m.Tokenizer)))
 			i.model = uint64(handle)
 			return err
-		})
+		}
+		if m.Tokenizer == nil {
+			return create(0)
+		}
+		return i.with(ctx, m.Tokenizer, create)
 	})
 	if err != nil {
 		return err

@@ -1,14 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 )
 
@@ -16,16 +18,39 @@ import (
 type call struct {
 	ctx            context.Context
 	command        *command
-	flags          *flag.FlagSet
+	flags          *pflag.FlagSet
 	args           []string // what is not a flag
 	stdin          io.Reader
 	stdout, stderr io.Writer
 }
 
-func newCall(ctx context.Context, command *command, stdin io.Reader, stdout, stderr io.Writer) *call {
-	flags := flag.NewFlagSet(command.name, flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	return &call{ctx: ctx, command: command, flags: flags, stdin: stdin, stdout: stdout, stderr: stderr}
+// cobra is the command as cobra has it.
+func (c *command) cobra(stdin io.Reader, stdout, stderr io.Writer) *cobra.Command {
+	it := &cobra.Command{Use: strings.TrimSpace(c.name + " " + c.synopsis), Short: c.summary, DisableFlagsInUseLine: true}
+	use := &call{command: c, flags: it.Flags(), stdin: stdin, stdout: stdout, stderr: stderr}
+	do := c.define(use)
+	it.RunE = func(it *cobra.Command, args []string) error {
+		use.ctx, use.args = it.Context(), args
+		return do()
+	}
+	it.SetHelpFunc(func(*cobra.Command, []string) { use.printHelp(stdout) })
+	it.Flags().VisitAll(func(f *pflag.Flag) { completeFlag(it, f) })
+	return it
+}
+
+// completeFlag tells shells what may follow a flag: one of the choices in its
+// usage, a folder, a file, or what they cannot know.
+func completeFlag(c *cobra.Command, f *pflag.Flag) {
+	value, _ := pflag.UnquoteUsage(f)
+	switch choices := strings.Split(value, "|"); {
+	case len(choices) > 1:
+		choices = slices.DeleteFunc(choices, func(s string) bool { return s == strings.ToUpper(s) }) // N stands for a number
+		c.RegisterFlagCompletionFunc(f.Name, cobra.FixedCompletions(choices, cobra.ShellCompDirectiveNoFileComp))
+	case value == "folder" && f.Name != "model":
+		c.MarkFlagDirname(f.Name)
+	case value != "file" && value != "path" && value != "folder":
+		c.RegisterFlagCompletionFunc(f.Name, cobra.NoFileCompletions)
+	}
 }
 
 // usageError says what is wrong with the command line.
@@ -34,51 +59,6 @@ type usageError struct{ message string }
 func (e *usageError) Error() string { return e.message }
 
 func usagef(format string, args ...any) error { return &usageError{fmt.Sprintf(format, args...)} }
-
-// errHelp asks for the help text.
-var errHelp = errors.New("help")
-
-// parse reads flags and arguments in any order.
-func (c *call) parse(args []string) error {
-	for len(args) > 0 {
-		arg := args[0]
-		args = args[1:]
-		if arg == "--" {
-			c.args = append(c.args, args...)
-			return nil
-		}
-		if len(arg) < 2 || arg[0] != '-' {
-			c.args = append(c.args, arg)
-			continue
-		}
-		name, value, given := strings.Cut(strings.TrimPrefix(arg[1:], "-"), "=")
-		if name == "help" || name == "h" {
-			return errHelp
-		}
-		f := c.flags.Lookup(name)
-		if f == nil {
-			return usagef("unknown flag %q (-- goes before arguments that begin with a dash)", arg)
-		}
-		switch {
-		case given:
-		case isBool(f):
-			value = "true"
-		case len(args) == 0:
-			return usagef("--%s needs a value", name)
-		default:
-			value, args = args[0], args[1:]
-		}
-		if err := c.flags.Set(name, value); err != nil {
-			return usagef("--%s %q: %v", name, value, err)
-		}
-	}
-	return nil
-}
-
-func isBool(f *flag.Flag) bool {
-	b, ok := f.Value.(interface{ IsBoolFlag() bool })
-	return ok && b.IsBoolFlag()
-}
 
 // noArguments refuses arguments that a command has no use for.
 func (c *call) noArguments() error {
@@ -89,36 +69,37 @@ func (c *call) noArguments() error {
 }
 
 // set says whether a flag was given.
-func (c *call) set(name string) bool {
-	given := false
-	c.flags.Visit(func(f *flag.Flag) { given = given || f.Name == name })
-	return given
-}
+func (c *call) set(name string) bool { return c.flags.Changed(name) }
 
 // note prints a line for the user to standard error.
 func (c *call) note(format string, args ...any) {
 	fmt.Fprintf(c.stderr, format+"\n", args...)
 }
 
-func (c *call) printHelp(w io.Writer) {
+func (c *call) printHelp(out io.Writer) {
+	w := new(bytes.Buffer)
+	defer w.WriteTo(out)
 	fmt.Fprintf(w, "%s\n\nusage: m2embed %s %s\n", c.command.summary, c.command.name, c.command.synopsis)
 	first := true
-	c.flags.VisitAll(func(f *flag.Flag) {
+	c.flags.VisitAll(func(f *pflag.Flag) {
+		if f.Name == "help" {
+			return
+		}
 		if first {
 			fmt.Fprint(w, "\nflags:\n")
 			first = false
 		}
-		value, usage := flag.UnquoteUsage(f)
+		value, usage := pflag.UnquoteUsage(f)
 		name := "--" + f.Name
 		switch {
-		case isBool(f):
+		case f.Value.Type() == "bool":
 		case strings.Contains(value, "|"): // a choice
 			name += " " + value
 			usage = strings.TrimPrefix(usage, value+": ")
 		case value != "":
 			name += " " + strings.ToUpper(value)
 		}
-		if d := f.DefValue; d != "" && d != "0" && d != "false" && d != "default" {
+		if d := f.DefValue; d != "" && d != "0" && d != "false" && d != "default" && d != "[]" {
 			usage += " (default " + d + ")"
 		}
 		const indent = 26
@@ -154,14 +135,8 @@ func wrap(text string, indent, width int) string {
 	return b.String()
 }
 
-// list is a flag that may be given several times.
-type list []string
-
-func (l *list) String() string     { return "" }
-func (l *list) Set(s string) error { *l = append(*l, s); return nil }
-
-// isTerminal says whether w is one.
-func isTerminal(w any) bool {
-	f, ok := w.(*os.File)
+// isTerminal says whether a stream is one.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }

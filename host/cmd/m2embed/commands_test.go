@@ -132,6 +132,14 @@ func TestTokenize(t *testing.T) {
 	if !strings.HasPrefix(plain, "   101  [CLS]") || !strings.HasSuffix(plain, "0:0\n\n") {
 		t.Errorf("%q", plain)
 	}
+	// A tokenizer by itself splits as the model with it.
+	for _, name := range []string{"vocab.txt", "tokenizer.json"} {
+		if got := succeed(t, "tokenize", "hello there", "--tokenizer", filepath.Join(tiny, name)).stdout; got != plain {
+			t.Errorf("%s alone: %q, want %q", name, got, plain)
+		}
+	}
+	m2embed("tokenize", "x", "--tokenizer", "no/such/file").fail(t, exitFailure, "no/such/file")
+	m2embed("tokenize", "x", "--tokenizer", filepath.Join(tiny, "config.json")).fail(t, exitFailure, "config.json")
 	var cut tokens
 	if err := json.Unmarshal([]byte(succeed(t, "tokenize", "--json", "--max-length", "4", "a b c d e f").stdout), &cut); err != nil {
 		t.Fatal(err)

@@ -84,14 +84,13 @@ Example:
   m2embed pull togethercomputer/m2-bert-80M-2k-retrieval m2-bert-80M-2k
 `,
 	define: func(c *call) func() error {
-		hub := host.HubEnvironment(os.Getenv)
-		o := host.PullOptions{Tokenizer: small.Tokenizer, Token: hub.Token, Cache: hub.Cache, Offline: hub.Offline, SHA256: map[string]string{}}
-		var sums list
+		o := host.PullOptions{Tokenizer: small.Tokenizer, SHA256: map[string]string{}}
+		var sums []string
 		c.flags.StringVar(&o.Revision, "revision", "main", "branch, tag or commit, a `name`")
-		c.flags.StringVar(&o.BaseURL, "hub", hub.Endpoint, "address, a `url`, of the hub")
-		c.flags.StringVar(&o.Cache, "cache", o.Cache, "`folder` of files that other tools have fetched, too; empty for none")
+		c.flags.StringVar(&o.BaseURL, "hub", "", "address, a `url`, of the hub (default: HF_ENDPOINT, or "+host.DefaultHub+")")
+		c.flags.StringVar(&o.Cache, "cache", "", "`folder` of files that other tools have fetched, too; empty for none (default: theirs)")
 		c.flags.StringVar(&o.DType, "dtype", "f32", "`f32|f16|bf16|int8`: type of the matrices and tables that is written")
-		c.flags.Var(&sums, "sha256", "`file=hex`: the expected digest of a file; may be given several times")
+		c.flags.StringArrayVar(&sums, "sha256", nil, "`file=hex`: the expected digest of a file; may be given several times")
 		return func() error {
 			if len(c.args) != 2 {
 				return usagef("%d arguments, want OWNER/MODEL and FOLDER", len(c.args))
@@ -105,6 +104,14 @@ Example:
 					return usagef("--sha256 %q, want FILE=64 hexadecimal digits", s)
 				}
 				o.SHA256[file] = digest
+			}
+			hub := host.HubEnvironment(os.Getenv)
+			o.Token, o.Offline = hub.Token, hub.Offline
+			if !c.set("hub") {
+				o.BaseURL = hub.Endpoint
+			}
+			if !c.set("cache") {
+				o.Cache = hub.Cache
 			}
 			o.Repo, o.Folder = c.args[0], c.args[1]
 			return pull(c, o)

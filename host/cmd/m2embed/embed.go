@@ -44,7 +44,7 @@ Examples:
   m2embed embed "The quick brown fox"
   m2embed embed --input lines.txt --output vectors.npy
   m2embed embed --model m2-bert-80M-2k --input corpus.jsonl --output v.npz
-  some command | m2embed embed --input - > vectors.jsonl
+  some command | m2embed embed > vectors.jsonl
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 `,

@@ -26,7 +26,9 @@ func TestWasm(t *testing.T) {
 		t.Fatal(err)
 	}
 	alone := write(t, "model.safetensors", weights)
-	m2embed("embed", "x", "--engine", "wasm", "--module", module, "--model", alone, "--config", filepath.Join(tiny, "config.json")).fail(t, exitFailure, "needs a tokenizer")
+	m2embed("embed", "x", "--engine", "wasm", "--module", module, "--model", alone, "--config", filepath.Join(tiny, "config.json")).fail(t, exitFailure, "text 1", "no tokenizer")
+	few := write(t, "few.json", []byte("[[101,5,102],[1,2]]"))
+	compare(t, []string{"--ids", few, "--model", alone, "--config", filepath.Join(tiny, "config.json")}, "--engine", "wasm", "--module", module)
 	ids := write(t, "ids.json", []byte("[[1],[70000]]"))
 	m2embed("embed", "--ids", ids, "--engine", "wasm", "--module", module).fail(t, exitFailure, "list 2", "70000")
 }

@@ -28,15 +28,15 @@ const maxLine = 256 << 20
 // inputFlags say what is embedded.
 type inputFlags struct {
 	call                    *call
-	texts                   list
+	texts                   []string
 	file, ids, field, title string
 	batch                   int
 }
 
 func defineInput(c *call) *inputFlags {
 	f := &inputFlags{call: c}
-	c.flags.Var(&f.texts, "text", "a `text`; may be given several times, and before other texts as an argument")
-	c.flags.StringVar(&f.file, "input", "", "`file` with a text a line, - for standard input; a name that ends in .jsonl, or --field, means a JSON object a line")
+	c.flags.StringArrayVar(&f.texts, "text", nil, "a `text`; may be given several times, and before other texts as an argument")
+	c.flags.StringVar(&f.file, "input", "", "`file` with a text a line, - for standard input, which is also read where no text is named; a name that ends in .jsonl, or --field, means a JSON object a line")
 	c.flags.StringVar(&f.field, "field", "", "`name` of the member with the text in JSON lines (default text)")
 	return f
 }
@@ -68,10 +68,11 @@ func (f *inputFlags) open(arguments []string) (*source, error) {
 	if f.batch < 0 || f.call.set("batch") && f.batch == 0 {
 		return nil, usagef("--batch %d, want at least 1", f.batch)
 	}
-	if len(arguments) == 1 && arguments[0] == "-" && f.file == "" && f.ids == "" && len(f.texts) == 0 {
-		f.file, arguments = "-", nil
-	}
 	texts := append(append([]string{}, f.texts...), arguments...)
+	dash := len(f.texts) == 0 && len(arguments) == 1 && arguments[0] == "-"
+	if f.file == "" && f.ids == "" && (dash || len(texts) == 0 && f.call.stdin != nil && !isTerminal(f.call.stdin)) {
+		f.file, texts = "-", nil
+	}
 	kinds := 0
 	for _, given := range []bool{len(texts) > 0, f.file != "", f.ids != ""} {
 		if given {
@@ -80,7 +81,7 @@ func (f *inputFlags) open(arguments []string) (*source, error) {
 	}
 	switch {
 	case kinds == 0:
-		return nil, usagef("no text: give texts, --input FILE or --input - for standard input")
+		return nil, usagef("no text: give texts, or --input FILE, or write to standard input")
 	case kinds > 1:
 		return nil, usagef("texts, --input and --ids exclude each other")
 	case f.file == "" && (f.field != "" || f.title != ""):

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +11,9 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // Exit codes.
@@ -50,34 +52,58 @@ func commands() []*command {
 
 // run is the command line without its process. It returns the exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	name := "help"
-	if len(args) > 0 {
-		name, args = args[0], args[1:]
+	root := newRoot(stdin, stdout, stderr)
+	root.SetArgs(append([]string{}, args...)) // nil would mean os.Args
+	ran, err := root.ExecuteContextC(ctx)
+	return report(ctx, stderr, ran.CommandPath(), err)
+}
+
+// newRoot is the command line: all commands, help and shell completion.
+func newRoot(stdin io.Reader, stdout, stderr io.Writer) *cobra.Command {
+	root := &cobra.Command{
+		Use: "m2embed", Short: "m2embed embeds texts with M2-BERT.", Version: version(),
+		SilenceErrors: true, SilenceUsage: true, // report prints them
+		Args: cobra.ArbitraryArgs, SuggestionsMinimumDistance: 2,
+		RunE: func(root *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return noCommand(root, args[0])
+			}
+			return root.Help()
+		},
 	}
-	switch name {
-	case "help", "-h", "-help", "--help":
-		return help(args, stdout, stderr)
-	case "-version", "--version":
-		name = "version"
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	root.SetVersionTemplate(versionText())
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		var unknown *pflag.NotExistError
+		if errors.As(err, &unknown) {
+			return usagef("%v (-- goes before arguments that begin with a dash)", err)
+		}
+		return usagef("%v", err)
+	})
+	others := root.HelpFunc()
+	root.SetHelpFunc(func(c *cobra.Command, args []string) {
+		if c != root {
+			others(c, args) // cobra's own, such as completion's
+			return
+		}
+		printOverview(stdout)
+	})
+	root.SetHelpCommand(helpCommand(root))
+	for _, c := range commands() {
+		root.AddCommand(c.cobra(stdin, stdout, stderr))
 	}
-	command := find(name)
-	if command == nil {
-		fmt.Fprintf(stderr, "m2embed: no command %q; see m2embed help\n", name)
-		return exitUsage
+	return root
+}
+
+// noCommand says that there is no such command, and which one may be meant.
+func noCommand(root *cobra.Command, name string) error {
+	meant := ""
+	if near := root.SuggestionsFor(name); len(near) > 0 {
+		meant = ", but " + strings.Join(near, " and ")
 	}
-	c := newCall(ctx, command, stdin, stdout, stderr)
-	do := command.define(c)
-	err := c.parse(args)
-	if errors.Is(err, errHelp) {
-		var text bytes.Buffer
-		c.printHelp(&text)
-		stdout.Write(text.Bytes())
-		return exitOK
-	}
-	if err == nil {
-		err = do()
-	}
-	return report(ctx, stderr, name, err)
+	return usagef("no command %q%s", excerpt(name, 40), meant)
 }
 
 // report prints an error as one line and returns the exit code for it.
@@ -88,13 +114,17 @@ func report(ctx context.Context, stderr io.Writer, name string, err error) int {
 	var usage *usageError
 	switch {
 	case errors.As(err, &usage):
-		fmt.Fprintf(stderr, "m2embed %s: %s; see m2embed %s --help\n", name, oneLine(err), name)
+		see := name + " --help"
+		if name == "m2embed" || name == "m2embed help" {
+			see = "m2embed help"
+		}
+		fmt.Fprintf(stderr, "%s: %s; see %s\n", name, oneLine(err), see)
 		return exitUsage
 	case ctx.Err() != nil && !errors.Is(err, errGrace):
-		fmt.Fprintf(stderr, "m2embed %s: interrupted\n", name)
+		fmt.Fprintf(stderr, "%s: interrupted\n", name)
 		return exitInterrupted
 	}
-	fmt.Fprintf(stderr, "m2embed %s: %s\n", name, oneLine(err))
+	fmt.Fprintf(stderr, "%s: %s\n", name, oneLine(err))
 	return exitFailure
 }
 
@@ -104,39 +134,42 @@ func oneLine(err error) string {
 	return strings.NewReplacer("\r", `\r`, "\n", "; ", "\x00", `\x00`, "\x1b", `\x1b`).Replace(err.Error())
 }
 
-func find(name string) *command {
-	for _, c := range commands() {
-		if c.name == name {
-			return c
-		}
+func helpCommand(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use: "help [COMMAND]", Short: "Explain a command.",
+		RunE: func(_ *cobra.Command, args []string) error {
+			found, _, err := root.Find(args)
+			if err != nil || found == root && len(args) > 0 {
+				return noCommand(root, args[0])
+			}
+			return found.Help()
+		},
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			var names []string
+			for _, c := range commands() {
+				names = append(names, c.name+"\t"+c.summary)
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
+		},
 	}
-	return nil
 }
 
-func help(args []string, stdout, stderr io.Writer) int {
-	if len(args) > 0 {
-		command := find(args[0])
-		if command == nil {
-			fmt.Fprintf(stderr, "m2embed: no command %q; see m2embed help\n", args[0])
-			return exitUsage
-		}
-		c := newCall(context.Background(), command, nil, stdout, stderr)
-		command.define(c)
-		c.printHelp(stdout)
-		return exitOK
-	}
-	fmt.Fprint(stdout, "m2embed embeds texts with M2-BERT.\n\nusage: m2embed COMMAND [flags] [arguments]\n\n")
+func printOverview(w io.Writer) {
+	b := new(strings.Builder)
+	fmt.Fprint(b, "m2embed embeds texts with M2-BERT.\n\nusage: m2embed COMMAND [flags] [arguments]\n\n")
 	for _, c := range commands() {
-		fmt.Fprintf(stdout, "  %-11s %s\n", c.name, c.summary)
+		fmt.Fprintf(b, "  %-11s %s\n", c.name, c.summary)
 	}
-	fmt.Fprint(stdout, `
+	fmt.Fprintf(b, "  %-11s %s\n", "completion", "Write the script that lets bash, zsh, fish or PowerShell complete commands.")
+	fmt.Fprint(b, `
 m2embed help COMMAND (or m2embed COMMAND --help) explains a command. Flags may
-stand before, between and after arguments; -- ends them.
+stand before, between and after arguments; -- ends them. Where no text is named,
+texts come from standard input: some command | m2embed embed
 
 Results go to standard output or to the file that --output names; all else goes
 to standard error, errors as one line.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 `)
-	return exitOK
+	io.WriteString(w, b.String())
 }

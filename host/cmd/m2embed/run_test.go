@@ -180,9 +180,10 @@ func TestUsage(t *testing.T) {
 		words []string
 	}{
 		{"nonsense", []string{`no command "nonsense"`}},
-		{"embed", []string{"no text", "--input"}},
-		{"embed --nonsense x", []string{`"--nonsense"`}},
-		{"embed x --padding", []string{"--padding needs a value"}},
+		{"embd", []string{`no command "embd", but embed`}},
+		{"embed --nonsense x", []string{"--nonsense"}},
+		{"--nonsense embed x", []string{"--nonsense"}},
+		{"embed x --padding", []string{"needs an argument", "--padding"}},
 		{"embed x --padding 0", []string{"--padding", `"0"`}},
 		{"embed x --padding most", []string{"none, longest, max_length"}},
 		{"embed x --pooling max", []string{"--pooling", "cls_hidden"}},
@@ -203,12 +204,11 @@ func TestUsage(t *testing.T) {
 		{"embed x --field text", []string{"--field", "--input"}},
 		{"embed x --model=", []string{"--model is empty"}},
 		{"similarity one", []string{"1 text, want two"}},
-		{"similarity", []string{"no text"}},
+		{"similarity", []string{"0 texts, want two"}},
 		{"search", []string{"0 arguments", "query"}},
 		{"search a b c", []string{"3 arguments"}},
 		{"search a b --text c", []string{"2 arguments"}},
 		{"search q --text x --top 0", []string{"--top"}},
-		{"tokenize", []string{"no text"}},
 		{"tokenize x --decode", []string{"--ids and --decode"}},
 		{"convert", []string{"0 arguments, want IN and OUT"}},
 		{"convert in out --dtype f8", []string{"f32, f16, bf16 or int8"}},
@@ -266,7 +266,7 @@ func TestFlagsAnywhere(t *testing.T) {
 	want := succeed(t, "embed", "--padding=none", "--", "a", "b").stdout
 	for _, args := range [][]string{
 		{"embed", "a", "--padding", "none", "b"},
-		{"embed", "a", "b", "-padding", "none"},
+		{"embed", "a", "b", "--padding", "none"},
 		{"embed", "--text", "a", "b", "--padding=none"},
 		{"embed", "--text", "a", "--text", "b", "--padding=none"},
 	} {
@@ -308,3 +308,43 @@ func TestBrokenPipe(t *testing.T) {
 type failing struct{}
 
 func (failing) Write([]byte) (int, error) { return 0, fmt.Errorf("disk full") }
+
+// TestStandardInput: where no text is named, texts are lines of standard input.
+func TestStandardInput(t *testing.T) {
+	for _, c := range []struct{ with, without []string }{
+		{[]string{"embed", "--input", "-"}, []string{"embed"}},
+		{[]string{"similarity", "a", "b", "c"}, []string{"similarity"}},
+		{[]string{"search", "c", "--text", "a", "--text", "b", "--text", "c", "--json"}, []string{"search", "c", "--json"}},
+		{[]string{"tokenize", "a", "b", "c"}, []string{"tokenize"}},
+	} {
+		want := runWith(context.Background(), strings.NewReader("a\nb\nc\n"), c.with...)
+		got := runWith(context.Background(), strings.NewReader("a\nb\nc\n"), c.without...)
+		if want.code != exitOK || got.code != exitOK || got.stdout != want.stdout || got.stdout == "" {
+			t.Errorf("%q: code %d: %s%s; want that of %q: %s%s", c.without, got.code, got.stdout, got.stderr, c.with, want.stdout, want.stderr)
+		}
+	}
+	m2embed("embed").fail(t, exitFailure, "standard input holds no texts")
+}
+
+// TestCompletion: each shell gets a script, and flags with choices offer them.
+func TestCompletion(t *testing.T) {
+	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
+		if script := succeed(t, "completion", shell).stdout; !strings.Contains(script, "__complete") {
+			t.Errorf("%s: %.100q", shell, script)
+		}
+	}
+	for _, c := range []struct{ line, offers string }{
+		{"em", "embed\tMake a vector of each text.\n:4\n"},
+		{"embed --engine ", "native\nwasm\nwebgpu\n:4\n"},
+		{"embed --padding ", "none\nlongest\nmax_length\n:4\n"},
+		{"convert --dtype ", "f32\nf16\nbf16\nint8\n:4\n"},
+		{"serve --site ", ":16\n"},
+	} {
+		if got := succeed(t, append([]string{"__complete"}, strings.Split(c.line, " ")...)...).stdout; got != c.offers {
+			t.Errorf("%q: %q, want %q", c.line, got, c.offers)
+		}
+	}
+	if got := succeed(t, "__complete", "help", "").stdout; strings.Count(got, "\n") != len(commands())+1 {
+		t.Errorf("help offers %q", got)
+	}
+}

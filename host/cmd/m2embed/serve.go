@@ -50,9 +50,9 @@ over, 2 wrong usage.
 		s := &serving{call: c, which: defineModel(c)}
 		c.flags.StringVar(&s.address, "address", "127.0.0.1:8080", "`host:port` to listen on; port 0 means any")
 		c.flags.StringVar(&s.options.ModelName, "name", "", "`name` of the model in requests (default: the folder's)")
-		c.flags.Var((*list)(&s.options.Aliases), "alias", "another `name` that requests may use; may be given several times")
+		c.flags.StringArrayVar(&s.options.Aliases, "alias", nil, "another `name` that requests may use; may be given several times")
 		c.flags.BoolVar(&s.options.AnyModel, "any-model", false, "answer requests for any model's name with this model")
-		c.flags.Var((*list)(&s.hosts), "host", "`name` that requests may be for, other than localhost; may be given several times (default: any, unless the address is a loopback one)")
+		c.flags.StringArrayVar(&s.hosts, "host", nil, "`name` that requests may be for, other than localhost; may be given several times (default: any, unless the address is a loopback one)")
 		c.flags.StringVar(&s.site, "site", "", "`folder` of files to serve at /")
 		c.flags.BoolVar(&s.logJSON, "log-json", false, "log as JSON; texts are never logged")
 		c.flags.DurationVar(&s.options.BodyTime, "body-time", 30*time.Second, "`time` in which a request's body must arrive")

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"m2embed/core/tokenizer"
+	"m2embed/host"
 )
 
 var tokenizeCommand = &command{
@@ -18,10 +20,12 @@ Prints a token a line: id, piece, and the bytes of the text that it stands for,
 with an empty line after each text. With --json each text becomes a line with
 the members ids, tokens, offsets (start and end byte), length (before cutting)
 and truncated. With --decode, lists of ids from --ids are turned into texts.
+--tokenizer alone names a tokenizer that needs no model.
 
-Example:
+Examples:
 
   m2embed tokenize "Hello, embeddings!"
+  m2embed tokenize --tokenizer vocab.txt --input lines.txt --json
 `,
 	define: func(c *call) func() error {
 		in := defineInput(c)
@@ -64,15 +68,11 @@ func tokenize(c *call, in *inputFlags, which *modelFlags, o tokenizer.Options, a
 		return err
 	}
 	defer source.close()
-	which.options.NoCache = true // the weights are not wanted
-	m, err := which.open()
+	splitter, vocabulary, err := openTokenizer(which)
 	if err != nil {
 		return err
 	}
-	defer m.Close()
-	if m.Tokenizer() == nil {
-		return errors.New("the model has no tokenizer; name one with --tokenizer")
-	}
+	defer splitter.Close()
 	out := bufio.NewWriter(c.stdout)
 	for {
 		if err := c.ctx.Err(); err != nil {
@@ -86,18 +86,65 @@ func tokenize(c *call, in *inputFlags, which *modelFlags, o tokenizer.Options, a
 			return errors.Join(err, out.Flush())
 		}
 		if i.IDs != nil {
-			fmt.Fprintln(out, m.Tokenizer().Decode(i.IDs, o.WithoutSpecialTokens))
+			fmt.Fprintln(out, vocabulary.Decode(i.IDs, o.WithoutSpecialTokens))
 			continue
 		}
-		e, err := m.Tokenize(i.Text, o)
+		e, err := splitter.Tokenize(i.Text, o)
 		if err != nil {
 			return errors.Join(fmt.Errorf("%s: %w", source.where(i.place), err), out.Flush())
 		}
-		if err := writeTokens(out, m.Tokenizer(), e, asJSON); err != nil {
+		if err := writeTokens(out, vocabulary, e, asJSON); err != nil {
 			return err
 		}
 	}
 }
+
+// splitter is what splits texts: a model, or a tokenizer by itself.
+type splitter interface {
+	Tokenize(text string, o tokenizer.Options) (tokenizer.Encoding, error)
+	Close() error
+}
+
+// openTokenizer opens the tokenizer of a model, or the one that is named where
+// no model is, and its vocabulary.
+func openTokenizer(which *modelFlags) (splitter, *tokenizer.Tokenizer, error) {
+	if err := which.check(); err != nil {
+		return nil, nil, err
+	}
+	o := &which.options
+	if which.path == "" && o.Tokenizer != "" {
+		if o.Config != "" || o.TokenizeWith != host.Tokenizers[0] {
+			return nil, nil, usagef("--tokenizer alone takes neither --config nor --tokenize-with: they need a --model")
+		}
+		data, err := os.ReadFile(o.Tokenizer)
+		if err != nil {
+			return nil, nil, err
+		}
+		t, err := tokenizer.Parse(data)
+		if err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", o.Tokenizer, err)
+		}
+		return alone{t}, t, nil
+	}
+	o.NoCache = true // the weights are not wanted
+	m, err := which.open()
+	if err != nil {
+		return nil, nil, err
+	}
+	if m.Tokenizer() == nil {
+		return nil, nil, errors.Join(errors.New("the model has no tokenizer; name one with --tokenizer"), m.Close())
+	}
+	return m, m.Tokenizer(), nil
+}
+
+// alone is a tokenizer without a model.
+type alone struct{ *tokenizer.Tokenizer }
+
+func (a alone) Tokenize(text string, o tokenizer.Options) (tokenizer.Encoding, error) {
+	return a.Encode(text, o)
+}
+
+func (alone) Close() error { return nil }
 
 func writeTokens(w io.Writer, t *tokenizer.Tokenizer, e tokenizer.Encoding, asJSON bool) error {
 	if !asJSON {

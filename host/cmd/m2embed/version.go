@@ -2,12 +2,13 @@ package main
 
 import (
 	"fmt"
-	"m2embed/host"
+	"io"
 	"runtime"
 	"runtime/debug"
 	"strings"
 
 	"m2embed/core/kernel"
+	"m2embed/host"
 	"m2embed/host/small"
 )
 
@@ -19,18 +20,25 @@ var versionCommand = &command{
 			if err := c.noArguments(); err != nil {
 				return err
 			}
-			fmt.Fprintln(c.stdout, "m2embed", version())
-			fmt.Fprintf(c.stdout, "%s %s/%s, %d processors\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0))
-			var sets []string
-			for _, s := range kernel.Sets() {
-				sets = append(sets, s.Name)
-			}
-			fmt.Fprintln(c.stdout, "kernels:", strings.Join(sets, ", "), "(the last is used)")
-			fmt.Fprintln(c.stdout, "engines:", strings.Join(host.Engines, ", "))
-			fmt.Fprintf(c.stdout, "embedded model: %s (%.1f MB)\n", small.Name, float64(len(small.Weights))/1e6)
-			return nil
+			_, err := io.WriteString(c.stdout, versionText())
+			return err
 		}
 	},
+}
+
+// versionText is what the command version prints.
+func versionText() string {
+	b := new(strings.Builder)
+	fmt.Fprintln(b, "m2embed", version())
+	fmt.Fprintf(b, "%s %s/%s, %d processors\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0))
+	var sets []string
+	for _, s := range kernel.Sets() {
+		sets = append(sets, s.Name)
+	}
+	fmt.Fprintln(b, "kernels:", strings.Join(sets, ", "), "(the last is used)")
+	fmt.Fprintln(b, "engines:", strings.Join(host.Engines, ", "))
+	fmt.Fprintf(b, "embedded model: %s (%.1f MB)\n", small.Name, float64(len(small.Weights))/1e6)
+	return b.String()
 }
 
 // version is the module's, or the commit that was built.
