@@ -29,6 +29,8 @@ func run() error {
 	data := flag.String("data", "testdata/eval", "`folder` with sts-dev.tsv, heldout.json.gz and teachers.json")
 	out := flag.String("out", "testdata/bench", "`folder` for eval.md; empty for none")
 	sets := flag.String("retrieval", "", "`folder` with retrieval sets (*.json.gz) to search through a real index, and nothing else")
+	indexes := flag.String("indexes", "", "`folder` that keeps the indexes of --retrieval for the next run")
+	whole := flag.Bool("whole", true, "with --retrieval, also measure the vectors of whole documents and of spans within them")
 	flag.Parse()
 	m, err := host.Open(*path, host.Options{})
 	if err != nil {
@@ -36,7 +38,7 @@ func run() error {
 	}
 	defer m.Close()
 	if *sets != "" {
-		return (&evaluation{model: m}).searchSets(*sets)
+		return (&evaluation{model: m, wholeToo: *whole}).searchSets(*sets, *indexes)
 	}
 	start := time.Now()
 	e, err := newEvaluation(*path, m, *data)
@@ -73,6 +75,7 @@ type evaluation struct {
 	tokens   int                           // that the model has read
 	embedded float64                       // seconds it took
 	seconds  float64
+	wholeToo bool // with the sets of --retrieval
 }
 
 // Names of the systems that are computed here.

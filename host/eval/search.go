@@ -109,8 +109,10 @@ func (e indexEmbedder) Embed(_ context.Context, texts ...string) ([][]float32, e
 	return e.embed(texts)
 }
 
-// searchSets measures every set of a folder through a real index.
-func (e *evaluation) searchSets(folder string) error {
+// searchSets measures every set of a folder through a real index. Indexes lie in
+// a folder of their own, where they serve the next run, too; "" means one that is
+// deleted afterwards.
+func (e *evaluation) searchSets(folder, indexes string) error {
 	paths, err := filepath.Glob(filepath.Join(folder, "*.json.gz"))
 	if err != nil {
 		return err
@@ -118,36 +120,41 @@ func (e *evaluation) searchSets(folder string) error {
 	if len(paths) == 0 {
 		return fmt.Errorf("no *.json.gz in %s", folder)
 	}
+	if indexes == "" {
+		if indexes, err = os.MkdirTemp("", "m2embed-eval"); err != nil {
+			return err
+		}
+		defer os.RemoveAll(indexes)
+	}
 	fmt.Println("| set | system | nDCG@10 | recall@1 | @10 | @100 |\n| --- | --- | --- | --- | --- | --- |")
 	for _, path := range paths {
 		s, err := readRetrievalSet(path)
 		if err != nil {
 			return err
 		}
-		if err := e.searchSet(s); err != nil {
+		if err := e.searchSet(s, indexes); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
 	return nil
 }
 
-func (e *evaluation) searchSet(s retrievalSet) error {
-	folder, err := os.MkdirTemp("", "m2embed-eval")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(folder)
+func (e *evaluation) searchSet(s retrievalSet, folder string) error {
 	ctx := context.Background()
-	ix, err := search.Open(filepath.Join(folder, "index.db"), search.Options{
-		Embedder: indexEmbedder{e}, Space: e.model.Info().Name,
+	ix, err := search.Open(filepath.Join(folder, s.name+".db"), search.Options{
+		Embedder: indexEmbedder{e}, Space: e.model.Info().Space, Model: e.model.Info().Name,
 		Tokens: func(text string) []int { return passage.Tokens(e.model.Tokenizer(), text) },
 	})
 	if err != nil {
 		return err
 	}
 	defer ix.Close()
-	for _, id := range s.ids {
-		if _, err := ix.Add(ctx, search.Document{ID: id, Text: s.documents[id]}); err != nil {
+	for ids := range slices.Chunk(s.ids, 64) {
+		var documents []search.Document
+		for _, id := range ids {
+			documents = append(documents, search.Document{ID: id, Text: s.documents[id]})
+		}
+		if _, err := ix.Add(ctx, documents...); err != nil {
 			return err
 		}
 	}
@@ -177,6 +184,9 @@ func (e *evaluation) searchSet(s retrievalSet) error {
 		if err != nil {
 			return err
 		}
+	}
+	if !e.wholeToo {
+		return nil
 	}
 	return e.wholes(s, show)
 }

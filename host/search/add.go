@@ -58,7 +58,7 @@ func (ix *Index) add(ctx context.Context, documents []Document) (Added, error) {
 		return Added{}, fmt.Errorf("%w: it was opened for reading", ErrReadOnly)
 	}
 	if ix.space != ix.options.Space {
-		return Added{}, fmt.Errorf("%w: of %q; open it with that model to add", ErrSpace, ix.space)
+		return Added{}, ix.otherSpace()
 	}
 	var added Added
 	hashes := make([][]byte, len(documents))

@@ -54,6 +54,9 @@ func (c *candidates) words(ctx context.Context, tx *sql.Tx) error {
 	if err := c.demands(ctx, tx); err != nil {
 		return err
 	}
+	if err := c.holders(ctx, tx); err != nil {
+		return err
+	}
 	e := expression(c.terms)
 	if e == "" || c.query.Mode == Meaning {
 		return nil
@@ -104,8 +107,7 @@ func (c *candidates) passage(id, document int64) *candidate {
 
 // demands fills required, excluded and exact.
 func (c *candidates) demands(ctx context.Context, tx *sql.Tx) error {
-	var must []string
-	var not []string
+	var must, not, rare []string
 	c.exact = map[int64]int{}
 	var total int
 	if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM passages").Scan(&total); err != nil {
@@ -117,22 +119,31 @@ func (c *candidates) demands(ctx context.Context, tx *sql.Tx) error {
 			not = append(not, t.match())
 		case t.quoted:
 			must = append(must, t.match())
-		case t.exact && c.query.Mode != Meaning:
-			few := max(20, total/100)
-			ids, err := matching(ctx, tx, quote(t.pieces), few+1)
-			if err != nil {
-				return err
-			}
-			if len(ids) == 0 || len(ids) > few {
-				continue
-			}
-			c.exacts++
-			for id := range ids {
-				c.exact[id]++
-			}
+		case t.exact:
+			rare = append(rare, quote(t.pieces))
 		}
 	}
+	if p := phrase(c.terms); p != "" {
+		rare = append(rare, p)
+	}
 	var err error
+	for _, e := range rare {
+		if c.query.Mode == Meaning {
+			break
+		}
+		few := max(20, total/100)
+		ids, err := matching(ctx, tx, e, few+1)
+		if err != nil {
+			return err
+		}
+		if len(ids) == 0 || len(ids) > few {
+			continue
+		}
+		c.exacts++
+		for id := range ids {
+			c.exact[id]++
+		}
+	}
 	if len(not) > 0 {
 		if c.excluded, err = matching(ctx, tx, strings.Join(not, " OR "), -1); err != nil {
 			return err
@@ -143,6 +154,27 @@ func (c *candidates) demands(ctx context.Context, tx *sql.Tx) error {
 			return err
 		}
 		return c.verify(ctx, tx)
+	}
+	return nil
+}
+
+// holders makes candidates of what holds an identifier or a phrase, whether or not
+// BM25 and the meaning would.
+func (c *candidates) holders(ctx context.Context, tx *sql.Tx) error {
+	if len(c.exact) == 0 {
+		return nil
+	}
+	read, err := tx.PrepareContext(ctx, "SELECT document FROM passages WHERE id=?")
+	if err != nil {
+		return err
+	}
+	defer read.Close()
+	for id := range c.exact {
+		var document int64
+		if err := read.QueryRowContext(ctx, id).Scan(&document); err != nil {
+			return err
+		}
+		c.passage(id, document)
 	}
 	return nil
 }

@@ -14,9 +14,10 @@ import (
 type Options struct {
 	// Embedder makes the vectors. Without one the index is of words alone.
 	Embedder Embedder
-	// Space names the model whose vectors these are. An index of another is
-	// refused, as its vectors cannot be compared.
-	Space string
+	// Space names the vector space, as core's Embedder.Space and host's Info.Space
+	// do. An index of another is refused, as its vectors cannot be compared. Model
+	// is the name that people know it by; messages have both.
+	Space, Model string
 	// Tokens are the bytes at which the tokens of a text begin; nil estimates
 	// them. Passage says how texts are cut.
 	Tokens  func(text string) []int
@@ -30,7 +31,8 @@ type Index struct {
 	path    string
 	options Options
 	db      *sql.DB
-	space   string
+	space   string // of the file
+	model   string
 	writing sync.Mutex
 
 	vectors struct {
@@ -68,12 +70,12 @@ func (ix *Index) Close() error {
 type Info struct {
 	Documents, Passages int
 	Bytes               int64  // of the file
-	Space               string // of the vectors
+	Space, Model        string // of the vectors; empty for words alone
 }
 
 // Info counts.
 func (ix *Index) Info(ctx context.Context) (Info, error) {
-	i := Info{Space: ix.space}
+	i := Info{Space: ix.space, Model: ix.model}
 	err := ix.db.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM documents), (SELECT count(*) FROM passages),
 		(SELECT page_count FROM pragma_page_count) * (SELECT page_size FROM pragma_page_size)`).Scan(&i.Documents, &i.Passages, &i.Bytes)
 	return i, explain(err)

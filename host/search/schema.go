@@ -10,11 +10,15 @@ import (
 	"path/filepath"
 	"strings"
 
-	_ "modernc.org/sqlite" // the driver "sqlite"
+	"modernc.org/sqlite" // also the driver "sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // format is the version of the schema; a file of another is refused.
 const format = "1"
+
+// patience is how many seconds a writer waits for another.
+const patience = 20
 
 // application marks the file as an index, in SQLite's header.
 const application = 0x6d32656d // "m2em"
@@ -40,6 +44,8 @@ var (
 	ErrDamaged = errors.New("not a whole index")
 	// ErrReadOnly: the file or its folder cannot be written to.
 	ErrReadOnly = errors.New("the index cannot be written to")
+	// ErrFull: there is no room for what was to be added.
+	ErrFull = errors.New("the disk is full")
 )
 
 // openFile opens or makes the file.
@@ -88,7 +94,7 @@ func connect(path string, readOnly, immutable bool) (*sql.DB, error) {
 	if !strings.HasPrefix(slashed, "/") {
 		slashed = "/" + slashed // a drive
 	}
-	values := url.Values{"_pragma": {"busy_timeout(20000)", "synchronous(full)", "cache_size(-16000)", "temp_store(memory)"}}
+	values := url.Values{"_pragma": {fmt.Sprintf("busy_timeout(%d)", patience*1000), "synchronous(full)", "cache_size(-16000)", "temp_store(memory)"}}
 	if readOnly {
 		values.Set("mode", "ro")
 	} else {
@@ -126,7 +132,7 @@ func (ix *Index) prepare(ctx context.Context) error {
 			if _, err := tx.Exec(schema + fmt.Sprintf("PRAGMA application_id=%d;", application)); err != nil {
 				return explain(err)
 			}
-			if _, err := tx.Exec("INSERT INTO meta VALUES('format', ?), ('space', ?), ('removals', '0')", format, ix.options.Space); err != nil {
+			if _, err := tx.Exec("INSERT INTO meta VALUES('format', ?), ('space', ?), ('model', ?), ('removals', '0')", format, ix.options.Space, ix.options.Model); err != nil {
 				return explain(err)
 			}
 			if err := tx.Commit(); err != nil {
@@ -144,36 +150,56 @@ func (ix *Index) prepare(ctx context.Context) error {
 	if program != application || found != 4 {
 		return fmt.Errorf("%w: a SQLite file of another program", ErrDamaged)
 	}
-	var version, space string
-	if err := ix.db.QueryRowContext(ctx, "SELECT (SELECT value FROM meta WHERE key='format'), (SELECT value FROM meta WHERE key='space')").Scan(&version, &space); err != nil {
+	var version, space, model string
+	if err := ix.db.QueryRowContext(ctx, `SELECT coalesce((SELECT value FROM meta WHERE key='format'), ''), coalesce((SELECT value FROM meta WHERE key='space'), ''),
+		coalesce((SELECT value FROM meta WHERE key='model'), '')`).Scan(&version, &space, &model); err != nil {
 		return explain(err)
 	}
 	if version != format {
 		return fmt.Errorf("the index has format %s, this program reads %s: make it anew", version, format)
 	}
+	ix.space, ix.model = space, model
 	if ix.options.Embedder != nil && space != ix.options.Space {
-		return fmt.Errorf("%w: of %q, this is %q; index into a new file", ErrSpace, space, ix.options.Space)
+		return ix.otherSpace()
 	}
-	ix.space = space
 	return nil
+}
+
+// otherSpace says whose vectors are in the file, and whose were to come.
+func (ix *Index) otherSpace() error {
+	if ix.space == "" {
+		return fmt.Errorf("%w: it was made without a model, of words alone; index into a new file", ErrSpace)
+	}
+	if ix.options.Space == "" {
+		return fmt.Errorf("%w: of %s; open it with that model", ErrSpace, spaceName(ix.model, ix.space))
+	}
+	return fmt.Errorf("%w: of %s, this is %s; open it with that model, or index into a new file", ErrSpace, spaceName(ix.model, ix.space), spaceName(ix.options.Model, ix.options.Space))
+}
+
+func spaceName(model, space string) string {
+	if model == "" {
+		return "space " + space
+	}
+	return model + " (space " + space + ")"
 }
 
 // explain says in words what SQLite's codes mean for the user.
 func explain(err error) error {
-	if err == nil {
-		return nil
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return err
 	}
-	text := err.Error()
-	has := func(s string) bool { return strings.Contains(text, s) }
-	switch {
-	case has("SQLITE_BUSY") || has("database is locked"):
-		return fmt.Errorf("another process has been writing to the index for 20 seconds; try again later: %w", err)
-	case has("SQLITE_FULL") || has("disk is full"):
-		return fmt.Errorf("the disk is full; what was indexed before is kept: %w", err)
-	case has("readonly") || has("READONLY") || has("unable to open database file"):
-		return fmt.Errorf("%w: %w", ErrReadOnly, err)
-	case has("malformed") || has("not a database") || has("CORRUPT"):
+	switch e.Code() & 0xff {
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
+		return fmt.Errorf("another process has been writing to the index for %d seconds; try again later: %w", patience, err)
+	case sqlite3.SQLITE_FULL:
+		return fmt.Errorf("%w; what was indexed before is kept: %w", ErrFull, err)
+	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN:
+		return fmt.Errorf("%w; neither the file nor its folder may be read-only: %w", ErrReadOnly, err)
+	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
 		return fmt.Errorf("%w, the file is damaged; delete it and index anew: %w", ErrDamaged, err)
+	case sqlite3.SQLITE_IOERR:
+		return fmt.Errorf("the disk could not be read or written: %w", err)
 	}
 	return err
 }

@@ -167,6 +167,23 @@ func (t term) match() string {
 	return strings.Join(alternatives, " OR ")
 }
 
+// phrase is the FTS5 expression of a query's plain words one behind the other, ""
+// where they are fewer than two. It finds what "be that as it may" is remembered
+// by, and BM25 does not know.
+func phrase(terms []term) string {
+	var words []string
+	for _, t := range terms {
+		if t.quoted || t.excluded || t.prefix {
+			return ""
+		}
+		words = append(words, t.pieces...)
+	}
+	if len(words) < 2 {
+		return ""
+	}
+	return quote(words)
+}
+
 func quote(words []string) string { return `"` + strings.Join(words, " ") + `"` }
 
 // expression is the FTS5 expression of a query, "" where it has no words to look

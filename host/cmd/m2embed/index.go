@@ -45,7 +45,7 @@ const longestFile = 32 << 20
 
 // openIndex opens an index for the vectors of a model.
 func openIndex(path string, m *host.Model, readOnly bool) (*search.Index, error) {
-	o := search.Options{Embedder: m, Space: fmt.Sprintf("%s, %d numbers", m.Info().Name, m.Info().Dimension), ReadOnly: readOnly}
+	o := search.Options{Embedder: m, Space: m.Info().Space, Model: m.Info().Name, ReadOnly: readOnly}
 	if t := m.Tokenizer(); t != nil {
 		o.Tokens = func(text string) []int { return passage.Tokens(t, text) }
 	}
