@@ -49,6 +49,8 @@ export interface Plan {
   ids: number;
   mask: number;
   output: number;
+  /** Bytes that the shared buffers of all plans of a model may take together on a device. */
+  sharedLimit: number;
   kernels: string[];
   /** WGSL text of the kernels, unless the executor has it. */
   sources?: string[];
@@ -129,6 +131,8 @@ export class Executor {
   /** Work of one submission; adapts so that a submission takes some 50 ms. */
   private chunk = 2e9;
   private readonly keyed = new Map<string, GPUBuffer>();
+  /** Bytes of those among them that set-ups fill. */
+  private readonly shares = new Map<string, number>();
   private readonly filled = new Set<string>();
   private lost: GPUError | undefined;
   private endRun: ((error: GPUError) => void) | undefined;
@@ -201,6 +205,31 @@ export class Executor {
     return bytes;
   }
 
+  /** Whether a plan's shared buffers and those of other plans exceed its limit together. */
+  exceedsShared(plan: Plan): boolean {
+    const own = sharedKeys(plan);
+    let bytes = 0;
+    for (const b of plan.buffers) if (b.kind === 'shared') bytes += b.size;
+    if (bytes === 0) return false;
+    for (const [key, size] of this.shares) if (!own.has(key)) bytes += size;
+    return bytes > plan.sharedLimit;
+  }
+
+  /** Frees the shared buffers, those of a plan left out. No other plan that uses them may be loaded. */
+  dropShared(but: Plan): void {
+    const own = sharedKeys(but);
+    for (const key of this.shares.keys()) {
+      if (!own.has(key)) this.drop(key);
+    }
+  }
+
+  private drop(key: string): void {
+    this.keyed.get(key)?.destroy();
+    this.keyed.delete(key);
+    this.shares.delete(key);
+    this.filled.delete(key);
+  }
+
   /**
    * Allocates a plan's buffers, uploads the weights that no earlier plan
    * brought, and compiles its pipelines.
@@ -215,11 +244,8 @@ export class Executor {
       } catch (error) {
         // Nothing half done stays: a later load starts where this one did.
         for (const b of own) b.destroy();
-        for (const [key, buffer] of this.keyed) {
-          if (before.has(key)) continue;
-          buffer.destroy();
-          this.keyed.delete(key);
-          this.filled.delete(key);
+        for (const key of this.keyed.keys()) {
+          if (!before.has(key)) this.drop(key);
         }
         throw error;
       }
@@ -236,9 +262,7 @@ export class Executor {
 
   /** Frees the weights and shared buffers; what was compiled stays. */
   clear(): void {
-    for (const b of this.keyed.values()) b.destroy();
-    this.keyed.clear();
-    this.filled.clear();
+    for (const key of this.keyed.keys()) this.drop(key);
   }
 
   /** Frees the device, for its other models too. */
@@ -312,6 +336,7 @@ export class Executor {
           own.push(buffer);
         } else {
           this.keyed.set(b.key, buffer);
+          if (b.kind === 'shared') this.shares.set(b.key, buffer.size);
         }
         if (b.kind === 'weight') {
           signal?.throwIfAborted();
@@ -442,6 +467,10 @@ export class Executor {
     await before;
     options.signal?.throwIfAborted();
   }
+}
+
+function sharedKeys(plan: Plan): Set<string> {
+  return new Set(plan.buffers.flatMap((b) => (b.kind === 'shared' && b.key !== undefined ? [b.key] : [])));
 }
 
 /** Whether an adapter computes on the CPU. Not all runtimes say so themselves. */

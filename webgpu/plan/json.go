@@ -13,6 +13,7 @@ func (p *Plan) JSON(source func(kernel string) string) []byte {
 		w.number("ids", p.IDs)
 		w.number("mask", p.Mask)
 		w.number("output", p.Output)
+		w.number("sharedLimit", p.SharedLimit)
 		w.list("kernels", len(p.Kernels), func(i int) { w.text(p.Kernels[i]) })
 		if source != nil {
 			w.list("sources", len(p.Kernels), func(i int) { w.text(source(p.Kernels[i])) })

@@ -18,7 +18,7 @@ function plan(source = copy): Plan {
   const dispatch = (from: number, to: number): Plan['dispatches'][number] =>
     ({ pipeline: 0, params: 0, bindings: [1, from, 256, 2, to, 256], groups: [1, 1, 1], work: 1, label: 'copy' });
   return {
-    texts: 2, length: 32, ids: 0, mask: -1, output: 3, kernels: ['copy'], sources: [source],
+    texts: 2, length: 32, ids: 0, mask: -1, output: 3, sharedLimit: 256, kernels: ['copy'], sources: [source],
     pipelines: [{ kernel: 'copy', entry: 'main', constants: {} }],
     buffers: [
       { kind: 'input', size: 256 }, { kind: 'weight', size: 256, key: 'w' }, { kind: 'shared', size: 256, key: 's' },
@@ -85,6 +85,40 @@ test('a set-up that the device refuses is done again', async () => {
   assert.equal(submissions, 3); // the set-up, the pass, the copy to read
   await executor.run(loaded, ids);
   assert.equal(submissions, 5);
+  executor.destroy();
+});
+
+test('shared buffers of all plans keep to one budget', async () => {
+  const executor = await Executor.open(gpu);
+  const other = (): Plan => {
+    const p = plan();
+    p.buffers[2]!.key = p.setup[0]!.key = 't';
+    return p;
+  };
+  const first = await executor.load(plan(), weight);
+  await executor.run(first, ids);
+  assert.ok(!executor.exceedsShared(plan()), 'the same length again');
+  assert.ok(!executor.exceedsShared({ ...other(), sharedLimit: 512 }), 'room for two');
+  assert.ok(executor.exceedsShared(other()), 'another length in a full budget');
+  assert.ok(!executor.exceedsShared({ ...other(), buffers: other().buffers.filter((b) => b.kind !== 'shared') }), 'a length that keeps none');
+  executor.unload(first);
+  executor.dropShared(other());
+  assert.equal(executor.residentBytes, 256); // the weight alone
+  assert.ok(!executor.exceedsShared(other()));
+  const second = await executor.load(other(), weight);
+  assert.deepEqual(new Uint32Array((await executor.run(second, ids)).buffer), ids);
+  executor.dropShared(other());
+  assert.equal(executor.residentBytes, 512);
+  // What was dropped is filled anew.
+  const again = await executor.load(plan(), weight);
+  let submissions = 0;
+  const submit = executor.device.queue.submit.bind(executor.device.queue);
+  executor.device.queue.submit = (commands) => {
+    submissions++;
+    return submit(commands);
+  };
+  await executor.run(again, ids);
+  assert.equal(submissions, 3);
   executor.destroy();
 });
 

@@ -92,6 +92,10 @@ export class Gpu implements Accelerator {
     } else {
       this.forget(PLANS - 1, PLAN_BYTES);
       const { handle, plan } = instance.plan(run, this.executor.limits, this.half);
+      if (this.executor.exceedsShared(plan as Plan)) {
+        this.forget(0, 0); // the spectra's budget is the device's: other lengths give up theirs
+        this.executor.dropShared(plan as Plan);
+      }
       const pack = (buffer: number): Uint8Array => {
         const bytes = instance.weight(handle, buffer);
         onUpload?.(bytes.length);
