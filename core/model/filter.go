@@ -2,6 +2,18 @@ package model
 
 import "m2embed/core/kernel"
 
+// filterStage makes the features of which the mixer makes the layer's filters,
+// unless those are at hand. Its units are blocks of positions of each sine network.
+var filterStage = stage{
+	begin: (*Run).beginFilters,
+	unit:  (*Run).filterFeatures,
+	units: (*Run).featureUnits,
+	cost:  (*Run).featureCost,
+}
+
+// featureBlock is how many positions a unit of the filter stage takes.
+const featureBlock = 256
+
 // layerFilter is where a filter's spectra for the layer in work come from.
 type layerFilter struct {
 	// kept is (groups, N, GroupWidth), or taps (groups, taps+1, GroupWidth); nil:
@@ -22,47 +34,40 @@ func (f layerFilter) values(scratch []float32, group, size int) []float32 {
 func (r *Run) taps() int { return r.sequences[0].long.Taps }
 
 // filterRows is the number of rows that one group's filter takes.
-func (r *Run) filterRows(kind stageKind) int {
-	if kind == firstStage {
+func (r *Run) filterRows(x *task) int {
+	if x.part == firstRows {
 		return r.taps() + 1
 	}
 	return r.n
 }
 
+// key names filter i as a task needs it.
+func (x *task) key(i int) filterKey { return filterKey{x.layer, i, x.part == firstRows} }
+
 // beginFilters looks up the layer's filters; those at hand need no features.
-func (r *Run) beginFilters(index int) {
-	kind := r.stages[r.at+1].kind
-	missing := false
-	y := &r.model.weights.layers[index]
-	for i := range y.filters {
+func (r *Run) beginFilters(x *task) {
+	for i := range r.layer(x).filters {
 		f := &r.filters[i]
-		f.kept = r.model.spectra.get(r.n, filterKey{index, i, kind == firstStage})
+		f.kept = r.model.spectra.get(r.n, x.key(i))
 		f.ready = f.kept != nil
 		if f.ready {
 			continue
 		}
-		missing = true
-		floats := groups(r.model.config.HiddenSize) * r.filterRows(kind) * kernel.GroupWidth
+		floats := groups(r.model.config.HiddenSize) * r.filterRows(x) * kernel.GroupWidth
 		f.kept = r.model.spectra.room(r.n, floats)
 		for direction := range r.features[i] {
 			r.features[i][direction] = grow(r.features[i][direction], r.taps()*r.model.config.HyenaFilterOrder)
 		}
 	}
-	if !missing {
-		s := &r.stages[r.at]
-		r.total -= float64(s.units) * s.cost
-		s.units = 0
-	}
 }
 
 // keepFilters stores the spectra that were made for a layer and ends the use
 // of those that were at hand.
-func (r *Run) keepFilters(index int) {
-	kind := r.stages[r.at].kind
-	for i := range r.model.weights.layers[index].filters {
+func (r *Run) keepFilters(x *task) {
+	for i := range r.layer(x).filters {
 		f := &r.filters[i]
 		if f.kept != nil && !f.ready {
-			r.model.spectra.keep(r.n, filterKey{index, i, kind == firstStage}, f.kept)
+			r.model.spectra.keep(r.n, x.key(i), f.kept)
 			*f = layerFilter{}
 		}
 	}
@@ -79,10 +84,16 @@ func (r *Run) dropFilters() {
 	}
 }
 
-// featureUnits counts blocks of positions for each filter and direction.
-func (r *Run) featureUnits() int {
-	y := &r.model.weights.layers[0]
-	return blocks(r.taps(), featureBlock) * len(y.filters) * y.directions()
+// featureUnits counts blocks of positions for each filter and direction, none
+// where all filters are at hand.
+func (r *Run) featureUnits(x *task) int {
+	y := r.layer(x)
+	for i := range y.filters {
+		if !r.filters[i].ready {
+			return blocks(r.taps(), featureBlock) * len(y.filters) * y.directions()
+		}
+	}
+	return 0
 }
 
 func (y *layer) directions() int {
@@ -96,8 +107,8 @@ func (y *layer) directions() int {
 // (HyenaFilter in the reference code):
 //
 //	q = sin(freq·(z W0^T + b0)), q = sin(freq·(q W2^T + b2)), q = sin(freq·(q W4^T + b4))
-func (r *Run) filterFeatures(s *scratch, y *layer, unit int) {
-	c := r.model.config
+func (r *Run) filterFeatures(s *scratch, x *task, unit int) {
+	y, c := r.layer(x), r.model.config
 	directions := y.directions()
 	which, block := unit%(len(y.filters)*directions), unit/(len(y.filters)*directions)
 	i, direction := which/directions, which%directions
@@ -204,7 +215,7 @@ func (r *Run) recordTaps(name string, layer, filter, channel, taps int, values [
 	}
 }
 
-func (r *Run) featureCost() float64 {
+func (r *Run) featureCost(*task) float64 {
 	c := r.model.config
 	o := float64(c.HyenaFilterOrder)
 	return float64(min(featureBlock, r.taps())) * (2*o*(float64(c.HyenaEmbDim)+2*o) + 60*o)

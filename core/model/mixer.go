@@ -2,15 +2,42 @@ package model
 
 import "m2embed/core/kernel"
 
-// preNorm is the LayerNorm in front of the mixer that models trained with
-// hyena_training_additions have; its epsilon is PyTorch's default.
-func (r *Run) preNorm(y *layer, index, block int) {
+// mixerNormStage is the LayerNorm in front of the mixer that models trained with
+// hyena_training_additions have; its units are blocks of rows.
+var mixerNormStage = stage{
+	unit: (*Run).mixerNorm,
+	units: func(r *Run, x *task) int {
+		if !r.model.config.HyenaTrainingAdditions {
+			return 0
+		}
+		return r.tokenBlocks(x)
+	},
+	cost: (*Run).rowwiseCost,
+}
+
+// mixerStage makes y of h with the layer's filters; its units are channel groups.
+var mixerStage = stage{
+	unit: func(r *Run, s *scratch, x *task, group int) {
+		if x.part == firstRows {
+			r.mixFirst(s, r.layer(x), x.layer, group)
+		} else {
+			r.mix(s, r.layer(x), x.layer, group)
+		}
+	},
+	end:   (*Run).keepFilters,
+	units: func(r *Run, _ *task) int { return groups(r.model.config.HiddenSize) },
+	cost:  (*Run).mixerCost,
+}
+
+// mixerNorm normalises a block of rows of h; its epsilon is PyTorch's default.
+func (r *Run) mixerNorm(_ *scratch, x *task, block int) {
+	y := r.layer(x)
 	first, last := span(block, r.block, len(r.ids))
 	for t := first; t < last; t++ {
 		row := r.hiddenRow(t)
 		r.model.set.LayerNorm(row, row, nil, y.preNorm.weight, y.preNorm.bias, 1e-5)
 	}
-	r.quantizeInput(index, first, last-first)
+	r.quantizeInput(x.layer, first, last-first)
 }
 
 // mix runs the mixer for one channel group of all sequences (MonarchMixerSequenceMixing
@@ -165,7 +192,7 @@ func (r *Run) groupColumns(group int) (channel, columns int) {
 	return channel, min(kernel.GroupWidth, r.model.config.HiddenSize-channel)
 }
 
-func (r *Run) mixerCost() float64 {
+func (r *Run) mixerCost(*task) float64 {
 	c := r.model.config
 	products := 2 * float64(len(r.ids)) * 3 * float64(c.HiddenSize) * kernel.GroupWidth
 	// Six transforms a layer and channel, about 5/2·log2 N operations a value.

@@ -9,21 +9,26 @@ func (y *layer) mlpWidth(c Config) int { return max(c.HiddenSize, y.gated.inputs
 // gatedWidth is the row stride of the gated hidden layer, which wo reads too.
 func (y *layer) gatedWidth() int { return max(y.gated.outputs(), y.wo.inputs()) }
 
+// mlpStage makes the layer's output of y; its units are blocks of rows.
+var mlpStage = stage{
+	begin: func(r *Run, x *task) { r.beginInput(x.layer + 1) },
+	unit:  (*Run).mlp,
+	units: (*Run).tokenBlocks,
+	cost:  (*Run).mlpCost,
+}
+
 // mlp takes a block of rows from the gated convolutions' output to the layer's
 // output: m = out_linear(y), h = LayerNorm(m + wo(gelu(g1)·g2)) with g1, g2 the
 // halves of gated_layers(m) over all blocks (section 4 of the paper;
 // BertGatedLinearUnitMLP in the reference code).
-func (r *Run) mlp(s *scratch, y *layer, index, block int) {
-	c := r.model.config
+func (r *Run) mlp(s *scratch, x *task, block int) {
+	y, index, c := r.layer(x), x.layer, r.model.config
 	d, inner := c.HiddenSize, c.IntermediateSize
-	total, from, to := len(r.ids), r.mixed, r.hidden
-	if r.stages[r.at-1].kind == firstStage {
-		total = len(r.sequences)
-		if r.spans { // all rows follow and need h
-			from, to = r.first, r.first
-		}
+	from, to := r.mixed, r.hidden
+	if x.part == firstRows && r.spans { // all rows follow and need h
+		from, to = r.first, r.first
 	}
-	first, last := span(block, r.block, total)
+	first, last := span(block, r.block, r.rows(x))
 	rows := last - first
 	mStride, gStride, fStride := y.mlpWidth(c), y.gatedWidth(), y.wo.outputs()
 
@@ -102,8 +107,8 @@ func (r *Run) inLinear(index int) *kernel.Matrix {
 	return r.model.weights.layers[index].inLinear[0]
 }
 
-func (r *Run) mlpCost(rows int) float64 {
-	c := r.model.config
+func (r *Run) mlpCost(x *task) float64 {
+	c, rows := r.model.config, min(r.rows(x), r.block)
 	y := &r.model.weights.layers[0]
 	d := float64(c.HiddenSize)
 	gated := float64(y.gated.outputs()) * float64(y.gated.p)

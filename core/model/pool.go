@@ -2,9 +2,18 @@ package model
 
 import "math"
 
+// poolStage makes the vectors; its units are sequences.
+var poolStage = stage{
+	unit:  (*Run).pool,
+	units: func(r *Run, _ *task) int { return len(r.sequences) },
+	cost: func(r *Run, _ *task) float64 {
+		return 2 * float64(r.model.config.HiddenSize) * float64(r.model.config.HiddenSize)
+	},
+}
+
 // pool makes sequence i's vector from its last hidden rows (BertPooler in the
 // reference code, and the means that leave out pads).
-func (r *Run) pool(s *scratch, i int) {
+func (r *Run) pool(s *scratch, _ *task, i int) {
 	c := r.model.config
 	d := c.HiddenSize
 	states := r.Hidden(i)

@@ -144,7 +144,7 @@ func TestStoppedRun(t *testing.T) {
 			for range steps {
 				r.Step()
 			}
-			if r.at == len(r.stages) {
+			if r.at == len(r.tasks) {
 				break
 			}
 			switch way {
