@@ -9,6 +9,7 @@ import (
 	"m2embed/core"
 	"m2embed/core/tokenizer"
 	wasmengine "m2embed/host/engine"
+	"m2embed/host/internal/configjson"
 	"m2embed/wasm/module"
 
 	"m2embed/core/model"
@@ -36,7 +37,7 @@ func (m *Model) startWasm(o Options, config []byte) error {
 		if c, err = model.ConfigFromWeights(c, m.files.Weights); err != nil {
 			return err
 		}
-		if config, err = withSizes(config, c); err != nil {
+		if config, err = configjson.SetSizes(config, c); err != nil {
 			return err
 		}
 	}

@@ -70,16 +70,3 @@ func TestStream(t *testing.T) {
 		s.Close()
 	}
 }
-
-// TestEdit leaves what is no object as it is.
-func TestEdit(t *testing.T) {
-	for in, want := range map[string]string{`{"a":1}`: `{"a":1,"pooling":"cls"}`, `null`: `null`, `[`: `[`, ``: ``} {
-		got, err := withPooling([]byte(in), 1)
-		if err != nil || string(got) != want {
-			t.Errorf("%s becomes %s (%v), want %s", in, got, err, want)
-		}
-		if got, _ := withPooling([]byte(in), 0); string(got) != in {
-			t.Errorf("%s becomes %s without a pooling", in, got)
-		}
-	}
-}

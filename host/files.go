@@ -12,6 +12,11 @@ import (
 	"strings"
 
 	"m2embed/core/checkpoint"
+	"m2embed/host/convert"
+	"m2embed/host/internal/atomicfile"
+	"m2embed/host/internal/configjson"
+	"m2embed/host/internal/locate"
+	"m2embed/host/internal/mapped"
 	"m2embed/host/small"
 )
 
@@ -38,7 +43,7 @@ type Files struct {
 // the options; or, for "", of the model that is built in.
 //
 // Safetensors are mapped into memory, not read. A PyTorch file is converted
-// once into a safetensors file that is mapped from then on; see [Convert].
+// once into a safetensors file that is mapped from then on; see package convert.
 // That file is taken again as long as size, modification time and a SHA-256
 // of samples (the first and last MiB, where the directory with the checksums
 // of all tensors stands, and 64 blocks of 4 KiB in between) of the checkpoint
@@ -46,7 +51,7 @@ type Files struct {
 // is mapped.
 //
 // The configuration that goes with a PyTorch file gets the padding
-// "max_length" unless it has one, as Convert does it.
+// "max_length" unless it has one, as package convert does it.
 func OpenFiles(path string, o Options) (*Files, error) {
 	if path == "" {
 		return embeddedFiles(o)
@@ -89,20 +94,20 @@ func embeddedFiles(o Options) (*Files, error) {
 }
 
 func openFiles(ctx context.Context, path string, o Options) (*Files, error) {
-	source, err := locateModel(path, o.Config, o.Tokenizer)
+	source, err := locate.Model(path, o.Config, o.Tokenizer)
 	if err != nil {
 		return nil, err
 	}
 	files := &Files{}
-	if files.ConfigJSON, err = source.readConfig(); err != nil {
+	if files.ConfigJSON, err = source.ReadConfig(); err != nil {
 		return nil, err
 	}
-	if source.tokenizer != "" {
-		if files.Tokenizer, err = readLimited(source.tokenizer, maxTokenizerSize); err != nil {
+	if source.Tokenizer != "" {
+		if files.Tokenizer, err = locate.ReadLimited(source.Tokenizer, locate.MaxTokenizerSize); err != nil {
 			return nil, err
 		}
 	}
-	f, err := os.Open(source.weights)
+	f, err := os.Open(source.Weights)
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +118,7 @@ func openFiles(ctx context.Context, path string, o Options) (*Files, error) {
 		return files, files.mapWeights(f, "")
 	}
 	if files.ConfigJSON != nil {
-		if files.ConfigJSON, err = withPadding(files.ConfigJSON, ""); err != nil {
+		if files.ConfigJSON, err = configjson.SetPadding(files.ConfigJSON, ""); err != nil {
 			return nil, err
 		}
 	}
@@ -121,7 +126,7 @@ func openFiles(ctx context.Context, path string, o Options) (*Files, error) {
 		return files, files.mapWeights(f, "")
 	}
 	err = files.mapConverted(ctx, f, o)
-	var unwritable *destinationError
+	var unwritable *atomicfile.Error
 	if o.Cache == "" && errors.As(err, &unwritable) {
 		return files, files.mapWeights(f, fmt.Sprintf(", not cached (%v)", unwritable))
 	}
@@ -130,7 +135,7 @@ func openFiles(ctx context.Context, path string, o Options) (*Files, error) {
 
 // mapWeights maps a checkpoint file and opens it over the mapping.
 func (m *Files) mapWeights(f *os.File, note string) error {
-	data, writable, unmap, err := mapFile(f)
+	data, writable, unmap, err := mapped.Open(f)
 	if err != nil {
 		return err
 	}
@@ -166,10 +171,10 @@ func (m *Files) mapConverted(ctx context.Context, f *os.File, o Options) error {
 			if m.mapCache(place, key, f.Name()) {
 				return nil
 			}
-			err = asDestinationError(fmt.Errorf("the cache %s cannot be read back", place))
+			err = atomicfile.WriteError(fmt.Errorf("the cache %s cannot be read back", place))
 		}
 		failed = errors.Join(failed, err)
-		var unwritable *destinationError
+		var unwritable *atomicfile.Error
 		if !errors.As(err, &unwritable) {
 			return err // not the place's fault
 		}
@@ -198,34 +203,27 @@ func (m *Files) mapCache(place, key, origin string) bool {
 // makeCache converts a checkpoint into a cache file.
 func makeCache(ctx context.Context, checkpointPath, place, key string, o Options) error {
 	if err := os.MkdirAll(filepath.Dir(place), 0o777); err != nil {
-		return asDestinationError(err)
+		return atomicfile.WriteError(err)
 	}
-	s, err := stageFile(place)
+	f, err := atomicfile.Create(place)
 	if err != nil {
 		return err
 	}
-	defer s.discard()
+	defer f.Discard()
 	progress := func(done, total int64) {
 		if o.Progress != nil {
 			o.Progress(done, total) // its error cancels ctx
 		}
 	}
-	if err := convertWeights(ctx, s, checkpointPath, ConvertOptions{Progress: progress, metadata: map[string]string{sourceKey: key}}); err != nil {
+	if err := convert.Weights(ctx, f, checkpointPath, convert.Options{Progress: progress, Metadata: map[string]string{sourceKey: key}}); err != nil {
 		return err
 	}
-	if err := s.finish(); err != nil {
-		return err
-	}
-	return s.publish()
+	return f.Publish()
 }
-
-// cacheSuffix ends the names of cache files, so that a folder's own
-// checkpoints can be told from them.
-const cacheSuffix = ".m2embed.safetensors"
 
 // cachePlaces lists where the cache of a checkpoint may be, the best first.
 func cachePlaces(checkpointPath, cache string) []string {
-	name := filepath.Base(checkpointPath) + cacheSuffix
+	name := filepath.Base(checkpointPath) + locate.CacheSuffix
 	if cache != "" {
 		stat, err := os.Stat(cache)
 		if err == nil && stat.IsDir() || strings.HasSuffix(cache, string(filepath.Separator)) {
@@ -271,9 +269,4 @@ func contentKey(f *os.File) (string, error) {
 		return "", err
 	}
 	return fmt.Sprintf("1 %d %d %s", size, stat.ModTime().UnixNano(), hex.EncodeToString(hash.Sum(nil))), nil
-}
-
-// isYAML goes by the name.
-func isYAML(name string) bool {
-	return strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml")
 }

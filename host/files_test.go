@@ -14,15 +14,18 @@ import (
 	"time"
 
 	"m2embed/core/checkpoint"
+	"m2embed/host/internal/atomicfile"
+	"m2embed/host/internal/hosttest"
+	"m2embed/host/internal/locate"
 )
 
 // modelFolder makes a folder with a PyTorch checkpoint and the other parts.
 func modelFolder(t *testing.T, weights string) string {
 	t.Helper()
 	folder := t.TempDir()
-	writeFile(t, filepath.Join(folder, "pytorch_model.bin"), readFile(t, tiny+weights))
-	writeFile(t, filepath.Join(folder, "config.json"), readFile(t, tiny+"config.json"))
-	writeFile(t, filepath.Join(folder, "tokenizer.json"), readFile(t, tiny+"tokenizer.json"))
+	hosttest.WriteFile(t, filepath.Join(folder, "pytorch_model.bin"), hosttest.ReadFile(t, tiny+weights))
+	hosttest.WriteFile(t, filepath.Join(folder, "config.json"), hosttest.ReadFile(t, tiny+"config.json"))
+	hosttest.WriteFile(t, filepath.Join(folder, "tokenizer.json"), hosttest.ReadFile(t, tiny+"tokenizer.json"))
 	return folder
 }
 
@@ -40,17 +43,17 @@ func open(t *testing.T, path string, o Options) *Files {
 	return files
 }
 
-const someTensor = "encoder.layer.1.mlp.wo.weight"
+const tiny = "../testdata/tiny/"
 
 func TestOpenSafetensors(t *testing.T) {
 	files := open(t, tiny, Options{})
-	if !bytes.Equal(files.ConfigJSON, readFile(t, tiny+"config.json")) || !bytes.Equal(files.Tokenizer, readFile(t, tiny+"tokenizer.json")) {
+	if !bytes.Equal(files.ConfigJSON, hosttest.ReadFile(t, tiny+"config.json")) || !bytes.Equal(files.Tokenizer, hosttest.ReadFile(t, tiny+"tokenizer.json")) {
 		t.Error("configuration or tokenizer differ")
 	}
 	if !strings.Contains(files.Describe, "model.safetensors (safetensors, 0.9 MB)") {
 		t.Errorf("described as %q", files.Describe)
 	}
-	tensor, err := files.Weights.Tensor(someTensor)
+	tensor, err := files.Weights.Tensor(hosttest.SomeTensor)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,21 +62,21 @@ func TestOpenSafetensors(t *testing.T) {
 		t.Fatalf("view %v, writable %v", ok, files.Writable)
 	}
 	// Writing stays in the process.
-	before := readFile(t, tiny+"model.safetensors")
+	before := hosttest.ReadFile(t, tiny+"model.safetensors")
 	view[0] = 12345
-	if x := floats(t, files.Weights, someTensor); x[0] != 12345 {
+	if x := hosttest.Floats(t, files.Weights, hosttest.SomeTensor); x[0] != 12345 {
 		t.Errorf("%v was not written", x[0])
 	}
-	if !bytes.Equal(before, readFile(t, tiny+"model.safetensors")) {
+	if !bytes.Equal(before, hosttest.ReadFile(t, tiny+"model.safetensors")) {
 		t.Error("the file changed")
 	}
 }
 
 func TestOpenCaches(t *testing.T) {
-	reference := openFile(t, tiny+"model.safetensors")
+	reference := hosttest.OpenFile(t, tiny+"model.safetensors")
 	for _, weights := range []string{"pytorch_model.bin", "pytorch_model.legacy.bin", "composer.pt"} {
 		folder := modelFolder(t, weights)
-		cache := filepath.Join(folder, "pytorch_model.bin"+cacheSuffix)
+		cache := filepath.Join(folder, "pytorch_model.bin"+locate.CacheSuffix)
 		converted := 0
 		o := Options{Progress: func(done, total int64) error {
 			if done == total {
@@ -87,7 +90,7 @@ func TestOpenCaches(t *testing.T) {
 			if converted != want {
 				t.Errorf("%s, %s: converted %d times, want %d", weights, what, converted, want)
 			}
-			if !slices.Equal(floats(t, files.Weights, someTensor), floats(t, reference, someTensor)) {
+			if !slices.Equal(hosttest.Floats(t, files.Weights, hosttest.SomeTensor), hosttest.Floats(t, reference, hosttest.SomeTensor)) {
 				t.Errorf("%s, %s: the tensors differ", weights, what)
 			}
 			if files.Weights.Format() != "safetensors" || !strings.Contains(files.Describe, "converted from") {
@@ -96,7 +99,7 @@ func TestOpenCaches(t *testing.T) {
 			if !bytes.Contains(files.ConfigJSON, []byte(`"padding": "max_length"`)) {
 				t.Errorf("%s: no padding in %s", what, files.ConfigJSON)
 			}
-			if names := folderNames(t, folder); len(names) != 4 {
+			if names := hosttest.FolderNames(t, folder); len(names) != 4 {
 				t.Errorf("%s: files %v", what, names)
 			}
 		}
@@ -112,10 +115,10 @@ func TestOpenCaches(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		data := readFile(t, path)
+		data := hosttest.ReadFile(t, path)
 		data[len(data)-1] ^= 1 // the last byte: a zip comment's length, or a padding number
 		if weights == "pytorch_model.legacy.bin" {
-			writeFile(t, path, data)
+			hosttest.WriteFile(t, path, data)
 			if err := os.Chtimes(path, time.Now(), stat.ModTime()); err != nil {
 				t.Fatal(err)
 			}
@@ -125,10 +128,10 @@ func TestOpenCaches(t *testing.T) {
 			}
 			continue
 		}
-		whole := readFile(t, cache)
-		writeFile(t, cache, whole[:len(whole)-5])
+		whole := hosttest.ReadFile(t, cache)
+		hosttest.WriteFile(t, cache, whole[:len(whole)-5])
 		check("cut cache", 3)
-		writeFile(t, cache, nil)
+		hosttest.WriteFile(t, cache, nil)
 		check("empty cache", 4)
 	}
 }
@@ -139,10 +142,10 @@ func TestOpenCacheOptions(t *testing.T) {
 	open(t, folder, Options{Cache: other})
 	open(t, folder, Options{Cache: filepath.Join(other, "named.safetensors")})
 	open(t, folder, Options{Cache: filepath.Join(other, "new") + "/"})
-	if names := folderNames(t, folder); len(names) != 3 {
+	if names := hosttest.FolderNames(t, folder); len(names) != 3 {
 		t.Errorf("files %v", names)
 	}
-	if names := folderNames(t, other); !slices.Equal(names, []string{"named.safetensors", "new", "pytorch_model.bin" + cacheSuffix}) {
+	if names := hosttest.FolderNames(t, other); !slices.Equal(names, []string{"named.safetensors", "new", "pytorch_model.bin" + locate.CacheSuffix}) {
 		t.Errorf("files %v", names)
 	}
 	files := open(t, folder, Options{NoCache: true})
@@ -160,9 +163,9 @@ func TestOpenUnwritable(t *testing.T) {
 	folder, home := modelFolder(t, "pytorch_model.bin"), t.TempDir()
 	t.Setenv("XDG_CACHE_HOME", home)
 	t.Setenv("HOME", home)
-	real := createFile
+	real := atomicfile.Make
 	readonly := func(n string) (*os.File, error) { return nil, &os.PathError{Op: "open", Path: n, Err: syscall.EROFS} }
-	failingDisk(t, func(n string) (*os.File, error) {
+	hosttest.FailingDisk(t, func(n string) (*os.File, error) {
 		if strings.HasPrefix(n, folder) {
 			return readonly(n)
 		}
@@ -172,11 +175,11 @@ func TestOpenUnwritable(t *testing.T) {
 	if !strings.HasPrefix(files.Describe, home) {
 		t.Errorf("described as %q, want a file in %s", files.Describe, home)
 	}
-	createFile = func(n string) (*os.File, error) { t.Errorf("made %s", n); return real(n) }
+	atomicfile.Make = func(n string) (*os.File, error) { t.Errorf("made %s", n); return real(n) }
 	open(t, folder, Options{}) // from the user's folder
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	t.Setenv("HOME", t.TempDir())
-	createFile = readonly
+	atomicfile.Make = readonly
 	files = open(t, folder, Options{})
 	if files.Weights.Format() != "pytorch zip" || !strings.Contains(files.Describe, "not cached") {
 		t.Errorf("described as %q", files.Describe)
@@ -184,14 +187,14 @@ func TestOpenUnwritable(t *testing.T) {
 	if _, err := OpenFiles(folder, Options{Cache: filepath.Join(folder, "x.safetensors")}); !errors.Is(err, syscall.EROFS) {
 		t.Errorf("a named cache: error %v", err)
 	}
-	if names := folderNames(t, folder); len(names) != 3 {
+	if names := hosttest.FolderNames(t, folder); len(names) != 3 {
 		t.Errorf("files %v", names)
 	}
 }
 
 func TestOpenLayouts(t *testing.T) {
-	weights, torch := readFile(t, tiny+"model.dedup.safetensors"), readFile(t, tiny+"pytorch_model.bin")
-	config, source := readFile(t, tiny+"config.json"), readFile(t, tiny+"config.yaml")
+	weights, torch := hosttest.ReadFile(t, tiny+"model.dedup.safetensors"), hosttest.ReadFile(t, tiny+"pytorch_model.bin")
+	config, source := hosttest.ReadFile(t, tiny+"config.json"), hosttest.ReadFile(t, tiny+"config.yaml")
 	type parts map[string][]byte
 	for _, c := range []struct {
 		name  string
@@ -205,7 +208,7 @@ func TestOpenLayouts(t *testing.T) {
 		{"config.json before YAML", parts{"model.safetensors": weights, "m2.yaml": []byte("model_config: ["), "config.json": config}, "", Options{}, "model.safetensors"},
 		{"another YAML beside", parts{"model.safetensors": weights, "m2.yaml": source, "train.yml": []byte("a: 1")}, "", Options{}, "model.safetensors"},
 		{"one checkpoint of any name", parts{"epoch3.pt": torch, "config.json": config, "optimizer.pt": torch}, "", Options{}, "epoch3.pt"},
-		{"only a cache", parts{"x.bin" + cacheSuffix: weights, "config.json": config}, "", Options{}, "!no checkpoint"},
+		{"only a cache", parts{"x.bin" + locate.CacheSuffix: weights, "config.json": config}, "", Options{}, "!no checkpoint"},
 		{"two checkpoints", parts{"a.pt": torch, "b.pt": torch, "config.json": config}, "", Options{}, "!several checkpoints in"},
 		{"two YAMLs", parts{"a.pt": torch, "a.yaml": source, "b.yaml": source}, "", Options{}, "!several YAML"},
 		{"broken YAML", parts{"a.pt": torch, "a.yaml": []byte("model: {model_config: }")}, "", Options{}, "!a.yaml"},
@@ -227,14 +230,14 @@ func TestOpenLayouts(t *testing.T) {
 			t.Setenv("XDG_CACHE_HOME", t.TempDir())
 			folder := t.TempDir()
 			for name, data := range c.files {
-				writeFile(t, filepath.Join(folder, name), data)
+				hosttest.WriteFile(t, filepath.Join(folder, name), data)
 			}
 			files, err := OpenFiles(filepath.Join(folder, c.open), c.o)
 			if want, fails := strings.CutPrefix(c.want, "!"); fails {
 				if err == nil || !strings.Contains(err.Error(), want) {
 					t.Fatalf("error %v, want %q in it", err, want)
 				}
-				if names := folderNames(t, folder); len(names) != len(c.files) {
+				if names := hosttest.FolderNames(t, folder); len(names) != len(c.files) {
 					t.Errorf("left behind: %v", names)
 				}
 				return
@@ -261,26 +264,26 @@ func TestOpenRefuses(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	folder := modelFolder(t, "pytorch_model.bin")
 	path := filepath.Join(folder, "pytorch_model.bin")
-	data := readFile(t, path)
+	data := hosttest.ReadFile(t, path)
 	f, err := checkpoint.OpenBytes(data)
 	if err != nil {
 		t.Fatal(err)
 	}
-	tensor, err := f.Tensor(someTensor)
+	tensor, err := f.Tensor(hosttest.SomeTensor)
 	if err != nil {
 		t.Fatal(err)
 	}
 	binary.LittleEndian.PutUint32(tensor.Data[8:], math.Float32bits(float32(math.NaN())))
-	writeFile(t, path, data)
-	if _, err := OpenFiles(folder, Options{}); err == nil || !strings.Contains(err.Error(), someTensor) {
+	hosttest.WriteFile(t, path, data)
+	if _, err := OpenFiles(folder, Options{}); err == nil || !strings.Contains(err.Error(), hosttest.SomeTensor) {
 		t.Errorf("error %v, want the tensor with a NaN", err)
 	}
-	writeFile(t, path, readFile(t, tiny+"pytorch_model.bin"))
+	hosttest.WriteFile(t, path, hosttest.ReadFile(t, tiny+"pytorch_model.bin"))
 	enough := errors.New("enough")
 	if _, err := OpenFiles(folder, Options{Progress: func(_, _ int64) error { return enough }}); !errors.Is(err, enough) {
 		t.Errorf("error %v", err)
 	}
-	if names := folderNames(t, folder); len(names) != 3 {
+	if names := hosttest.FolderNames(t, folder); len(names) != 3 {
 		t.Errorf("left behind: %v", names)
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"m2embed/core"
 	"m2embed/core/model"
 	"m2embed/core/tokenizer"
+	"m2embed/host/internal/configjson"
+	"m2embed/host/internal/rusttokenizer"
 	"m2embed/host/small"
 )
 
@@ -64,7 +66,7 @@ type Model struct {
 	config    model.Config         // as it runs
 	tokenizer *tokenizer.Tokenizer // nil: token ids only
 	space     string
-	foreign   TextTokenizer // what texts are tokenized with, where it is not tokenizer
+	foreign   rusttokenizer.Text // what texts are tokenized with, where it is not tokenizer
 	files     *Files
 
 	mu     sync.Mutex
@@ -119,7 +121,7 @@ func (m *Model) start(o Options) error {
 	if m.files.ConfigJSON == nil {
 		return errors.New("no configuration beside the checkpoint; name a config.json or a retrieval YAML (--config)")
 	}
-	config, err := withPooling(m.files.ConfigJSON, o.Pooling)
+	config, err := configjson.SetPooling(m.files.ConfigJSON, o.Pooling)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"m2embed/core"
 	"m2embed/core/model"
 	"m2embed/core/tokenizer"
+	"m2embed/host/convert"
 )
 
 func openModel(t testing.TB, path string, o Options) *Model {
@@ -173,7 +174,7 @@ func TestModelSpace(t *testing.T) {
 	}
 	folder := t.TempDir()
 	for _, dtype := range []string{"f32", "int8"} {
-		if err := Convert(t.Context(), tiny, folder+"/"+dtype, ConvertOptions{DType: dtype}); err != nil {
+		if err := convert.Model(t.Context(), tiny, folder+"/"+dtype, convert.Options{DType: dtype}); err != nil {
 			t.Fatal(err)
 		}
 		if got := openModel(t, folder+"/"+dtype, Options{}).Info().Space; (got == want) != (dtype == "f32") {

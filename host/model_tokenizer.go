@@ -6,6 +6,7 @@ import (
 
 	"m2embed/core"
 	"m2embed/core/tokenizer"
+	"m2embed/host/internal/rusttokenizer"
 )
 
 // Tokenizers are the names of the tokenizers: core's own, and the Hugging Face
@@ -15,7 +16,7 @@ var Tokenizers = []string{"core", "rust"}
 // foreign is an engine that gets its texts as another tokenizer's ids.
 type foreign struct {
 	engine
-	texts TextTokenizer
+	texts rusttokenizer.Text
 	most  int // tokens that the model takes
 }
 
@@ -24,7 +25,7 @@ func (m *Model) useRust() error {
 	if m.files.Tokenizer == nil {
 		return errors.New("the Rust tokenizer needs a tokenizer.json; name one with --tokenizer")
 	}
-	texts, err := OpenRustTokenizer(m.files.Tokenizer)
+	texts, err := rusttokenizer.Open(m.files.Tokenizer)
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ import (
 	"m2embed/core/model"
 	"m2embed/host"
 	"m2embed/host/bench/share"
+	"m2embed/host/convert"
 )
 
 // memoryRow is what one child process used.
@@ -97,7 +98,7 @@ func runChild(kind string, arguments []string) error {
 			return err
 		}
 		defer os.RemoveAll(out)
-		err = host.Convert(context.Background(), folder, filepath.Join(out, "m"), host.ConvertOptions{DType: dtype})
+		err = convert.Model(context.Background(), folder, filepath.Join(out, "m"), convert.Options{DType: dtype})
 	default:
 		err = fmt.Errorf("no child %q", kind)
 	}

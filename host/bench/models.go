@@ -14,6 +14,7 @@ import (
 	"m2embed/core/model"
 	"m2embed/host"
 	"m2embed/host/bench/share"
+	"m2embed/host/convert"
 )
 
 // speedRow is one engine at one length.
@@ -70,7 +71,7 @@ func (b *bench) checkpoints() error {
 		if _, err := os.Stat(filepath.Join(b.path(dtype), "model.safetensors")); err == nil {
 			continue
 		}
-		if err := host.Convert(context.Background(), torch, b.path(dtype), host.ConvertOptions{DType: dtype, Padding: "none"}); err != nil {
+		if err := convert.Model(context.Background(), torch, b.path(dtype), convert.Options{DType: dtype, Padding: "none"}); err != nil {
 			return err
 		}
 	}

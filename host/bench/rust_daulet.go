@@ -4,13 +4,13 @@ package main
 
 import (
 	"m2embed/core/tokenizer"
-	"m2embed/host"
+	"m2embed/host/internal/rusttokenizer"
 )
 
 // rustLibrary returns the Rust tokenizers library's encoding of a text, linked
 // into this program, and what frees it.
 func rustLibrary(vocabulary []byte) (encode func(text string) error, done func() error, err error) {
-	t, err := host.NewRustTokenizer(vocabulary)
+	t, err := rusttokenizer.New(vocabulary)
 	if err != nil {
 		return nil, nil, err
 	}

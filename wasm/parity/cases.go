@@ -12,7 +12,7 @@ import (
 	"m2embed/core"
 	"m2embed/core/checkpoint"
 	"m2embed/core/model"
-	"m2embed/host"
+	"m2embed/host/convert"
 	"m2embed/wasm/internal/goldenfiles"
 )
 
@@ -103,7 +103,7 @@ func makeCases(root, build string, short bool) ([]testCase, error) {
 func integerCase(root, build string) (testCase, error) {
 	c := testCase{Name: "8- and 12-bit weights"}
 	folder := filepath.Join(build, "int8")
-	if err := host.Convert(context.Background(), filepath.Join(root, "testdata/tiny"), folder, host.ConvertOptions{DType: "int8", Padding: "none"}); err != nil {
+	if err := convert.Model(context.Background(), filepath.Join(root, "testdata/tiny"), folder, convert.Options{DType: "int8", Padding: "none"}); err != nil {
 		return c, err
 	}
 	below, err := filepath.Rel(root, folder)

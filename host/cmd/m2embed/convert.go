@@ -5,7 +5,8 @@ import (
 	"strings"
 
 	"m2embed/core/model"
-	"m2embed/host"
+	"m2embed/host/convert"
+	"m2embed/host/hub"
 	"m2embed/host/small"
 )
 
@@ -27,7 +28,7 @@ Example:
   m2embed convert pytorch_model.bin my-model --dtype int8
 `,
 	define: func(c *call) func() error {
-		var o host.ConvertOptions
+		var o convert.Options
 		c.flags.StringVar(&o.DType, "dtype", "f32", "`f32|f16|bf16|int8`: type of the matrices and tables that is written")
 		c.flags.StringVar(&o.Padding, "padding", "", "`none|longest|max_length|N`: padding to write into config.json (default: what it says, else max_length)")
 		c.flags.StringVar(&o.Config, "config", "", "configuration `file`, config.json or a retrieval YAML, where it does not lie beside the checkpoint")
@@ -44,7 +45,7 @@ Example:
 			}
 			bar := newProgress(c, "converting")
 			o.Progress = bar.set
-			err := host.Convert(c.ctx, c.args[0], c.args[1], o)
+			err := convert.Model(c.ctx, c.args[0], c.args[1], o)
 			bar.finish()
 			if err == nil {
 				c.note("wrote %s", c.args[1])
@@ -84,10 +85,10 @@ Example:
   m2embed pull togethercomputer/m2-bert-80M-2k-retrieval m2-bert-80M-2k
 `,
 	define: func(c *call) func() error {
-		o := host.PullOptions{Tokenizer: small.Tokenizer, SHA256: map[string]string{}}
+		o := hub.Options{Tokenizer: small.Tokenizer, SHA256: map[string]string{}}
 		var sums []string
 		c.flags.StringVar(&o.Revision, "revision", "main", "branch, tag or commit, a `name`")
-		c.flags.StringVar(&o.BaseURL, "hub", "", "address, a `url`, of the hub (default: HF_ENDPOINT, or "+host.DefaultHub+")")
+		c.flags.StringVar(&o.BaseURL, "hub", "", "address, a `url`, of the hub (default: HF_ENDPOINT, or "+hub.DefaultHub+")")
 		c.flags.StringVar(&o.Cache, "cache", "", "`folder` of files that other tools have fetched, too; empty for none (default: theirs)")
 		c.flags.StringVar(&o.DType, "dtype", "f32", "`f32|f16|bf16|int8`: type of the matrices and tables that is written")
 		c.flags.StringArrayVar(&sums, "sha256", nil, "`file=hex`: the expected digest of a file; may be given several times")
@@ -105,13 +106,13 @@ Example:
 				}
 				o.SHA256[file] = digest
 			}
-			hub := host.HubEnvironment(os.Getenv)
-			o.Token, o.Offline = hub.Token, hub.Offline
+			environment := hub.Environment(os.Getenv)
+			o.Token, o.Offline = environment.Token, environment.Offline
 			if !c.set("hub") {
-				o.BaseURL = hub.Endpoint
+				o.BaseURL = environment.Endpoint
 			}
 			if !c.set("cache") {
-				o.Cache = hub.Cache
+				o.Cache = environment.Cache
 			}
 			o.Repo, o.Folder = c.args[0], c.args[1]
 			return pull(c, o)
@@ -119,7 +120,7 @@ Example:
 	},
 }
 
-func pull(c *call, o host.PullOptions) error {
+func pull(c *call, o hub.Options) error {
 	var bar *progress
 	current := ""
 	o.Progress = func(file string, done, total int64) {
@@ -133,7 +134,7 @@ func pull(c *call, o host.PullOptions) error {
 		bar.finish()
 		c.note("m2embed pull: %s", message)
 	}
-	err := host.Pull(c.ctx, o)
+	err := hub.Pull(c.ctx, o)
 	bar.finish()
 	if err == nil {
 		c.note("pulled %s into %s", o.Repo, o.Folder)

@@ -71,7 +71,7 @@ build) build ;;
 test)
 	build
 	cd "$root"
-	CGO_ENABLED=1 CGO_LDFLAGS="-L$out" go test -count=1 -tags daulet -run '^TestRust' -v ./host ./host/cmd/m2embed
+	CGO_ENABLED=1 CGO_LDFLAGS="-L$out" go test -count=1 -tags daulet -run '^TestRust' -v ./host/internal/rusttokenizer ./host/cmd/m2embed
 	;;
 *)
 	echo "usage: $0 [build|test]" >&2

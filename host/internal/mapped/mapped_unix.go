@@ -1,6 +1,6 @@
 //go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
 
-package host
+package mapped
 
 import (
 	"fmt"
@@ -9,10 +9,10 @@ import (
 	"syscall"
 )
 
-// mapFile maps a file into memory. The mapping is private and writable: what
+// Open maps a file into memory. The mapping is private and writable: what
 // is written to it stays in this process, page by page, and never reaches the
 // file. The second result tells whether it may be written to.
-func mapFile(f *os.File) (data []byte, writable bool, unmap func() error, err error) {
+func Open(f *os.File) (data []byte, writable bool, unmap func() error, err error) {
 	stat, err := f.Stat()
 	if err != nil {
 		return nil, false, nil, err

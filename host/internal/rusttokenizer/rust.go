@@ -1,6 +1,6 @@
 //go:build daulet
 
-package host
+package rusttokenizer
 
 import (
 	"fmt"
@@ -12,20 +12,20 @@ import (
 	"m2embed/core/tokenizer"
 )
 
-// RustTokenizer is the Hugging Face tokenizers library, through
+// Tokenizer is the Hugging Face tokenizers library, through
 // github.com/daulet/tokenizers: a second opinion on core/tokenizer. It needs
 // cgo and the static library that host/internal/tokenizertest/build-rust.sh
 // makes, hence the build tag daulet.
 //
 // Only the tokens of the text are the library's. Special tokens and truncation
 // are core's, as everywhere.
-type RustTokenizer struct {
+type Tokenizer struct {
 	library *rust.Tokenizer
 	core    *tokenizer.Tokenizer
 }
 
-// NewRustTokenizer reads a tokenizer.json. Close must be called in the end.
-func NewRustTokenizer(tokenizerJSON []byte) (*RustTokenizer, error) {
+// New reads a tokenizer.json. Close must be called in the end.
+func New(tokenizerJSON []byte) (*Tokenizer, error) {
 	core, err := tokenizer.Parse(tokenizerJSON)
 	if err != nil {
 		return nil, err
@@ -34,12 +34,12 @@ func NewRustTokenizer(tokenizerJSON []byte) (*RustTokenizer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read tokenizer.json with the Rust library: %w", err)
 	}
-	return &RustTokenizer{library: library, core: core}, nil
+	return &Tokenizer{library: library, core: core}, nil
 }
 
-// OpenRustTokenizer opens the Hugging Face tokenizers library.
-func OpenRustTokenizer(tokenizerJSON []byte) (TextTokenizer, error) {
-	t, err := NewRustTokenizer(tokenizerJSON)
+// Open opens the Hugging Face tokenizers library.
+func Open(tokenizerJSON []byte) (Text, error) {
+	t, err := New(tokenizerJSON)
 	if err != nil {
 		return nil, err
 	}
@@ -47,10 +47,10 @@ func OpenRustTokenizer(tokenizerJSON []byte) (TextTokenizer, error) {
 }
 
 // Close frees the library's memory, which Go does not.
-func (t *RustTokenizer) Close() error { return t.library.Close() }
+func (t *Tokenizer) Close() error { return t.library.Close() }
 
 // Encode does what Encode of a core tokenizer does.
-func (t *RustTokenizer) Encode(text string, o tokenizer.Options) (tokenizer.Encoding, error) {
+func (t *Tokenizer) Encode(text string, o tokenizer.Options) (tokenizer.Encoding, error) {
 	// As many characters as core gives a text may be in it, but the library
 	// takes a C string of valid UTF-8. A control character, which is dropped
 	// like NUL and U+FFFD, keeps the places of all others.
@@ -82,7 +82,7 @@ func replaceEachBadByte(text string, by byte) string {
 }
 
 // Decode does what Decode of a core tokenizer does.
-func (t *RustTokenizer) Decode(ids []int32, skipSpecial bool) string {
+func (t *Tokenizer) Decode(ids []int32, skipSpecial bool) string {
 	unsigned := make([]uint32, 0, len(ids))
 	for _, id := range ids {
 		if id >= 0 {

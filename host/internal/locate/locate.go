@@ -1,4 +1,6 @@
-package host
+// Package locate finds the files of a model: in a folder as the Hugging Face hub
+// has them, or beside a checkpoint.
+package locate
 
 import (
 	"bytes"
@@ -9,34 +11,41 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"m2embed/host/internal/yamlconfig"
 )
 
 // Files larger than these are no configuration and no tokenizer.
 const (
-	maxConfigSize    = 1 << 20
-	maxTokenizerSize = 64 << 20
+	MaxConfigSize    = 1 << 20
+	MaxTokenizerSize = 64 << 20
 )
 
-// modelPaths are the files of a model; a part that is missing is "".
-type modelPaths struct {
-	weights, config, tokenizer string
+// CacheSuffix ends the names of converted files that stand beside the checkpoint
+// that they were made from, so that a folder's own checkpoints can be told from
+// them.
+const CacheSuffix = ".m2embed.safetensors"
+
+// Paths are the files of a model; a part that is missing is "".
+type Paths struct {
+	Weights, Config, Tokenizer string
 }
 
 // otherCheckpoints are files of training code that hold no model.
 var otherCheckpoints = []string{"training_args.bin", "optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt", "rng_state.pth"}
 
-// locateModel finds the files of a model in a folder, or beside a checkpoint
+// Model finds the files of a model in a folder, or beside a checkpoint
 // file. config and tokenizer name those parts, if not empty.
-func locateModel(path, config, tokenizer string) (modelPaths, error) {
+func Model(path, config, tokenizer string) (Paths, error) {
 	stat, err := os.Stat(path)
 	if err != nil {
-		return modelPaths{}, err
+		return Paths{}, err
 	}
-	p := modelPaths{weights: path, config: config, tokenizer: tokenizer}
+	p := Paths{Weights: path, Config: config, Tokenizer: tokenizer}
 	folder := filepath.Dir(path)
 	if stat.IsDir() {
 		folder = path
-		if p.weights, err = findWeights(folder); err != nil {
+		if p.Weights, err = findWeights(folder); err != nil {
 			return p, err
 		}
 	}
@@ -48,13 +57,13 @@ func locateModel(path, config, tokenizer string) (modelPaths, error) {
 			return p, err
 		}
 	}
-	if p.config == "" {
-		if p.config, err = findConfig(folder); err != nil && stat.IsDir() {
+	if p.Config == "" {
+		if p.Config, err = findConfig(folder); err != nil && stat.IsDir() {
 			return p, err
 		}
 	}
-	if p.tokenizer == "" {
-		p.tokenizer = firstFile(folder, "tokenizer.json", "vocab.txt")
+	if p.Tokenizer == "" {
+		p.Tokenizer = firstFile(folder, "tokenizer.json", "vocab.txt")
 	}
 	return p, nil
 }
@@ -83,7 +92,7 @@ func findWeights(folder string) (string, error) {
 		return "", err
 	}
 	candidates = slices.DeleteFunc(candidates, func(name string) bool {
-		return strings.HasSuffix(name, cacheSuffix) || slices.Contains(otherCheckpoints, name)
+		return strings.HasSuffix(name, CacheSuffix) || slices.Contains(otherCheckpoints, name)
 	})
 	switch len(candidates) {
 	case 0:
@@ -106,7 +115,7 @@ func findConfig(folder string) (string, error) {
 	}
 	var found []string
 	for _, name := range candidates {
-		data, err := readLimited(filepath.Join(folder, name), maxConfigSize)
+		data, err := ReadLimited(filepath.Join(folder, name), MaxConfigSize)
 		if err == nil && bytes.Contains(data, []byte("model_config:")) {
 			found = append(found, name)
 		}
@@ -135,25 +144,25 @@ func filesWith(folder string, endings ...string) ([]string, error) {
 	return names, nil
 }
 
-// readConfig returns the configuration as the bytes of a config.json, or nil.
-func (p modelPaths) readConfig() ([]byte, error) {
-	if p.config == "" {
+// ReadConfig returns the configuration as the bytes of a config.json, or nil.
+func (p Paths) ReadConfig() ([]byte, error) {
+	if p.Config == "" {
 		return nil, nil
 	}
-	data, err := readLimited(p.config, maxConfigSize)
+	data, err := ReadLimited(p.Config, MaxConfigSize)
 	if err != nil {
 		return nil, err
 	}
-	if isYAML(p.config) {
-		if data, err = ConfigFromYAML(data); err != nil {
-			return nil, fmt.Errorf("%s: %w", p.config, err)
+	if isYAML(p.Config) {
+		if data, err = yamlconfig.JSON(data); err != nil {
+			return nil, fmt.Errorf("%s: %w", p.Config, err)
 		}
 	}
 	return data, nil
 }
 
-// readLimited reads a whole file of at most limit bytes.
-func readLimited(path string, limit int64) ([]byte, error) {
+// ReadLimited reads a whole file of at most limit bytes.
+func ReadLimited(path string, limit int64) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -167,4 +176,9 @@ func readLimited(path string, limit int64) ([]byte, error) {
 		return nil, errors.New(path + " is larger than " + fmt.Sprint(limit) + " bytes")
 	}
 	return data, nil
+}
+
+// isYAML goes by the name.
+func isYAML(name string) bool {
+	return strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml")
 }

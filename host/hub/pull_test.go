@@ -1,4 +1,4 @@
-package host
+package hub
 
 import (
 	"bytes"
@@ -16,6 +16,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"m2embed/host/internal/hosttest"
 )
 
 // hub is a server shaped like the Hugging Face hub: small files are answered
@@ -124,9 +126,9 @@ func cutAfter(w http.ResponseWriter, r *http.Request, data []byte, n int) {
 
 func publishedFiles(t *testing.T) map[string][]byte {
 	return map[string][]byte{
-		"config.json":       readFile(t, tiny+"config.json"),
-		"pytorch_model.bin": readFile(t, tiny+"pytorch_model.bin"),
-		"tokenizer.json":    readFile(t, tiny+"tokenizer.json"),
+		"config.json":       hosttest.ReadFile(t, "../../testdata/tiny/"+"config.json"),
+		"pytorch_model.bin": hosttest.ReadFile(t, "../../testdata/tiny/"+"pytorch_model.bin"),
+		"tokenizer.json":    hosttest.ReadFile(t, "../../testdata/tiny/"+"tokenizer.json"),
 	}
 }
 
@@ -139,16 +141,17 @@ func impatient(t *testing.T) {
 
 func checkPulled(t *testing.T, folder string) {
 	t.Helper()
-	if names := folderNames(t, folder); !slices.Equal(names, []string{"config.json", "model.safetensors", "tokenizer.json"}) {
+	if names := hosttest.FolderNames(t, folder); !slices.Equal(names, []string{"config.json", "model.safetensors", "tokenizer.json"}) {
 		t.Errorf("files %v", names)
 	}
-	files := open(t, folder, Options{})
-	want := openFile(t, tiny+"model.safetensors")
-	if !slices.Equal(floats(t, files.Weights, someTensor), floats(t, want, someTensor)) {
+	config := hosttest.ReadFile(t, filepath.Join(folder, "config.json"))
+	weights := hosttest.OpenFile(t, filepath.Join(folder, "model.safetensors"))
+	want := hosttest.OpenFile(t, "../../testdata/tiny/"+"model.safetensors")
+	if !slices.Equal(hosttest.Floats(t, weights, hosttest.SomeTensor), hosttest.Floats(t, want, hosttest.SomeTensor)) {
 		t.Error("the tensors differ")
 	}
-	if !bytes.Contains(files.ConfigJSON, []byte(`"padding": "max_length"`)) {
-		t.Errorf("configuration %s", files.ConfigJSON)
+	if !bytes.Contains(config, []byte(`"padding": "max_length"`)) {
+		t.Errorf("configuration %s", config)
 	}
 }
 
@@ -158,7 +161,7 @@ func TestPull(t *testing.T) {
 		h := newHub(t, publishedFiles(t))
 		folder := filepath.Join(t.TempDir(), "new", "model")
 		var last int64
-		err := Pull(t.Context(), PullOptions{
+		err := Pull(t.Context(), Options{
 			Repo: repo, BaseURL: h.URL + "/", Folder: folder, Token: "secret",
 			Warn: func(m string) { t.Error(m) },
 			Progress: func(file string, done, total int64) {
@@ -193,7 +196,7 @@ func TestPullInterrupted(t *testing.T) {
 		return false
 	}
 	folder := t.TempDir()
-	o := PullOptions{Repo: "owner/model", BaseURL: h.URL, Folder: folder}
+	o := Options{Repo: "owner/model", BaseURL: h.URL, Folder: folder}
 	if err := Pull(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
@@ -221,7 +224,7 @@ func TestPullInterrupted(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "503 Service Unavailable, 8 times in a row") {
 		t.Fatalf("error %v", err)
 	}
-	if names := folderNames(t, folder); !slices.Equal(names, []string{".download"}) {
+	if names := hosttest.FolderNames(t, folder); !slices.Equal(names, []string{".download"}) {
 		t.Errorf("files %v", names)
 	}
 	h.answer, h.requests = nil, nil
@@ -317,7 +320,7 @@ func TestPullServers(t *testing.T) {
 			h := newHub(t, publishedFiles(t))
 			h.answer = c.answer
 			folder := filepath.Join(t.TempDir(), "m")
-			err := Pull(t.Context(), PullOptions{Repo: "owner/model", BaseURL: h.URL, Folder: folder})
+			err := Pull(t.Context(), Options{Repo: "owner/model", BaseURL: h.URL, Folder: folder})
 			if c.want == "" {
 				if err != nil {
 					t.Fatal(err)
@@ -328,10 +331,10 @@ func TestPullServers(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Fatalf("error %v, want %q in it", err, c.want)
 			}
-			if names := folderNames(t, folder); !slices.Equal(names, []string{".download"}) {
+			if names := hosttest.FolderNames(t, folder); !slices.Equal(names, []string{".download"}) {
 				t.Errorf("files %v", names)
 			}
-			parts := folderNames(t, filepath.Join(folder, ".download"))
+			parts := hosttest.FolderNames(t, filepath.Join(folder, ".download"))
 			if c.name == "damaged" && slices.ContainsFunc(parts, func(n string) bool { return strings.HasSuffix(n, ".part") }) {
 				t.Errorf("the damaged file is still there: %v", parts)
 			}
@@ -351,23 +354,23 @@ func TestPullErrors(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		files map[string][]byte
-		o     PullOptions
+		o     Options
 		want  string
 	}{
-		{"no repository", whole, PullOptions{Repo: "no/body"}, "no such repository"},
-		{"no revision", whole, PullOptions{Revision: "v9"}, `no revision "v9"`},
-		{"no configuration", without("config.json"), PullOptions{}, "no file config.json"},
-		{"no weights", without("pytorch_model.bin"), PullOptions{}, "none of model.safetensors, pytorch_model.bin, model.bin"},
-		{"another given digest", whole, PullOptions{SHA256: map[string]string{"pytorch_model.bin": strings.Repeat("0", 64)}}, "the given is 0000"},
-		{"short given digest", whole, PullOptions{SHA256: map[string]string{"pytorch_model.bin": "00"}}, "has not 64 digits"},
-		{"given digest", whole, PullOptions{SHA256: map[string]string{"pytorch_model.bin": strings.ToUpper(hex.EncodeToString(given[:]))}}, ""},
-		{"name with dots", whole, PullOptions{Repo: "owner/../x"}, "owner/model"},
-		{"name with a scheme", whole, PullOptions{Repo: "http://x/y"}, "owner/model"},
-		{"no name", whole, PullOptions{Repo: "-"}, "owner/model"},
-		{"file URL", whole, PullOptions{BaseURL: "file:///etc"}, "want http or https"},
-		{"unknown type", whole, PullOptions{DType: "f8"}, "dtype"},
-		{"nobody listens", whole, PullOptions{BaseURL: "http://127.0.0.1:1"}, "nothing listens"},
-		{"broken weights", map[string][]byte{"config.json": whole["config.json"], "pytorch_model.bin": whole["pytorch_model.bin"][:200_000]}, PullOptions{}, "the file is cut"},
+		{"no repository", whole, Options{Repo: "no/body"}, "no such repository"},
+		{"no revision", whole, Options{Revision: "v9"}, `no revision "v9"`},
+		{"no configuration", without("config.json"), Options{}, "no file config.json"},
+		{"no weights", without("pytorch_model.bin"), Options{}, "none of model.safetensors, pytorch_model.bin, model.bin"},
+		{"another given digest", whole, Options{SHA256: map[string]string{"pytorch_model.bin": strings.Repeat("0", 64)}}, "the given is 0000"},
+		{"short given digest", whole, Options{SHA256: map[string]string{"pytorch_model.bin": "00"}}, "has not 64 digits"},
+		{"given digest", whole, Options{SHA256: map[string]string{"pytorch_model.bin": strings.ToUpper(hex.EncodeToString(given[:]))}}, ""},
+		{"name with dots", whole, Options{Repo: "owner/../x"}, "owner/model"},
+		{"name with a scheme", whole, Options{Repo: "http://x/y"}, "owner/model"},
+		{"no name", whole, Options{Repo: "-"}, "owner/model"},
+		{"file URL", whole, Options{BaseURL: "file:///etc"}, "want http or https"},
+		{"unknown type", whole, Options{DType: "f8"}, "dtype"},
+		{"nobody listens", whole, Options{BaseURL: "http://127.0.0.1:1"}, "nothing listens"},
+		{"broken weights", map[string][]byte{"config.json": whole["config.json"], "pytorch_model.bin": whole["pytorch_model.bin"][:200_000]}, Options{}, "the file is cut"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := newHub(t, c.files)
@@ -387,20 +390,20 @@ func TestPullErrors(t *testing.T) {
 				t.Fatalf("error %v, want %q in it", err, c.want)
 			}
 			if len(h.requests) == 0 || strings.HasPrefix(c.name, "no ") && !strings.Contains(c.name, "weights") {
-				if names := folderNames(t, parent); len(names) != 0 {
+				if names := hosttest.FolderNames(t, parent); len(names) != 0 {
 					t.Errorf("left behind: %v", names)
 				}
 			}
 		})
 	}
-	if err := Pull(t.Context(), PullOptions{Repo: "a/b"}); err == nil || !strings.Contains(err.Error(), "no folder") {
+	if err := Pull(t.Context(), Options{Repo: "a/b"}); err == nil || !strings.Contains(err.Error(), "no folder") {
 		t.Errorf("error %v", err)
 	}
 	h := newHub(t, whole)
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
 	folder := filepath.Join(t.TempDir(), "x")
-	if err := Pull(cancelled, PullOptions{Repo: "owner/model", BaseURL: h.URL, Folder: folder}); err == nil || !strings.Contains(err.Error(), "context canceled") {
+	if err := Pull(cancelled, Options{Repo: "owner/model", BaseURL: h.URL, Folder: folder}); err == nil || !strings.Contains(err.Error(), "context canceled") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -408,7 +411,7 @@ func TestPullErrors(t *testing.T) {
 // TestPullTokenizer pulls repositories with a cased tokenizer and with none.
 func TestPullTokenizer(t *testing.T) {
 	impatient(t)
-	ours := readFile(t, tiny+"tokenizer.json")
+	ours := hosttest.ReadFile(t, "../../testdata/tiny/"+"tokenizer.json")
 	cased := bytes.ReplaceAll(ours, []byte(`"lowercase": true`), []byte(`"lowercase": false`))
 	if bytes.Equal(cased, ours) {
 		t.Fatal("the golden tokenizer says nothing about lower case")
@@ -434,14 +437,19 @@ func TestPullTokenizer(t *testing.T) {
 			}
 			h := newHub(t, files)
 			folder, warned := t.TempDir(), ""
-			err := Pull(t.Context(), PullOptions{
+			err := Pull(t.Context(), Options{
 				Repo: "owner/model", BaseURL: h.URL, Folder: folder, Tokenizer: c.ours,
 				Warn: func(m string) { warned += m },
 			})
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := string(open(t, folder, Options{}).Tokenizer)
+			got := ""
+			if c.want != "" {
+				got = string(hosttest.ReadFile(t, filepath.Join(folder, "tokenizer.json")))
+			} else if names := hosttest.FolderNames(t, folder); slices.Contains(names, "tokenizer.json") {
+				t.Errorf("files %v, want no tokenizer", names)
+			}
 			if got != c.want {
 				t.Errorf("tokenizer of %d bytes, want %d", len(got), len(c.want))
 			}

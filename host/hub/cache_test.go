@@ -1,4 +1,4 @@
-package host
+package hub
 
 import (
 	"context"
@@ -16,7 +16,7 @@ import (
 func tinyHub(t *testing.T) *hub {
 	files := map[string][]byte{}
 	for _, name := range []string{"config.json", "model.safetensors", "tokenizer.json"} {
-		data, err := os.ReadFile(filepath.Join("../testdata/tiny", name))
+		data, err := os.ReadFile(filepath.Join("../../testdata/tiny", name))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -30,7 +30,7 @@ func tinyHub(t *testing.T) *hub {
 func TestPullCache(t *testing.T) {
 	h := tinyHub(t)
 	cache := t.TempDir()
-	o := PullOptions{Repo: "owner/model", BaseURL: h.URL, Folder: t.TempDir(), Cache: cache}
+	o := Options{Repo: "owner/model", BaseURL: h.URL, Folder: t.TempDir(), Cache: cache}
 	if err := Pull(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
@@ -63,10 +63,10 @@ func TestPullCache(t *testing.T) {
 	if err := Pull(t.Context(), o); err != nil || len(h.requests) != 0 {
 		t.Fatalf("offline: %v, requests %q", err, h.requests)
 	}
-	for what, change := range map[string]func(o *PullOptions){
-		"another branch": func(o *PullOptions) { o.Revision = "other" },
-		"another model":  func(o *PullOptions) { o.Repo = "owner/other" },
-		"no cache":       func(o *PullOptions) { o.Cache = "" },
+	for what, change := range map[string]func(o *Options){
+		"another branch": func(o *Options) { o.Revision = "other" },
+		"another model":  func(o *Options) { o.Repo = "owner/other" },
+		"no cache":       func(o *Options) { o.Cache = "" },
 	} {
 		o := o
 		o.Folder = t.TempDir()
@@ -95,7 +95,7 @@ func TestPullCache(t *testing.T) {
 // TestPullUnchecked: a digest of a file that is not fetched is an error.
 func TestPullUnchecked(t *testing.T) {
 	h := tinyHub(t)
-	err := Pull(t.Context(), PullOptions{Repo: "owner/model", BaseURL: h.URL, Folder: t.TempDir(), SHA256: map[string]string{"pytorch_model.bin": strings.Repeat("0", 64)}})
+	err := Pull(t.Context(), Options{Repo: "owner/model", BaseURL: h.URL, Folder: t.TempDir(), SHA256: map[string]string{"pytorch_model.bin": strings.Repeat("0", 64)}})
 	if err == nil || !strings.Contains(err.Error(), `"pytorch_model.bin"`) || !strings.Contains(err.Error(), "model.safetensors") {
 		t.Error(err)
 	}
@@ -106,7 +106,7 @@ func TestPullRefused(t *testing.T) {
 	gone := httptest.NewServer(nil)
 	gone.Close()
 	began := time.Now()
-	err := Pull(t.Context(), PullOptions{Repo: "owner/model", BaseURL: gone.URL, Folder: t.TempDir()})
+	err := Pull(t.Context(), Options{Repo: "owner/model", BaseURL: gone.URL, Folder: t.TempDir()})
 	if err == nil || !strings.Contains(err.Error(), "nothing listens") || time.Since(began) > 5*time.Second {
 		t.Errorf("%v after %v", err, time.Since(began))
 	}
@@ -151,7 +151,7 @@ func TestPullRetryAfter(t *testing.T) {
 }
 
 // TestHubEnvironment: the variables of the hub's own tools.
-func TestHubEnvironment(t *testing.T) {
+func TestEnvironment(t *testing.T) {
 	home := t.TempDir()
 	other := filepath.Join(home, "other")
 	for path, text := range map[string]string{filepath.Join(home, "token"): "saved\n", other: " elsewhere "} {
@@ -162,14 +162,14 @@ func TestHubEnvironment(t *testing.T) {
 	hub := filepath.Join(home, "hub")
 	for _, c := range []struct {
 		environment map[string]string
-		want        HubSettings
+		want        Settings
 	}{
-		{map[string]string{"HF_HOME": home}, HubSettings{DefaultHub, "saved", hub, false}},
-		{map[string]string{"HF_HOME": home, "HF_TOKEN": "t", "HF_ENDPOINT": "http://h", "HF_HUB_OFFLINE": "1"}, HubSettings{"http://h", "t", hub, true}},
-		{map[string]string{"HF_HOME": home, "HF_TOKEN_PATH": other, "HF_HUB_CACHE": "/c", "HF_HUB_OFFLINE": "0"}, HubSettings{DefaultHub, "elsewhere", "/c", false}},
-		{map[string]string{"XDG_CACHE_HOME": home, "HF_HUB_OFFLINE": "true"}, HubSettings{DefaultHub, "", filepath.Join(home, "huggingface", "hub"), true}},
+		{map[string]string{"HF_HOME": home}, Settings{DefaultHub, "saved", hub, false}},
+		{map[string]string{"HF_HOME": home, "HF_TOKEN": "t", "HF_ENDPOINT": "http://h", "HF_HUB_OFFLINE": "1"}, Settings{"http://h", "t", hub, true}},
+		{map[string]string{"HF_HOME": home, "HF_TOKEN_PATH": other, "HF_HUB_CACHE": "/c", "HF_HUB_OFFLINE": "0"}, Settings{DefaultHub, "elsewhere", "/c", false}},
+		{map[string]string{"XDG_CACHE_HOME": home, "HF_HUB_OFFLINE": "true"}, Settings{DefaultHub, "", filepath.Join(home, "huggingface", "hub"), true}},
 	} {
-		if got := HubEnvironment(func(name string) string { return c.environment[name] }); got != c.want {
+		if got := Environment(func(name string) string { return c.environment[name] }); got != c.want {
 			t.Errorf("%v: %+v, want %+v", c.environment, got, c.want)
 		}
 	}

@@ -1,4 +1,5 @@
-package host
+// Package yamlconfig reads the retrieval YAMLs of the original training code.
+package yamlconfig
 
 import (
 	"encoding/json"
@@ -12,7 +13,7 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// ConfigFromYAML turns a retrieval YAML of the original into the bytes of a
+// JSON turns a retrieval YAML of the original into the bytes of a
 // config.json. The network's settings (model.model_config) come first, then
 // those of the encoder around it (model), then the lengths and the tokenizer's
 // name from the top level where the others lack them. References such as
@@ -23,7 +24,7 @@ import (
 //
 // A file without model.model_config, a reference to a key that is not there
 // and references in a circle are refused by name.
-func ConfigFromYAML(data []byte) ([]byte, error) {
+func JSON(data []byte) ([]byte, error) {
 	var root map[string]any
 	if err := yaml.Unmarshal(data, &root); err != nil {
 		return nil, fmt.Errorf("read YAML configuration: %w", err)

@@ -1,7 +1,7 @@
-package host
+// Package hub pulls models from a hub of the Hugging Face kind.
+package hub
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,14 +14,18 @@ import (
 	"strings"
 
 	"m2embed/core/tokenizer"
+	"m2embed/host/convert"
+	"m2embed/host/internal/atomicfile"
+	"m2embed/host/internal/configjson"
+	"m2embed/host/internal/locate"
 )
 
-// DefaultHub is where models are pulled from unless PullOptions say otherwise.
+// DefaultHub is where models are pulled from unless Options say otherwise.
 const DefaultHub = "https://huggingface.co"
 
-// PullOptions say what to download and where to put it. Repo and Folder are
+// Options say what to download and where to put it. Repo and Folder are
 // required.
-type PullOptions struct {
+type Options struct {
 	Repo     string // such as "togethercomputer/m2-bert-80M-2k-retrieval"
 	Revision string // branch, tag or commit; empty means "main"
 	BaseURL  string // of the hub; empty means DefaultHub
@@ -32,7 +36,7 @@ type PullOptions struct {
 	// that all files must be there.
 	Cache   string
 	Offline bool
-	DType   string // as in ConvertOptions
+	DType   string // as in package convert
 	// SHA256 gives the expected digest, in hexadecimal, of files by name. For
 	// others the hub's own digest is checked.
 	SHA256 map[string]string
@@ -49,7 +53,7 @@ type PullOptions struct {
 }
 
 // Pull downloads a model from a hub of the Hugging Face kind and converts it
-// (see [Convert]) into a folder that Open opens. A configuration without
+// (see package convert) into a folder that host.Open opens. A configuration without
 // padding gets "max_length".
 //
 // A download that was interrupted goes on where it stopped: until it is
@@ -59,9 +63,9 @@ type PullOptions struct {
 // # Errors
 //
 // A missing repository or file, a digest that is not the expected one, a
-// connection that keeps failing, and whatever Convert refuses. Then no file
+// connection that keeps failing, and whatever the conversion refuses. Then no file
 // stands under its final name unless an earlier pull put it there.
-func Pull(ctx context.Context, o PullOptions) error {
+func Pull(ctx context.Context, o Options) error {
 	if err := pull(ctx, o); err != nil {
 		return fmt.Errorf("pull %s: %w", o.Repo, err)
 	}
@@ -70,22 +74,22 @@ func Pull(ctx context.Context, o PullOptions) error {
 
 var repoName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)?$`)
 
-func pull(ctx context.Context, o PullOptions) (err error) {
+func pull(ctx context.Context, o Options) (err error) {
 	if !repoName.MatchString(o.Repo) || strings.Contains(o.Repo, "..") {
 		return errors.New("the name is not of the form owner/model")
 	}
 	if o.Folder == "" {
 		return errors.New("no folder given")
 	}
-	if _, ok := targetTypes[strings.ToLower(o.DType)]; !ok {
-		return fmt.Errorf("dtype %q, want f32, f16, bf16 or int8", o.DType)
+	if err := convert.CheckDType(o.DType); err != nil {
+		return err
 	}
 	base, err := url.Parse(strings.TrimRight(orDefault(o.BaseURL, DefaultHub), "/"))
 	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
 		return fmt.Errorf("base URL %q, want http or https", o.BaseURL)
 	}
 	d := newDownloader(o, base.String(), filepath.Join(o.Folder, ".download"))
-	made, err := makeFolder(d.folder)
+	made, err := convert.MakeFolder(d.folder)
 	defer func() {
 		if err != nil { // what was begun stays for the next try; empty folders go
 			for _, folder := range append([]string{d.folder}, made...) {
@@ -111,11 +115,11 @@ func pull(ctx context.Context, o PullOptions) (err error) {
 	if err := d.allChecked(); err != nil {
 		return err
 	}
-	convertOptions := ConvertOptions{DType: o.DType, Config: config, Tokenizer: tokenizerPath}
+	convertOptions := convert.Options{DType: o.DType, Config: config, Tokenizer: tokenizerPath}
 	if o.Progress != nil {
 		convertOptions.Progress = func(done, total int64) { o.Progress("conversion", done, total) }
 	}
-	if err := convert(ctx, weights, o.Folder, convertOptions); err != nil {
+	if err := convert.Model(ctx, weights, o.Folder, convertOptions); err != nil {
 		return err
 	}
 	return os.RemoveAll(d.folder)
@@ -129,14 +133,14 @@ func orDefault(s, otherwise string) string {
 }
 
 // pullTokenizer returns the path of the tokenizer to use, or "".
-func pullTokenizer(ctx context.Context, d *downloader, o PullOptions, config string) (string, error) {
+func pullTokenizer(ctx context.Context, d *downloader, o Options, config string) (string, error) {
 	path, err := d.fetch(ctx, "tokenizer.json")
 	var missing *notFoundError
 	if err != nil && !errors.As(err, &missing) {
 		return "", err
 	}
 	if err == nil {
-		data, err := readLimited(path, maxTokenizerSize)
+		data, err := locate.ReadLimited(path, locate.MaxTokenizerSize)
 		if err != nil {
 			return "", err
 		}
@@ -161,7 +165,7 @@ func pullTokenizer(ctx context.Context, d *downloader, o PullOptions, config str
 		return "", nil
 	}
 	path = filepath.Join(d.folder, "tokenizer.json")
-	return path, writeFileWhole(path, o.Tokenizer)
+	return path, atomicfile.Write(path, o.Tokenizer)
 }
 
 // checkPulledTokenizer tells why a tokenizer cannot belong to the weights.
@@ -171,11 +175,12 @@ func checkPulledTokenizer(data []byte, config string) error {
 		return err
 	}
 	rows := 30528 // of bert-base-uncased, padded
-	var sizes struct {
-		VocabSize int `json:"vocab_size"`
-	}
-	if text, err := readLimited(config, maxConfigSize); err == nil && json.Unmarshal(bytes.TrimPrefix(text, []byte("\ufeff")), &sizes) == nil && sizes.VocabSize > 0 {
-		rows = sizes.VocabSize
+	if text, err := locate.ReadLimited(config, locate.MaxConfigSize); err == nil {
+		members, _ := configjson.Read(text)
+		var n int
+		if json.Unmarshal(members["vocab_size"], &n) == nil && n > 0 {
+			rows = n
+		}
 	}
 	return t.CheckUncased(rows)
 }

@@ -1,4 +1,4 @@
-package host
+package convert
 
 import (
 	"bytes"
@@ -19,66 +19,16 @@ import (
 	"m2embed/core/checkpoint"
 	"m2embed/core/checkpoint/goldenweights"
 	"m2embed/core/model"
+	"m2embed/host/internal/atomicfile"
+	"m2embed/host/internal/hosttest"
 )
 
-const tiny = "../testdata/tiny/"
-
-func readFile(t testing.TB, path string) []byte {
-	t.Helper()
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
-}
-
-func writeFile(t testing.TB, path string, data []byte) {
-	t.Helper()
-	if err := os.WriteFile(path, data, 0o666); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func openFile(t testing.TB, path string) *checkpoint.File {
-	t.Helper()
-	f, err := checkpoint.OpenBytes(readFile(t, path))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return f
-}
-
-func floats(t testing.TB, f *checkpoint.File, name string) []float32 {
-	t.Helper()
-	tensor, err := f.Tensor(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	x, err := tensor.Float32(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return x
-}
-
-// folderNames lists what a folder holds.
-func folderNames(t testing.TB, folder string) []string {
-	t.Helper()
-	entries, err := os.ReadDir(folder)
-	if err != nil {
-		t.Fatal(err)
-	}
-	names := []string{}
-	for _, e := range entries {
-		names = append(names, e.Name())
-	}
-	return names
-}
+const tiny = "../../testdata/tiny/"
 
 // TestConvertGolden converts each golden file to f32 and compares all tensors
 // with model.safetensors.
 func TestConvertGolden(t *testing.T) {
-	reference := openFile(t, tiny+"model.safetensors")
+	reference := hosttest.OpenFile(t, tiny+"model.safetensors")
 	for _, name := range []string{
 		"model.safetensors", "model.dedup.safetensors", "pytorch_model.bin", "pytorch_model.torch113.bin",
 		"pytorch_model.legacy.bin", "pytorch_model.bf16.bin", "pytorch_model.f16.bin", "composer.pt",
@@ -86,7 +36,7 @@ func TestConvertGolden(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "new", "folder")
 			var done, total int64
-			err := Convert(t.Context(), tiny+name, out, ConvertOptions{Progress: func(d, t int64) {
+			err := Model(t.Context(), tiny+name, out, Options{Progress: func(d, t int64) {
 				if d < done {
 					panic("progress goes back")
 				}
@@ -98,10 +48,10 @@ func TestConvertGolden(t *testing.T) {
 			if done != total || total == 0 {
 				t.Errorf("progress ends at %d of %d", done, total)
 			}
-			if got := folderNames(t, out); !slices.Equal(got, []string{"config.json", "model.safetensors", "tokenizer.json"}) {
+			if got := hosttest.FolderNames(t, out); !slices.Equal(got, []string{"config.json", "model.safetensors", "tokenizer.json"}) {
 				t.Errorf("files %v", got)
 			}
-			f := openFile(t, filepath.Join(out, "model.safetensors"))
+			f := hosttest.OpenFile(t, filepath.Join(out, "model.safetensors"))
 			for _, tensor := range reference.Names() {
 				if strings.HasSuffix(tensor, "position_ids") || name == "composer.pt" && strings.HasPrefix(tensor, "pooler.") {
 					continue
@@ -114,7 +64,7 @@ func TestConvertGolden(t *testing.T) {
 				if name != "model.safetensors" && info.Alias == "" == (strings.HasSuffix(tensor, ".freq") && !strings.HasSuffix(tensor, "filter.1.freq")) {
 					t.Errorf("%s: alias %q", tensor, info.Alias)
 				}
-				got, want := floats(t, f, tensor), floats(t, reference, tensor)
+				got, want := hosttest.Floats(t, f, tensor), hosttest.Floats(t, reference, tensor)
 				for i := range want {
 					w := want[i]
 					switch {
@@ -140,13 +90,13 @@ func TestConvertGolden(t *testing.T) {
 
 // TestConvertTypes checks which tensors are narrowed, and how.
 func TestConvertTypes(t *testing.T) {
-	reference := openFile(t, tiny+"model.safetensors")
+	reference := hosttest.OpenFile(t, tiny+"model.safetensors")
 	for dtype, want := range map[string]checkpoint.DType{"f16": checkpoint.F16, "bf16": checkpoint.BF16, "int8": checkpoint.I8} {
 		out := filepath.Join(t.TempDir(), "x.safetensors")
-		if err := Convert(t.Context(), tiny, out, ConvertOptions{DType: dtype}); err != nil {
+		if err := Model(t.Context(), tiny, out, Options{DType: dtype}); err != nil {
 			t.Fatal(err)
 		}
-		f := openFile(t, out)
+		f := hosttest.OpenFile(t, out)
 		narrowed := map[checkpoint.DType]int{}
 		for _, name := range f.Names() {
 			info, _ := f.Info(name)
@@ -166,7 +116,7 @@ func TestConvertTypes(t *testing.T) {
 				checkIntegers(t, f, reference, name, limit)
 				continue
 			}
-			got, source := floats(t, f, name), floats(t, reference, name)
+			got, source := hosttest.Floats(t, f, name), hosttest.Floats(t, reference, name)
 			for i := range source {
 				if math.Abs(float64(got[i]-source[i])) > math.Abs(float64(source[i]))/250+1e-7 {
 					t.Fatalf("%s[%d] = %v, want %v", name, i, got[i], source[i])
@@ -201,7 +151,7 @@ func checkIntegers(t *testing.T, f, reference *checkpoint.File, name string, lim
 		t.Fatalf("%s: scales %s %v, want F32 %v", name, scale.DType, scale.Shape, rows)
 	}
 	scales, _ := scale.Float32(nil)
-	source := floats(t, reference, name)
+	source := hosttest.Floats(t, reference, name)
 	columns := q.Shape[len(q.Shape)-1]
 	for r, s := range scales {
 		largest := 0
@@ -236,10 +186,10 @@ func TestConvertInt8Rows(t *testing.T) {
 		"pooler.dense.weight":               {DType: checkpoint.F32, Shape: []int{3, 0}},
 		"encoder.layer.0.counter":           {DType: checkpoint.I64, Shape: []int{1}, Data: make([]byte, 8)},
 	})
-	if err := Convert(t.Context(), in, out, ConvertOptions{DType: "int8"}); err != nil {
+	if err := Model(t.Context(), in, out, Options{DType: "int8"}); err != nil {
 		t.Fatal(err)
 	}
-	f := openFile(t, out)
+	f := hosttest.OpenFile(t, out)
 	q, err := f.Tensor("embeddings.word_embeddings.weight")
 	if err != nil {
 		t.Fatal(err)
@@ -248,10 +198,10 @@ func TestConvertInt8Rows(t *testing.T) {
 	if want := []byte{0, 0, 127, minus127, 127, 0, minus127, 2, 127, 0, 127, minus127}; !bytes.Equal(q.Data[:8], want[:8]) || !bytes.Equal(q.Data[10:], want[10:]) {
 		t.Errorf("%v, want %v", q.Data, want)
 	}
-	if scales := floats(t, f, "embeddings.word_embeddings.weight_scale"); scales[0] != 1 || scales[2] != 1 {
+	if scales := hosttest.Floats(t, f, "embeddings.word_embeddings.weight_scale"); scales[0] != 1 || scales[2] != 1 {
 		t.Errorf("scales %v", scales)
 	}
-	if scales := floats(t, f, "pooler.dense.weight_scale"); !slices.Equal(scales, []float32{1, 1, 1}) {
+	if scales := hosttest.Floats(t, f, "pooler.dense.weight_scale"); !slices.Equal(scales, []float32{1, 1, 1}) {
 		t.Errorf("scales of nothing: %v", scales)
 	}
 	if info, ok := f.Info("encoder.layer.0.counter"); !ok || info.DType != checkpoint.I64 {
@@ -272,7 +222,7 @@ func writeTensors(t *testing.T, path string, tensors map[string]checkpoint.Tenso
 	if err := checkpoint.WriteSafetensors(&b, nil, outputs); err != nil {
 		t.Fatal(err)
 	}
-	writeFile(t, path, b.Bytes())
+	hosttest.WriteFile(t, path, b.Bytes())
 }
 
 // TestConvertPadding checks what becomes of the padding in config.json.
@@ -287,13 +237,13 @@ func TestConvertPadding(t *testing.T) {
 		{`{}`, "longest", "longest"},
 	} {
 		in, out := t.TempDir(), t.TempDir()
-		writeFile(t, filepath.Join(in, "pytorch_model.bin"), readFile(t, tiny+"pytorch_model.bin"))
-		writeFile(t, filepath.Join(in, "config.json"), []byte(c.config))
-		if err := Convert(t.Context(), in, out, ConvertOptions{Padding: c.option}); err != nil {
+		hosttest.WriteFile(t, filepath.Join(in, "pytorch_model.bin"), hosttest.ReadFile(t, tiny+"pytorch_model.bin"))
+		hosttest.WriteFile(t, filepath.Join(in, "config.json"), []byte(c.config))
+		if err := Model(t.Context(), in, out, Options{Padding: c.option}); err != nil {
 			t.Fatal(err)
 		}
 		var got map[string]any
-		text := readFile(t, filepath.Join(out, "config.json"))
+		text := hosttest.ReadFile(t, filepath.Join(out, "config.json"))
 		if err := json.Unmarshal(text, &got); err != nil {
 			t.Fatal(err)
 		}
@@ -305,35 +255,27 @@ func TestConvertPadding(t *testing.T) {
 		}
 	}
 	in, out := t.TempDir(), t.TempDir()
-	writeFile(t, filepath.Join(in, "pytorch_model.bin"), readFile(t, tiny+"pytorch_model.bin"))
-	writeFile(t, filepath.Join(in, "retrieval.yaml"), readFile(t, tiny+"config.yaml"))
-	writeFile(t, filepath.Join(in, "vocab.txt"), readFile(t, tiny+"vocab.txt"))
-	if err := Convert(t.Context(), in, out, ConvertOptions{}); err != nil {
+	hosttest.WriteFile(t, filepath.Join(in, "pytorch_model.bin"), hosttest.ReadFile(t, tiny+"pytorch_model.bin"))
+	hosttest.WriteFile(t, filepath.Join(in, "retrieval.yaml"), hosttest.ReadFile(t, tiny+"config.yaml"))
+	hosttest.WriteFile(t, filepath.Join(in, "vocab.txt"), hosttest.ReadFile(t, tiny+"vocab.txt"))
+	if err := Model(t.Context(), in, out, Options{}); err != nil {
 		t.Fatal(err)
 	}
-	if got := folderNames(t, out); !slices.Equal(got, []string{"config.json", "model.safetensors", "vocab.txt"}) {
+	if got := hosttest.FolderNames(t, out); !slices.Equal(got, []string{"config.json", "model.safetensors", "vocab.txt"}) {
 		t.Errorf("files %v", got)
 	}
 	// In place: beside the checkpoint.
-	if err := Convert(t.Context(), in, in, ConvertOptions{}); err != nil {
+	if err := Model(t.Context(), in, in, Options{}); err != nil {
 		t.Fatal(err)
 	}
-	if got := folderNames(t, in); !slices.Equal(got, []string{"config.json", "model.safetensors", "pytorch_model.bin", "retrieval.yaml", "vocab.txt"}) {
+	if got := hosttest.FolderNames(t, in); !slices.Equal(got, []string{"config.json", "model.safetensors", "pytorch_model.bin", "retrieval.yaml", "vocab.txt"}) {
 		t.Errorf("files %v", got)
 	}
-}
-
-// failingDisk makes every file fail after some bytes.
-func failingDisk(t *testing.T, create func(string) (*os.File, error)) {
-	t.Helper()
-	before := createFile
-	createFile = create
-	t.Cleanup(func() { createFile = before })
 }
 
 // TestConvertErrors checks that a failed conversion is clear and leaves no file.
 func TestConvertErrors(t *testing.T) {
-	good := readFile(t, tiny+"pytorch_model.bin")
+	good := hosttest.ReadFile(t, tiny+"pytorch_model.bin")
 	damaged := func(value float32) []byte {
 		w := map[string]checkpoint.Tensor{}
 		data := make([]byte, 4*1000)
@@ -341,15 +283,15 @@ func TestConvertErrors(t *testing.T) {
 		w["embeddings.word_embeddings.weight"] = checkpoint.Tensor{DType: checkpoint.F32, Shape: []int{10, 100}, Data: data}
 		path := filepath.Join(t.TempDir(), "x")
 		writeTensors(t, path, w)
-		return readFile(t, path)
+		return hosttest.ReadFile(t, path)
 	}
 	var int8File []byte
 	{
 		path := filepath.Join(t.TempDir(), "x.safetensors")
-		if err := Convert(t.Context(), tiny+"model.safetensors", path, ConvertOptions{DType: "int8"}); err != nil {
+		if err := Model(t.Context(), tiny+"model.safetensors", path, Options{DType: "int8"}); err != nil {
 			t.Fatal(err)
 		}
-		int8File = readFile(t, path)
+		int8File = hosttest.ReadFile(t, path)
 	}
 	cancelled, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -357,41 +299,41 @@ func TestConvertErrors(t *testing.T) {
 		name, want string
 		in         []byte
 		config     string
-		o          ConvertOptions
+		o          Options
 	}{
-		{"cut", "no zip directory", good[:len(good)-1000], "{}", ConvertOptions{}},
-		{"NaN", `embeddings.word_embeddings.weight": it holds NaN`, damaged(float32(math.NaN())), "{}", ConvertOptions{}},
-		{"NaN to int8", "it holds NaN", damaged(float32(math.NaN())), "{}", ConvertOptions{DType: "int8"}},
-		{"infinity", "it holds -Inf", damaged(float32(math.Inf(-1))), "{}", ConvertOptions{DType: "f16"}},
-		{"too large for f16", `embeddings.word_embeddings.weight": 70000 does not fit f16`, damaged(70000), "{}", ConvertOptions{DType: "f16"}},
-		{"too large for bf16", "does not fit bf16", damaged(math.MaxFloat32), "{}", ConvertOptions{DType: "bf16"}},
-		{"int8 again", "integers already", int8File, "{}", ConvertOptions{}},
-		{"unknown type", `dtype "f8"`, good, "{}", ConvertOptions{DType: "f8"}},
-		{"unknown padding", `padding "far"`, good, "{}", ConvertOptions{Padding: "far"}},
-		{"broken configuration", "config.json", good, "{", ConvertOptions{}},
-		{"null configuration", "want an object", good, "null", ConvertOptions{}},
-		{"another model", "not a checkpoint of M2-BERT", readFile(t, tiny+"outputs.safetensors"), "{}", ConvertOptions{}},
-		{"no checkpoint", "unknown format", []byte("hello"), "{}", ConvertOptions{}},
-		{"cancelled", "context canceled", good, "{}", ConvertOptions{}},
-		{"missing tokenizer", "no such file", good, "{}", ConvertOptions{Tokenizer: "/nowhere"}},
+		{"cut", "no zip directory", good[:len(good)-1000], "{}", Options{}},
+		{"NaN", `embeddings.word_embeddings.weight": it holds NaN`, damaged(float32(math.NaN())), "{}", Options{}},
+		{"NaN to int8", "it holds NaN", damaged(float32(math.NaN())), "{}", Options{DType: "int8"}},
+		{"infinity", "it holds -Inf", damaged(float32(math.Inf(-1))), "{}", Options{DType: "f16"}},
+		{"too large for f16", `embeddings.word_embeddings.weight": 70000 does not fit f16`, damaged(70000), "{}", Options{DType: "f16"}},
+		{"too large for bf16", "does not fit bf16", damaged(math.MaxFloat32), "{}", Options{DType: "bf16"}},
+		{"int8 again", "integers already", int8File, "{}", Options{}},
+		{"unknown type", `dtype "f8"`, good, "{}", Options{DType: "f8"}},
+		{"unknown padding", `padding "far"`, good, "{}", Options{Padding: "far"}},
+		{"broken configuration", "config.json", good, "{", Options{}},
+		{"null configuration", "want an object", good, "null", Options{}},
+		{"another model", "not a checkpoint of M2-BERT", hosttest.ReadFile(t, tiny+"outputs.safetensors"), "{}", Options{}},
+		{"no checkpoint", "unknown format", []byte("hello"), "{}", Options{}},
+		{"cancelled", "context canceled", good, "{}", Options{}},
+		{"missing tokenizer", "no such file", good, "{}", Options{Tokenizer: "/nowhere"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			in, out := t.TempDir(), t.TempDir()
-			writeFile(t, filepath.Join(in, "pytorch_model.bin"), c.in)
-			writeFile(t, filepath.Join(in, "config.json"), []byte(c.config))
+			hosttest.WriteFile(t, filepath.Join(in, "pytorch_model.bin"), c.in)
+			hosttest.WriteFile(t, filepath.Join(in, "config.json"), []byte(c.config))
 			target := filepath.Join(out, "a", "b")
 			ctx := t.Context()
 			if c.name == "cancelled" {
 				ctx = cancelled
 			}
-			err := Convert(ctx, in, target, c.o)
+			err := Model(ctx, in, target, c.o)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Fatalf("error %v, want %q in it", err, c.want)
 			}
-			if left := folderNames(t, out); len(left) != 0 {
+			if left := hosttest.FolderNames(t, out); len(left) != 0 {
 				t.Errorf("left behind: %v", left)
 			}
-			if left := folderNames(t, in); len(left) != 2 {
+			if left := hosttest.FolderNames(t, in); len(left) != 2 {
 				t.Errorf("left behind: %v", left)
 			}
 		})
@@ -401,26 +343,26 @@ func TestConvertErrors(t *testing.T) {
 func TestConvertDestinations(t *testing.T) {
 	in := t.TempDir()
 	model := filepath.Join(in, "model.safetensors")
-	writeFile(t, model, readFile(t, tiny+"model.dedup.safetensors"))
-	writeFile(t, filepath.Join(in, "config.json"), []byte("{}"))
-	before := readFile(t, model)
-	if err := Convert(t.Context(), in, in, ConvertOptions{DType: "int8"}); err == nil || !strings.Contains(err.Error(), "both input and output") {
+	hosttest.WriteFile(t, model, hosttest.ReadFile(t, tiny+"model.dedup.safetensors"))
+	hosttest.WriteFile(t, filepath.Join(in, "config.json"), []byte("{}"))
+	before := hosttest.ReadFile(t, model)
+	if err := Model(t.Context(), in, in, Options{DType: "int8"}); err == nil || !strings.Contains(err.Error(), "both input and output") {
 		t.Errorf("error %v", err)
 	}
-	if err := Convert(t.Context(), in, filepath.Join(model, "below"), ConvertOptions{}); err == nil {
+	if err := Model(t.Context(), in, filepath.Join(model, "below"), Options{}); err == nil {
 		t.Error("a folder inside a file")
 	}
 	taken := t.TempDir()
 	if err := os.Mkdir(filepath.Join(taken, "model.safetensors"), 0o777); err != nil {
 		t.Fatal(err)
 	}
-	if err := Convert(t.Context(), in, taken, ConvertOptions{}); err == nil || !strings.Contains(err.Error(), "is a folder") {
+	if err := Model(t.Context(), in, taken, Options{}); err == nil || !strings.Contains(err.Error(), "is a folder") {
 		t.Errorf("error %v", err)
 	}
-	if got := folderNames(t, taken); len(got) != 1 {
+	if got := hosttest.FolderNames(t, taken); len(got) != 1 {
 		t.Errorf("left behind: %v", got)
 	}
-	if !bytes.Equal(before, readFile(t, model)) || len(folderNames(t, in)) != 2 {
+	if !bytes.Equal(before, hosttest.ReadFile(t, model)) || len(hosttest.FolderNames(t, in)) != 2 {
 		t.Error("the input changed")
 	}
 }
@@ -443,16 +385,16 @@ func TestConvertDiskFull(t *testing.T) {
 		} {
 			out := t.TempDir()
 			count := 0
-			real := createFile
-			failingDisk(t, func(n string) (*os.File, error) {
+			real := atomicfile.Make
+			hosttest.FailingDisk(t, func(n string) (*os.File, error) {
 				count++
 				if count == fails+1 {
 					return broken(n)
 				}
 				return real(n)
 			})
-			err := Convert(t.Context(), tiny+"pytorch_model.bin", out, ConvertOptions{})
-			createFile = real
+			err := Model(t.Context(), tiny+"pytorch_model.bin", out, Options{})
+			atomicfile.Make = real
 			want := syscall.ENOSPC
 			if name == "readonly" {
 				want = syscall.EROFS
@@ -460,7 +402,7 @@ func TestConvertDiskFull(t *testing.T) {
 			if !errors.Is(err, want) {
 				t.Errorf("%s at file %d: error %v", name, fails, err)
 			}
-			if left := folderNames(t, out); len(left) != 0 {
+			if left := hosttest.FolderNames(t, out); len(left) != 0 {
 				t.Errorf("%s at file %d left %v", name, fails, left)
 			}
 		}
@@ -477,11 +419,11 @@ func TestConvertGoldenTorch(t *testing.T) {
 	if err := w.WriteTorch(&b); err != nil {
 		t.Fatal(err)
 	}
-	writeFile(t, in, b.Bytes())
-	if err := Convert(t.Context(), in, out, ConvertOptions{}); err != nil {
+	hosttest.WriteFile(t, in, b.Bytes())
+	if err := Model(t.Context(), in, out, Options{}); err != nil {
 		t.Fatal(err)
 	}
-	f := openFile(t, out)
+	f := hosttest.OpenFile(t, out)
 	for _, name := range w.Names() {
 		if strings.HasSuffix(name, "position_ids") {
 			continue
@@ -490,13 +432,5 @@ func TestConvertGoldenTorch(t *testing.T) {
 		if got, err := f.Tensor(name); err != nil || !bytes.Equal(got.Data, want.Data) {
 			t.Errorf("%s differs (%v)", name, err)
 		}
-	}
-}
-
-// TestPaddingBehindByteOrderMark: a mark before config.json is dropped.
-func TestPaddingBehindByteOrderMark(t *testing.T) {
-	got, err := withPadding([]byte("\ufeff{\"padding\": 7}"), "")
-	if err != nil || string(got) != `{"padding": 7}` {
-		t.Errorf("%q, %v", got, err)
 	}
 }

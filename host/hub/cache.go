@@ -1,4 +1,4 @@
-package host
+package hub
 
 import (
 	"errors"
@@ -10,19 +10,22 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"m2embed/host/internal/atomicfile"
+	"m2embed/host/internal/locate"
 )
 
-// HubSettings are what the environment says about the hub, as for Hugging
+// Settings are what the environment says about the hub, as for Hugging
 // Face's own tools.
-type HubSettings struct {
+type Settings struct {
 	Endpoint string // HF_ENDPOINT
 	Token    string // HF_TOKEN, or what HF_TOKEN_PATH or the file token in HF_HOME holds
 	Cache    string // HF_HUB_CACHE, or hub in HF_HOME; empty if there is no home
 	Offline  bool   // HF_HUB_OFFLINE
 }
 
-// HubEnvironment reads the settings from an environment such as os.Getenv.
-func HubEnvironment(get func(name string) string) HubSettings {
+// Environment reads the settings from an environment such as os.Getenv.
+func Environment(get func(name string) string) Settings {
 	home := get("HF_HOME")
 	if home == "" {
 		caches := get("XDG_CACHE_HOME")
@@ -33,13 +36,13 @@ func HubEnvironment(get func(name string) string) HubSettings {
 			home = filepath.Join(caches, "huggingface")
 		}
 	}
-	s := HubSettings{Endpoint: orDefault(get("HF_ENDPOINT"), DefaultHub), Token: strings.TrimSpace(get("HF_TOKEN")), Cache: get("HF_HUB_CACHE")}
+	s := Settings{Endpoint: orDefault(get("HF_ENDPOINT"), DefaultHub), Token: strings.TrimSpace(get("HF_TOKEN")), Cache: get("HF_HUB_CACHE")}
 	saved := get("HF_TOKEN_PATH")
 	if home != "" {
 		s.Cache, saved = orDefault(s.Cache, filepath.Join(home, "hub")), orDefault(saved, filepath.Join(home, "token"))
 	}
 	if s.Token == "" && saved != "" {
-		if text, err := readLimited(saved, 1<<12); err == nil {
+		if text, err := locate.ReadLimited(saved, 1<<12); err == nil {
 			s.Token = strings.TrimSpace(string(text))
 		}
 	}
@@ -99,7 +102,7 @@ func (d *downloader) cache(file remoteFile, part string) string {
 	if asked := orDefault(d.options.Revision, "main"); asked != d.revision && plainName.MatchString(asked) {
 		refs := filepath.Join(shelf, "refs")
 		if os.MkdirAll(refs, 0o777) == nil {
-			writeFileWhole(filepath.Join(refs, asked), []byte(d.revision)) // only a help for those who are offline
+			atomicfile.Write(filepath.Join(refs, asked), []byte(d.revision)) // only a help for those who are offline
 		}
 	}
 	return filepath.Join(shelf, "snapshots", d.revision, file.name)
@@ -154,7 +157,7 @@ func (d *downloader) findOffline(name string) (string, error) {
 		if !plainName.MatchString(revision) {
 			return "", fmt.Errorf("revision %q cannot be looked up without a network", revision)
 		}
-		text, err := readLimited(filepath.Join(shelf, "refs", revision), 1<<10)
+		text, err := locate.ReadLimited(filepath.Join(shelf, "refs", revision), 1<<10)
 		if revision = strings.TrimSpace(string(text)); err != nil || !commitSum.MatchString(revision) {
 			return "", fmt.Errorf("%s at %s is not in the cache %s, and no network is to be used (HF_HUB_OFFLINE)", d.options.Repo, d.revision, d.options.Cache)
 		}

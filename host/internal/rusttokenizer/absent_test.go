@@ -1,6 +1,6 @@
 //go:build !daulet
 
-package host
+package rusttokenizer
 
 import (
 	"os"
@@ -11,7 +11,7 @@ import (
 // TestRustTokenizer stands in where the Rust library is not linked in.
 func TestRustTokenizer(t *testing.T) {
 	reason := "built without the tag daulet: run host/internal/tokenizertest/build-rust.sh test"
-	if noted, err := os.ReadFile("../build/tokenizers/unavailable.txt"); err == nil {
+	if noted, err := os.ReadFile("../../../build/tokenizers/unavailable.txt"); err == nil {
 		reason = "the Rust tokenizer library cannot be built: " + strings.TrimSpace(string(noted))
 	}
 	t.Skip(reason)

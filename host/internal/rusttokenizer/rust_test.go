@@ -1,6 +1,6 @@
 //go:build daulet
 
-package host
+package rusttokenizer
 
 import (
 	"os"
@@ -15,7 +15,7 @@ import (
 // TestRustTokenizer compares core/tokenizer with the Rust library that is linked
 // in, on the strings of the tokenizer's own differential test.
 func TestRustTokenizer(t *testing.T) {
-	data, err := os.ReadFile("../testdata/tokenizer/bert-base-uncased.json")
+	data, err := os.ReadFile("../../../testdata/tokenizer/bert-base-uncased.json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,7 +23,7 @@ func TestRustTokenizer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	theirs, err := NewRustTokenizer(data)
+	theirs, err := New(data)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,23 +1,25 @@
-package host
+// Package convert writes checkpoints as safetensors, in 32, 16 or 8 bits.
+package convert
 
 import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"m2embed/core/checkpoint"
-	"m2embed/core/model"
+	"m2embed/host/internal/atomicfile"
+	"m2embed/host/internal/configjson"
+	"m2embed/host/internal/locate"
 )
 
-// ConvertOptions say what Convert writes. The zero value keeps every number:
+// Options say what is written. The zero value keeps every number:
 // f32, and the padding that published checkpoints expect.
-type ConvertOptions struct {
+type Options struct {
 	// DType is "f32" (also for ""), "f16", "bf16" or "int8", the type of the
 	// matrices and tables: in_linear, out_linear, gated_layers, wo,
 	// pooler.dense, word_embeddings, position_embeddings and, except for int8,
@@ -35,10 +37,11 @@ type ConvertOptions struct {
 	// Progress is told how many of the checkpoint's bytes are done.
 	Progress func(done, total int64)
 
-	metadata map[string]string // added to the file's
+	// Metadata is added to the file's.
+	Metadata map[string]string
 }
 
-// Convert writes a checkpoint as safetensors. in is a folder or a checkpoint
+// Model writes a checkpoint as safetensors. in is a folder or a checkpoint
 // file of any format that package checkpoint reads. out is a file whose name
 // ends in ".safetensors", or else a folder that gets model.safetensors. The
 // configuration, as config.json, and the tokenizer go beside it, if in has
@@ -54,15 +57,15 @@ type ConvertOptions struct {
 // A tensor with a NaN or an infinity is refused by name, and so is one with a
 // number that the target type cannot hold. After any error, and when the
 // context ends, no file is left behind and none is changed.
-func Convert(ctx context.Context, in, out string, o ConvertOptions) error {
+func Model(ctx context.Context, in, out string, o Options) error {
 	if err := convert(ctx, in, out, o); err != nil {
 		return fmt.Errorf("convert %s: %w", in, err)
 	}
 	return nil
 }
 
-func convert(ctx context.Context, in, out string, o ConvertOptions) error {
-	source, err := locateModel(in, o.Config, o.Tokenizer)
+func convert(ctx context.Context, in, out string, o Options) error {
+	source, err := locate.Model(in, o.Config, o.Tokenizer)
 	if err != nil {
 		return err
 	}
@@ -70,11 +73,11 @@ func convert(ctx context.Context, in, out string, o ConvertOptions) error {
 	if !strings.HasSuffix(out, ".safetensors") {
 		weights = filepath.Join(out, "model.safetensors")
 	}
-	if sameFile(source.weights, weights) {
+	if sameFile(source.Weights, weights) {
 		return fmt.Errorf("%s is both input and output", weights)
 	}
 	folder := filepath.Dir(weights)
-	made, err := makeFolder(folder)
+	made, err := MakeFolder(folder)
 	published := false
 	defer func() {
 		if !published {
@@ -84,20 +87,20 @@ func convert(ctx context.Context, in, out string, o ConvertOptions) error {
 		}
 	}()
 	if err != nil {
-		return asDestinationError(err)
+		return atomicfile.WriteError(err)
 	}
 
 	// The weights come last, so that a folder with weights is complete.
-	var staged []*stagedFile
+	var staged []*atomicfile.File
 	defer func() {
 		if !published {
 			for _, s := range staged {
-				s.discard()
+				s.Discard()
 			}
 		}
 	}()
-	stage := func(target string, write func(s *stagedFile) error) error {
-		s, err := stageFile(target)
+	stage := func(target string, write func(s *atomicfile.File) error) error {
+		s, err := atomicfile.Create(target)
 		if err != nil {
 			return err
 		}
@@ -105,22 +108,22 @@ func convert(ctx context.Context, in, out string, o ConvertOptions) error {
 		if err := write(s); err != nil {
 			return err
 		}
-		return s.finish()
+		return s.Sync()
 	}
-	config, err := source.readConfig()
+	config, err := source.ReadConfig()
 	if err != nil {
 		return err
 	}
 	if config != nil {
-		if config, err = withPadding(config, o.Padding); err != nil {
+		if config, err = configjson.SetPadding(config, o.Padding); err != nil {
 			return err
 		}
 		if err := stage(filepath.Join(folder, "config.json"), writeAll(config)); err != nil {
 			return err
 		}
 	}
-	if target := filepath.Join(folder, filepath.Base(source.tokenizer)); source.tokenizer != "" && !sameFile(source.tokenizer, target) {
-		data, err := readLimited(source.tokenizer, maxTokenizerSize)
+	if target := filepath.Join(folder, filepath.Base(source.Tokenizer)); source.Tokenizer != "" && !sameFile(source.Tokenizer, target) {
+		data, err := locate.ReadLimited(source.Tokenizer, locate.MaxTokenizerSize)
 		if err != nil {
 			return err
 		}
@@ -132,11 +135,11 @@ func convert(ctx context.Context, in, out string, o ConvertOptions) error {
 			return err
 		}
 	}
-	if err := stage(weights, func(s *stagedFile) error { return convertWeights(ctx, s, source.weights, o) }); err != nil {
+	if err := stage(weights, func(s *atomicfile.File) error { return Weights(ctx, s, source.Weights, o) }); err != nil {
 		return err
 	}
 	for _, s := range staged {
-		if err := s.publish(); err != nil {
+		if err := s.Publish(); err != nil {
 			return err
 		}
 	}
@@ -144,13 +147,13 @@ func convert(ctx context.Context, in, out string, o ConvertOptions) error {
 	return nil
 }
 
-func writeAll(data []byte) func(s *stagedFile) error {
-	return func(s *stagedFile) error { _, err := s.Write(data); return err }
+func writeAll(data []byte) func(s *atomicfile.File) error {
+	return func(s *atomicfile.File) error { _, err := s.Write(data); return err }
 }
 
-// makeFolder makes a folder with its parents and returns the new ones, the
+// MakeFolder makes a folder with its parents and returns the new ones, the
 // innermost first.
-func makeFolder(folder string) (made []string, err error) {
+func MakeFolder(folder string) (made []string, err error) {
 	for f := folder; ; f = filepath.Dir(f) {
 		if _, err := os.Stat(f); err == nil || f == filepath.Dir(f) {
 			break
@@ -169,16 +172,34 @@ func sameFile(a, b string) bool {
 	return err == nil && os.SameFile(x, y)
 }
 
-// targetTypes are the values of ConvertOptions.DType.
+// targetTypes are the values of Options.DType.
 var targetTypes = map[string]checkpoint.DType{
 	"": checkpoint.F32, "f32": checkpoint.F32, "f16": checkpoint.F16, "bf16": checkpoint.BF16, "int8": checkpoint.I8,
 }
 
-// convertWeights writes the tensors of one checkpoint file.
-func convertWeights(ctx context.Context, w *stagedFile, in string, o ConvertOptions) error {
-	target, ok := targetTypes[strings.ToLower(o.DType)]
+func targetType(name string) (checkpoint.DType, error) {
+	t, ok := targetTypes[strings.ToLower(name)]
 	if !ok {
-		return fmt.Errorf("dtype %q, want f32, f16, bf16 or int8", o.DType)
+		return t, fmt.Errorf("dtype %q, want f32, f16, bf16 or int8", name)
+	}
+	return t, nil
+}
+
+// CheckDType says why a name is none for Options.DType, or nil.
+func CheckDType(name string) error {
+	_, err := targetType(name)
+	return err
+}
+
+// Weights writes the tensors of one checkpoint file as a safetensors file.
+//
+// # Errors
+//
+// Those of Model.
+func Weights(ctx context.Context, w io.Writer, in string, o Options) error {
+	target, err := targetType(o.DType)
+	if err != nil {
+		return err
 	}
 	f, err := os.Open(in)
 	if err != nil {
@@ -198,7 +219,7 @@ func convertWeights(ctx context.Context, w *stagedFile, in string, o ConvertOpti
 	if err != nil {
 		return err
 	}
-	for key, value := range o.metadata {
+	for key, value := range o.Metadata {
 		metadata[key] = value
 	}
 	buffered := bufio.NewWriterSize(w, 1<<18)
@@ -206,35 +227,4 @@ func convertWeights(ctx context.Context, w *stagedFile, in string, o ConvertOpti
 		return err
 	}
 	return buffered.Flush()
-}
-
-// withPadding returns a config.json with the given padding, or with
-// max_length if it has none.
-func withPadding(config []byte, padding string) ([]byte, error) {
-	config = bytes.TrimPrefix(config, []byte("\ufeff")) // of an editor; JSON knows no byte order mark
-	d := json.NewDecoder(bytes.NewReader(config))
-	d.UseNumber()
-	var settings map[string]any
-	if err := d.Decode(&settings); err != nil {
-		return nil, fmt.Errorf("config.json: %w", err)
-	}
-	if settings == nil {
-		return nil, errors.New("config.json: null, want an object")
-	}
-	_, has := settings["padding"]
-	parsed, err := model.ParsePadding(padding)
-	switch {
-	case err != nil:
-		return nil, err
-	case parsed.Mode == model.PadToLength:
-		settings["padding"] = parsed.Length
-	case padding != "":
-		settings["padding"] = padding
-	case has:
-		return config, nil
-	default:
-		settings["padding"] = "max_length"
-	}
-	out, err := json.MarshalIndent(settings, "", "  ")
-	return append(out, '\n'), err
 }

@@ -1,4 +1,4 @@
-package host
+package convert_test
 
 import (
 	"encoding/binary"
@@ -8,12 +8,15 @@ import (
 
 	"m2embed/core"
 	"m2embed/core/model"
+	"m2embed/host"
+	"m2embed/host/convert"
+	"m2embed/host/internal/hosttest"
 )
 
 // TestConvertedEmbeddings runs converted models and compares their vectors
 // with the golden ones.
 func TestConvertedEmbeddings(t *testing.T) {
-	golden := openFile(t, tiny+"outputs.safetensors")
+	golden := hosttest.OpenFile(t, "../../testdata/tiny/"+"outputs.safetensors")
 	for _, c := range []struct {
 		in, dtype string
 		least     float64 // cosine
@@ -27,10 +30,14 @@ func TestConvertedEmbeddings(t *testing.T) {
 	} {
 		t.Run(c.in+" "+c.dtype, func(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "m")
-			if err := Convert(t.Context(), tiny+c.in, out, ConvertOptions{DType: c.dtype, Padding: "none"}); err != nil {
+			if err := convert.Model(t.Context(), "../../testdata/tiny/"+c.in, out, convert.Options{DType: c.dtype, Padding: "none"}); err != nil {
 				t.Fatal(err)
 			}
-			files := open(t, out, Options{})
+			files, err := host.OpenFiles(out, host.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer files.Close()
 			e, err := core.Open(files.ConfigJSON, files.Tokenizer, files.Weights, core.OpenOptions{})
 			if err != nil {
 				t.Fatal(err)
@@ -49,7 +56,7 @@ func TestConvertedEmbeddings(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				want := floats(t, golden, fmt.Sprintf("L%d/pooled_cls", n))
+				want := hosttest.Floats(t, golden, fmt.Sprintf("L%d/pooled_cls", n))
 				if x := core.Cosine(got[0].Vector, want); !(x >= c.least) {
 					t.Errorf("%d tokens: cosine %.9f, want at least %v: %s", n, x, c.least, c.why)
 				} else {

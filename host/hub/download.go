@@ -1,4 +1,4 @@
-package host
+package hub
 
 import (
 	"context"
@@ -18,6 +18,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"m2embed/host/internal/atomicfile"
 )
 
 // notFoundError says that the hub has no such file.
@@ -27,7 +29,7 @@ func (e *notFoundError) Error() string { return e.message }
 
 // downloader fetches the files of one repository into a folder.
 type downloader struct {
-	options  PullOptions
+	options  Options
 	base     string
 	revision string // becomes the commit as soon as the hub has named it
 	folder   string
@@ -43,7 +45,7 @@ func keepToken(r *http.Request, via []*http.Request) {
 	}
 }
 
-func newDownloader(o PullOptions, base, folder string) *downloader {
+func newDownloader(o Options, base, folder string) *downloader {
 	client := http.Client{}
 	if o.Client != nil {
 		client = *o.Client
@@ -309,7 +311,7 @@ func (d *downloader) download(ctx context.Context, file remoteFile, part string)
 		at, err = d.continueAt(ctx, file, f, at)
 		return at > farthest, err
 	})
-	var full *destinationError
+	var full *atomicfile.Error
 	if errors.As(err, &full) {
 		os.Remove(part) // a full disk must not stay full
 	}
@@ -389,7 +391,7 @@ func (d *downloader) copyBody(response *http.Response, file remoteFile, f *os.Fi
 			return 0, &finalError{errors.Join(fmt.Errorf("the server sends more than the %d bytes it promised", total), f.Truncate(0))}
 		}
 		if _, err := f.Write(buffer[:n]); err != nil {
-			return at, &finalError{asDestinationError(err)}
+			return at, &finalError{atomicfile.WriteError(err)}
 		}
 		at += int64(n)
 		if d.options.Progress != nil {

@@ -1,4 +1,4 @@
-package host
+package yamlconfig
 
 import (
 	"encoding/json"
@@ -12,15 +12,15 @@ import (
 // TestTinyYAML compares the YAML with the config.json of the golden model,
 // both as text and as the model reads them.
 func TestTinyYAML(t *testing.T) {
-	source, err := os.ReadFile("../testdata/tiny/config.yaml")
+	source, err := os.ReadFile("../../../testdata/tiny/config.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	plain, err := os.ReadFile("../testdata/tiny/config.json")
+	plain, err := os.ReadFile("../../../testdata/tiny/config.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	converted, err := ConfigFromYAML(source)
+	converted, err := JSON(source)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +101,7 @@ func TestYAMLReferences(t *testing.T) {
 		{"two equal keys", "a: 1\na: 2\nmodel: {model_config: {x: 1}}", "!read YAML"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := ConfigFromYAML([]byte(c.yaml))
+			got, err := JSON([]byte(c.yaml))
 			if want, fails := strings.CutPrefix(c.want, "!"); fails {
 				if err == nil || !strings.Contains(err.Error(), want) {
 					t.Fatalf("error %v, want %q in it", err, want)
@@ -118,12 +118,12 @@ func TestYAMLReferences(t *testing.T) {
 	}
 }
 
-func FuzzConfigFromYAML(f *testing.F) {
+func FuzzYAML(f *testing.F) {
 	f.Add([]byte("n: 5\nmodel: {name: x, pad: 1, model_config: {vocab_size: 30522, max: '${n}'}}"))
 	f.Add([]byte("a: ${b}\nb: ${a}\nmodel: {model_config: {x: '${a}'}}"))
 	f.Add([]byte("model:\n  model_config:\n    x: [1.5, true, ~]\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if out, err := ConfigFromYAML(data); err == nil && !json.Valid(out) {
+		if out, err := JSON(data); err == nil && !json.Valid(out) {
 			t.Fatalf("not JSON: %s", out)
 		}
 	})

@@ -1,14 +1,14 @@
 //go:build !(darwin || dragonfly || freebsd || linux || netbsd || openbsd)
 
-package host
+package mapped
 
 import (
 	"io"
 	"os"
 )
 
-// mapFile reads a file into memory, where it cannot be mapped.
-func mapFile(f *os.File) (data []byte, writable bool, unmap func() error, err error) {
+// Open reads a file into memory, where it cannot be mapped.
+func Open(f *os.File) (data []byte, writable bool, unmap func() error, err error) {
 	stat, err := f.Stat()
 	if err != nil {
 		return nil, false, nil, err
