@@ -169,7 +169,6 @@ func (f *File) index(found []*entry) {
 	f.findShared(found)
 	f.addRefusals()
 	f.addMetadataAliases()
-	f.addSharedFrequencies()
 	f.names = slices.Sorted(maps.Keys(f.tensors))
 }
 
@@ -228,31 +227,6 @@ func (f *File) addMetadataAliases() {
 		_, known := f.tensors[kept]
 		if !present && known {
 			f.addAlias(name, dropped, kept)
-		}
-	}
-}
-
-// addSharedFrequencies adds the missing sine frequencies. One vector serves
-// six places of a filter; a file may hold it under one name alone.
-func (f *File) addSharedFrequencies() {
-	const first = ".implicit_filter.1.freq"
-	for _, kept := range slices.Sorted(maps.Keys(f.tensors)) {
-		filter, ok := strings.CutSuffix(kept, first)
-		if !ok {
-			continue
-		}
-		for _, network := range []string{".implicit_filter.", ".implicit_filter_rev."} {
-			for i := range 3 {
-				// A sine follows each linear layer but the last.
-				if _, ok := f.tensors[fmt.Sprint(filter, network, 2*i, ".weight")]; !ok {
-					continue
-				}
-				tail := fmt.Sprint(network, 2*i+1, ".freq")
-				if _, ok := f.tensors[filter+tail]; !ok {
-					original := strings.TrimSuffix(f.tensors[kept].original, first) + tail
-					f.addAlias(filter+tail, original, kept)
-				}
-			}
 		}
 	}
 }

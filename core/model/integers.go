@@ -29,7 +29,7 @@ func IntegerType(name string, layers int) (dtype checkpoint.DType, limit int) {
 		return checkpoint.I8, 127
 	case "attention.out_linear.weight", "mlp.gated_layers.weight", "mlp.wo.weight":
 		return checkpoint.I16, kernel.MaxWeight16
-	case "embeddings.word_embeddings.weight", "embeddings.position_embeddings.weight", "pooler.dense.weight":
+	case WordTable, "embeddings.position_embeddings.weight", "pooler.dense.weight":
 		return checkpoint.I8, 127
 	}
 	return checkpoint.F32, 0

@@ -51,7 +51,7 @@ func Load(c Config, w Weights, o LoadOptions) (*Model, error) {
 		return nil, err
 	}
 	// A table of exactly the tokenizer's entries, not padded to eights, is fine.
-	if shape, ok := shapeOf(w, "embeddings.word_embeddings.weight"); ok && len(shape) == 2 && (shape[0]+7)/8*8 == c.VocabSize {
+	if shape, ok := shapeOf(w, WordTable); ok && len(shape) == 2 && (shape[0]+7)/8*8 == c.VocabSize {
 		c.VocabSize = shape[0]
 	}
 	if err := checkSwitches(c, w); err != nil {

@@ -1,10 +1,18 @@
 package model
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 )
+
+// Prefix is what published checkpoints put before every name of this package.
+const Prefix = "bert."
+
+// WordTable is the tensor (V, D) of token vectors, which no checkpoint of M2-BERT
+// is without.
+const WordTable = "embeddings.word_embeddings.weight"
 
 // cutLayer splits a tensor's name into the layer's number and the name within
 // the layer: "encoder.layer.3.mlp.wo.bias" is 3, "mlp.wo.bias".
@@ -29,6 +37,42 @@ func InEncoder(name string) bool {
 		return false
 	}
 	return strings.HasPrefix(name, "embeddings.") || strings.HasPrefix(name, "encoder.") || strings.HasPrefix(name, "pooler.")
+}
+
+// Widens reports whether loading makes float32 of a tensor that is stored in 16
+// bits: all but the tables, of which only some rows are ever read.
+func Widens(name string) bool { return strings.HasPrefix(name, "encoder.") }
+
+// FilterMatrix reports whether a tensor is the matrix that makes the taps of a long
+// convolution. An error there reaches every token, and a forward pass multiplies
+// in float32 with it in any case, so integers would cost precision and save no
+// memory.
+func FilterMatrix(name string) bool {
+	return strings.HasSuffix(name, ".implicit_filter.6.weight") || strings.HasSuffix(name, ".implicit_filter_rev.6.weight")
+}
+
+// SharedNames gives the names that sorted names lack because their tensor is stored
+// under another: the sine frequencies, of which one vector serves six places of
+// a filter. The result is the stored name by the missing one.
+func SharedNames(names []string) map[string]string {
+	const first = ".implicit_filter.1.freq"
+	shared := map[string]string{}
+	for _, stored := range names {
+		filter, ok := strings.CutSuffix(stored, first)
+		if !ok {
+			continue
+		}
+		for _, network := range []string{".implicit_filter.", ".implicit_filter_rev."} {
+			for i := range 3 {
+				// A sine follows each linear layer but the last.
+				name := fmt.Sprint(filter, network, 2*i+1, ".freq")
+				if contains(names, fmt.Sprint(filter, network, 2*i, ".weight")) && !contains(names, name) {
+					shared[name] = stored
+				}
+			}
+		}
+	}
+	return shared
 }
 
 // LayersIn counts the layers that have tensors: one more than the highest

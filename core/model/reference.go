@@ -95,7 +95,7 @@ func catch(err *error) {
 // BertEmbeddings.
 func (r *Reference) embedding(ids []int32) [][]float64 {
 	d := r.config.HiddenSize
-	words, types := r.tensor("embeddings.word_embeddings.weight"), r.tensor("embeddings.token_type_embeddings.weight")
+	words, types := r.tensor(WordTable), r.tensor("embeddings.token_type_embeddings.weight")
 	h := rows64(len(ids), d)
 	for t, id := range ids {
 		for c := range d {

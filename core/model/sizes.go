@@ -28,7 +28,7 @@ func sizesIn(c *Config, w Weights) []size {
 	dim := func(i int) func([]int) int { return func(s []int) int { return s[i] } }
 	mixer, mlp := "encoder.layer.0.attention.", "encoder.layer.0.mlp."
 	add("hidden_size", &c.HiddenSize, mixer+"out_linear.weight", 2, dim(0))
-	add("vocab_size", &c.VocabSize, "embeddings.word_embeddings.weight", 2, dim(0))
+	add("vocab_size", &c.VocabSize, WordTable, 2, dim(0))
 	add("type_vocab_size", &c.TypeVocabSize, "embeddings.token_type_embeddings.weight", 2, dim(0))
 	if c.UsePositionalEncodings {
 		add("max_position_embeddings", &c.MaxPositionEmbeddings, "embeddings.position_embeddings.weight", 2, dim(0))

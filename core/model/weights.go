@@ -220,7 +220,7 @@ func (l *loader) load() weights {
 	c := l.config
 	d := c.HiddenSize
 	var w weights
-	w.words = l.table("embeddings.word_embeddings.weight", c.VocabSize)
+	w.words = l.table(WordTable, c.VocabSize)
 	if c.UsePositionalEncodings {
 		w.positions = l.table("embeddings.position_embeddings.weight", c.MaxPositionEmbeddings)
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"regexp"
 
 	"m2embed/core/checkpoint"
 	"m2embed/core/model"
@@ -14,11 +13,6 @@ import (
 
 // pieceSize is how much of a tensor is in memory at a time.
 const pieceSize = 1 << 18
-
-// filterMatrices make the taps of the long convolutions. An error there
-// reaches every token, and a forward pass multiplies in float32 with them in
-// any case, so integers would cost precision and save no memory.
-var filterMatrices = regexp.MustCompile(`\.implicit_filter(_rev)?\.6\.weight$`)
 
 // tensorConverter writes the tensors of one checkpoint in another type.
 type tensorConverter struct {
@@ -37,7 +31,6 @@ type tensorConverter struct {
 // outputs lists what a converted file holds: its tensors and its metadata,
 // which names the dropped of shared tensors.
 func (c *tensorConverter) outputs() ([]checkpoint.Output, map[string]string, error) {
-	const prefix = "bert."
 	metadata := map[string]string{"format": "pt"}
 	kept := map[string]string{} // name by the name that the source keeps
 	var outputs []checkpoint.Output
@@ -52,7 +45,7 @@ func (c *tensorConverter) outputs() ([]checkpoint.Output, map[string]string, err
 			root = name
 		}
 		if first, ok := kept[root]; ok {
-			metadata[prefix+name] = prefix + first
+			metadata[model.Prefix+name] = model.Prefix + first
 			continue
 		}
 		kept[root] = name
@@ -60,19 +53,21 @@ func (c *tensorConverter) outputs() ([]checkpoint.Output, map[string]string, err
 			return nil, nil, fmt.Errorf("tensor %q is of integers already; convert from the original checkpoint", name)
 		}
 		c.total += info.Bytes
-		outputs = append(outputs, c.output(prefix, info)...)
+		outputs = append(outputs, c.output(info)...)
+	}
+	for name, stored := range model.SharedNames(c.source.Names()) {
+		metadata[model.Prefix+name] = model.Prefix + stored
 	}
 	for name, reason := range c.source.Refused() {
 		if model.InEncoder(name) { // who needs it learns why it is not there
 			metadata[checkpoint.RefusedKey+name] = reason.Error()
 		}
 	}
-	const words = "embeddings.word_embeddings.weight"
-	if reason := c.source.Refused()[words]; reason != nil {
-		return nil, nil, fmt.Errorf("tensor %s: %w", words, reason)
+	if reason := c.source.Refused()[model.WordTable]; reason != nil {
+		return nil, nil, fmt.Errorf("tensor %s: %w", model.WordTable, reason)
 	}
-	if _, ok := c.source.Info(words); !ok {
-		return nil, nil, fmt.Errorf("no tensor embeddings.word_embeddings.weight: not a checkpoint of M2-BERT")
+	if _, ok := c.source.Info(model.WordTable); !ok {
+		return nil, nil, fmt.Errorf("no tensor %s: not a checkpoint of M2-BERT", model.WordTable)
 	}
 	return outputs, metadata, nil
 }
@@ -88,7 +83,7 @@ func (c *tensorConverter) narrowed(info checkpoint.Info) (dtype checkpoint.DType
 	case len(info.Shape) < 2:
 	case c.target == checkpoint.I8:
 		return integer, limit
-	case limit > 0, filterMatrices.MatchString(info.Name):
+	case limit > 0, model.FilterMatrix(info.Name):
 		return c.target, 0
 	}
 	return checkpoint.F32, 0
@@ -96,9 +91,9 @@ func (c *tensorConverter) narrowed(info checkpoint.Info) (dtype checkpoint.DType
 
 // output returns how one tensor is written; a matrix of integers brings its
 // scales.
-func (c *tensorConverter) output(prefix string, info checkpoint.Info) []checkpoint.Output {
+func (c *tensorConverter) output(info checkpoint.Info) []checkpoint.Output {
 	dtype, limit := c.narrowed(info)
-	o := checkpoint.Output{Name: prefix + info.Name, DType: dtype, Shape: info.Shape}
+	o := checkpoint.Output{Name: model.Prefix + info.Name, DType: dtype, Shape: info.Shape}
 	switch {
 	case !isFloat(info.DType): // a counter, say: as it is
 		o.DType = info.DType

@@ -8,6 +8,7 @@ import (
 
 	"m2embed/core"
 	"m2embed/core/checkpoint"
+	"m2embed/core/model"
 	"m2embed/core/tokenizer"
 )
 
@@ -20,7 +21,7 @@ type wordTable struct {
 }
 
 func newWordTable(weights core.Weights, t *tokenizer.Tokenizer) (*wordTable, error) {
-	const name = "embeddings.word_embeddings.weight"
+	const name = model.WordTable
 	table, err := weights.Tensor(name)
 	if err != nil {
 		return nil, err
