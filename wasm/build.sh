@@ -140,7 +140,6 @@ test_kernels() {
 # test_all is what wasm/build.sh test runs.
 test_all() {
 	test_kernels
-	module
 	js
 	browsers
 	(cd "$wasm/js" && node --test --test-concurrency=1 --test-reporter=spec test/*.test.mjs)
@@ -180,7 +179,6 @@ bundlers)
 	;;
 kernels) kernels ;;
 parity)
-	module
 	js
 	browsers
 	parity "${2:-}"
