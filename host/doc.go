@@ -1,6 +1,7 @@
 // Package host is m2embed for Go programs: it opens models from folders, files
-// and the one that is built in, runs them, converts checkpoints to safetensors,
-// and pulls models from a hub. What changes a vector lives in package core.
+// and the one that is built in, and runs them. Package convert writes checkpoints
+// as safetensors, package hub pulls models from a hub. What changes a vector
+// lives in package core.
 //
 //	model, err := host.Open("", host.Options{}) // or a folder, or a checkpoint
 //	if err != nil {

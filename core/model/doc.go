@@ -10,7 +10,7 @@
 //   - the MLP is gated (GLU) and its matrices are block-diagonal;
 //   - no mask: pads are ordinary input and change every row.
 //
-// [Run] is the forward pass; read it from top to bottom in encoder.go.
+// [Run] runs the forward pass, which stands on one page in encoder.go.
 // Names of fields follow the checkpoint's tensors.
 //
 // Axis letters: T tokens of all texts that run together, L tokens of one text,
