@@ -68,10 +68,10 @@ type task struct {
 }
 
 func (r *Run) add(s *stage, layer int, rows part) {
-	x := task{stage: s, layer: layer, part: rows}
-	x.cost = s.cost(r, &x)
-	r.count(&x)
-	r.tasks = append(r.tasks, x)
+	r.tasks = append(r.tasks, task{stage: s, layer: layer, part: rows})
+	x := &r.tasks[len(r.tasks)-1]
+	x.cost = s.cost(r, x)
+	r.count(x)
 }
 
 // count counts a task's units, and what they cost into the pass's total.
