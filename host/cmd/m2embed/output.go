@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"m2embed/core"
+	"m2embed/host/internal/atomicfile"
 	"m2embed/host/npy"
 )
 
@@ -78,27 +79,27 @@ func (o *outputFlags) open(d int) (*sink, error) {
 	if o.path == "" {
 		return lineSink(o.call.stdout, o.format, func() error { return nil }, func() {}), nil
 	}
-	file, err := stage(o.path)
+	file, err := atomicfile.Create(o.path)
 	if err != nil {
 		return nil, err
 	}
 	if o.format == "jsonl" || o.format == "text" {
-		return lineSink(file, o.format, file.publish, file.discard), nil
+		return lineSink(file, o.format, file.Publish, file.Discard), nil
 	}
 	return o.arraySink(file, d)
 }
 
 // arraySink writes .npy, and .npz from a .npy beside it.
-func (o *outputFlags) arraySink(file *stagedFile, d int) (*sink, error) {
+func (o *outputFlags) arraySink(file *atomicfile.File, d int) (*sink, error) {
 	data := file
-	discard := file.discard
+	discard := file.Discard
 	if o.format == "npz" {
 		var err error
-		if data, err = stage(o.path + ".npy"); err != nil {
-			file.discard()
+		if data, err = atomicfile.Create(o.path + ".npy"); err != nil {
+			file.Discard()
 			return nil, err
 		}
-		discard = func() { file.discard(); data.discard() }
+		discard = func() { file.Discard(); data.Discard() }
 	}
 	buffered := &seekBuffer{Writer: bufio.NewWriterSize(data, 1<<18), file: data}
 	w, err := npy.NewWriter(buffered, d)
@@ -121,7 +122,7 @@ func (o *outputFlags) arraySink(file *stagedFile, d int) (*sink, error) {
 					return err
 				}
 			}
-			return file.publish()
+			return file.Publish()
 		},
 	}, nil
 }
