@@ -39,10 +39,6 @@ func InEncoder(name string) bool {
 	return strings.HasPrefix(name, "embeddings.") || strings.HasPrefix(name, "encoder.") || strings.HasPrefix(name, "pooler.")
 }
 
-// Widens reports whether loading makes float32 of a tensor that is stored in 16
-// bits: all but the tables, of which only some rows are ever read.
-func Widens(name string) bool { return strings.HasPrefix(name, "encoder.") }
-
 // FilterMatrix reports whether a tensor is the matrix that makes the taps of a long
 // convolution. An error there reaches every token, and a forward pass multiplies
 // in float32 with it in any case, so integers would cost precision and save no

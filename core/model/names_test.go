@@ -39,22 +39,22 @@ func TestSharedNames(t *testing.T) {
 
 func TestTensorRoles(t *testing.T) {
 	for _, c := range []struct {
-		name                    string
-		encoder, widens, filter bool
+		name            string
+		encoder, filter bool
 	}{
-		{WordTable, true, false, false},
-		{"embeddings.position_ids", false, false, false},
-		{"encoder.layer.0.attention.in_linear.weight", true, true, false},
-		{"encoder.layer.11.attention.filter_fn2.implicit_filter_rev.6.weight", true, true, true},
-		{"encoder.layer.0.attention.filter_fn.implicit_filter.6.weight", true, true, true},
-		{"encoder.layer.0.attention.filter_fn.implicit_filter.0.weight", true, true, false},
-		{"encoder.layer.0.attention.filter_fn.flashfft.twiddle", false, true, false},
-		{"pooler.dense.weight", true, false, false},
-		{"cls.predictions.decoder.weight", false, false, false},
-		{"", false, false, false},
+		{WordTable, true, false},
+		{"embeddings.position_ids", false, false},
+		{"encoder.layer.0.attention.in_linear.weight", true, false},
+		{"encoder.layer.11.attention.filter_fn2.implicit_filter_rev.6.weight", true, true},
+		{"encoder.layer.0.attention.filter_fn.implicit_filter.6.weight", true, true},
+		{"encoder.layer.0.attention.filter_fn.implicit_filter.0.weight", true, false},
+		{"encoder.layer.0.attention.filter_fn.flashfft.twiddle", false, false},
+		{"pooler.dense.weight", true, false},
+		{"cls.predictions.decoder.weight", false, false},
+		{"", false, false},
 	} {
-		if got := [3]bool{InEncoder(c.name), Widens(c.name), FilterMatrix(c.name)}; got != [3]bool{c.encoder, c.widens, c.filter} {
-			t.Errorf("%q: in the encoder, widened, a filter's matrix: %v", c.name, got)
+		if got := [2]bool{InEncoder(c.name), FilterMatrix(c.name)}; got != [2]bool{c.encoder, c.filter} {
+			t.Errorf("%q: in the encoder, a filter's matrix: %v", c.name, got)
 		}
 	}
 }
