@@ -3,14 +3,18 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
+	"unsafe"
 
 	"m2embed/core/checkpoint"
 	"m2embed/webgpu/plan"
 )
 
 // pattern gives any tensor: uniform noise that repeats after a prime number of
-// elements, so that large operands cost no time to make.
+// elements, so that large operands cost no time to make, times a factor where
+// the tensor's name has one.
 type pattern map[string]float64
 
 const period = 1_000_003
@@ -25,14 +29,8 @@ var noise = func() []float32 {
 	return out
 }()
 
-func (p pattern) Names() []string { return nil }
-
-// Tensor ignores shapes: Pack asks for a number of elements only.
-func (p pattern) Tensor(name string) (checkpoint.Tensor, error) {
-	return checkpoint.Tensor{}, fmt.Errorf("tensor %q is made by Made", name)
-}
-
-func (p pattern) Made(name string, n int) []float32 {
+// values makes n elements of a tensor.
+func (p pattern) values(name string, n int) []float32 {
 	out := make([]float32, n)
 	for at := 0; at < n; at += period {
 		copy(out[at:], noise)
@@ -45,12 +43,40 @@ func (p pattern) Made(name string, n int) []float32 {
 	return out
 }
 
+// patterned are the tensors of a plan, as large as it wants them.
+type patterned struct {
+	pattern
+	sizes map[string]int
+}
+
+func (p pattern) of(l *plan.Plan) patterned {
+	sizes := map[string]int{}
+	for _, b := range l.Buffers {
+		for _, piece := range b.Parts {
+			sizes[piece.Tensor] = piece.Total
+		}
+	}
+	return patterned{p, sizes}
+}
+
+func (p patterned) Names() []string { return slices.Sorted(maps.Keys(p.sizes)) }
+
+func (p patterned) Tensor(name string) (checkpoint.Tensor, error) {
+	n, ok := p.sizes[name]
+	if !ok {
+		return checkpoint.Tensor{}, fmt.Errorf("the plan has no tensor %q", name)
+	}
+	values := p.values(name, n)
+	data := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(values))), 4*n)
+	return checkpoint.Tensor{Name: name, DType: checkpoint.F32, Shape: []int{n}, Data: data}, nil
+}
+
 // one measures a plan of a single operation. amount is what its dispatches do,
 // in unit GFLOP/s or GB/s; sample returns the error of the result, and is nil for
 // elementwise operations, which the parity tests prove at these forms.
 func (b *bench) one(name, unit string, amount float64, p *plan.Plan, err error, sample func(y []float32) float64) {
 	check(err)
-	l, err := b.executor.Load(context.Background(), p, pattern{"f.modulation.deltas": 0, "taps": 0.01})
+	l, err := b.executor.Load(context.Background(), p, pattern{"f.modulation.deltas": 0, "taps": 0.01}.of(p))
 	check(err)
 	y, err := b.executor.Run(context.Background(), l, nil, nil)
 	check(err)
@@ -98,7 +124,7 @@ func (s productShape) run(b *bench, label string, o plan.Options) {
 	work := 2 * float64(s.blocks) * float64(s.rows) * float64(s.inner) * float64(s.columns)
 	b.one(s.name+label, "GFLOP/s", work, p, err, func(y []float32) float64 {
 		made := pattern{}
-		w, x, bias := made.Made("", s.blocks*s.rows*s.inner), made.Made("", s.blocks*s.inner*plan.Columns(s.columns)), made.Made("", s.blocks*s.rows)
+		w, x, bias := made.values("", s.blocks*s.rows*s.inner), made.values("", s.blocks*s.inner*plan.Columns(s.columns)), made.values("", s.blocks*s.rows)
 		var errors, squares float64
 		for i := range 200 {
 			r, t := i*7919%(s.blocks*s.rows), i*104729%s.columns
@@ -122,7 +148,7 @@ func (b *bench) kernels() {
 	n := 1 << 26
 	p, err := plan.MemoryCopy(n, b.limits)
 	b.one("copy 256 MiB", "GB/s", 8*float64(n), p, err, func(y []float32) float64 {
-		x := pattern{}.Made("", n)
+		x := pattern{}.values("", n)
 		for i := 0; i < n; i += 9973 {
 			if x[i] != y[i] {
 				return math.Inf(1)
@@ -165,7 +191,7 @@ func (b *bench) kernels() {
 func convolutionError(y []float32, d, texts, length int) float64 {
 	made := pattern{"taps": 0.01}
 	row := plan.Columns(length)
-	u, taps, skip := made.Made("u", d*plan.Columns(texts*length)), made.Made("taps", 2*d*row), made.Made("f.bias", d)
+	u, taps, skip := made.values("u", d*plan.Columns(texts*length)), made.values("taps", 2*d*row), made.values("f.bias", d)
 	var errors, squares float64
 	for i := range 50 {
 		c, first, t := i*7919%d, i%texts*length, i*104729%length
@@ -200,7 +226,7 @@ func (b *bench) tiles() {
 			for _, tile := range tiles {
 				p, err := plan.Product(s.blocks, s.rows, s.inner, s.blocks*s.rows, s.blocks*s.inner, s.columns, b.limits, plan.Options{Tile: tile})
 				check(err)
-				l, err := b.executor.Load(context.Background(), p, pattern{})
+				l, err := b.executor.Load(context.Background(), p, pattern{}.of(p))
 				check(err)
 				seconds := b.time(l, []int{0})
 				unit := 8

@@ -134,7 +134,7 @@ func main() {
 func (b *bench) warm() {
 	p, err := plan.Product(1, 1024, 256, 1024, 256, 1024, b.limits, plan.Options{})
 	check(err)
-	l, err := b.executor.Load(context.Background(), p, pattern{})
+	l, err := b.executor.Load(context.Background(), p, pattern{}.of(p))
 	check(err)
 	for started := time.Now(); time.Since(started) < 5*b.quick; {
 		_, err := b.executor.Measure(context.Background(), l, []int{0}, 8)

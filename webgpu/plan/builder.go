@@ -176,7 +176,7 @@ func (b *builder) finish(ids, mask, output tensor) (*Plan, error) {
 		v := &b.virtuals[i]
 		best := -1
 		for j, h := range pool {
-			if h.until >= v.first || liveApart {
+			if h.until >= v.first {
 				continue
 			}
 			if best < 0 {
@@ -220,10 +220,6 @@ func (b *builder) finish(ids, mask, output tensor) (*Plan, error) {
 	}
 	return p, nil
 }
-
-// liveApart gives every scratch tensor its own buffer, for the test that
-// sharing changes nothing.
-var liveApart bool
 
 // bits32 is a float32 as a parameter word.
 func bits32(f float64) uint32 { return math.Float32bits(float32(f)) }

@@ -61,6 +61,14 @@ const streamedLimit = 1 << 20
 // A length that the model does not take, a shape that does not fit the limits
 // (*TooLargeError), or a pooling that cannot be.
 func New(c model.Config, s Shape, limits Limits, o Options) (*Plan, error) {
+	p, err := newPlanner(c, s, limits, o)
+	if err != nil {
+		return nil, err
+	}
+	return p.finish(p.model())
+}
+
+func newPlanner(c model.Config, s Shape, limits Limits, o Options) (*planner, error) {
 	if s.Texts < 1 {
 		return nil, fmt.Errorf("plan %d texts, want at least 1", s.Texts)
 	}
@@ -86,7 +94,7 @@ func New(c model.Config, s Shape, limits Limits, o Options) (*Plan, error) {
 	p.row = align(p.tokens, 64)
 	p.plan.Texts, p.plan.Length = s.Texts, s.Length
 	p.plan.SharedLimit = max(o.SpectraBytes, 0)
-	return p.model()
+	return p, nil
 }
 
 // planner holds what the parts of the pass share.
@@ -112,14 +120,15 @@ type activation struct {
 	first  int // first element
 }
 
-func (p *planner) model() (*Plan, error) {
+// model lists the pass and returns its inputs and what it makes; mask is
+// negative where the pooling needs none.
+func (p *planner) model() (ids, mask, output tensor) {
 	c, d := p.c, p.d
 	p.twiddles = p.roots()
 	widest := max(d, 2*c.IntermediateSize, 2*c.HyenaFilterOrder)
 	p.zeros = p.keyed(Weight, fmt.Sprintf("zeros %d", widest), 4*widest, []Piece{{Kind: Zeros, Rows: widest}})
 
-	ids := p.input("ids", p.tokens)
-	mask := tensor(-1)
+	ids, mask = p.input("ids", p.tokens), -1
 	h := p.embed(ids)
 	needMask := !p.s.Hidden && (p.s.Pooling == model.PoolMean || p.s.Pooling == model.PoolMeanHidden)
 	firstOnly := !p.s.Hidden && !needMask
@@ -134,12 +143,12 @@ func (p *planner) model() (*Plan, error) {
 		h = p.mlp(y, columns, prefix, label)
 	}
 	if p.s.Hidden {
-		return p.finish(ids, mask, p.transpose(h))
+		return ids, mask, p.transpose(h)
 	}
 	if needMask {
 		mask = p.input("mask", p.tokens)
 	}
-	return p.finish(ids, mask, p.pool(h, length, mask))
+	return ids, mask, p.pool(h, length, mask)
 }
 
 // embed is the embedding sum and its layer norm.

@@ -144,13 +144,7 @@ func writes(p Pipeline, slot int) bool {
 func TestLiveness(t *testing.T) {
 	for _, s := range []Shape{{Texts: 2, Length: 40}, {Texts: 1, Length: 3000}, {Texts: 1, Length: 9, Hidden: true}} {
 		for _, budget := range []int{0, -1} {
-			trace := func(apart bool) []string {
-				liveApart = apart
-				defer func() { liveApart = false }()
-				p, err := New(base80M(4096), s, DefaultLimits(), Options{SpectraBytes: budget})
-				if err != nil {
-					t.Fatal(err)
-				}
+			trace := func(p *Plan, kind func(buffer int) BufferKind, output int) []string {
 				content := map[int]string{}
 				var reads []string
 				step := 0
@@ -160,7 +154,7 @@ func TestLiveness(t *testing.T) {
 						tag := fmt.Sprint(step)
 						var in []string
 						for _, b := range d.Bindings {
-							if p.Buffers[b.Buffer].Kind == Scratch || p.Buffers[b.Buffer].Kind == Shared {
+							if k := kind(b.Buffer); k == Scratch || k == Shared {
 								if writes(p.Pipelines[d.Pipeline], b.Slot) && !updates(p.Pipelines[d.Pipeline], b.Slot, d.Label) {
 									continue
 								}
@@ -179,9 +173,20 @@ func TestLiveness(t *testing.T) {
 					run(g.Dispatches)
 				}
 				run(p.Dispatches)
-				return append(reads, content[p.Output])
+				return append(reads, content[output])
 			}
-			shared, apart := trace(false), trace(true)
+			p, err := newPlanner(base80M(4096), s, DefaultLimits(), Options{SpectraBytes: budget})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ids, mask, output := p.model()
+			// Before it is finished, every tensor is a buffer of its own.
+			apart := trace(p.plan, func(i int) BufferKind { return p.virtuals[i].buffer.Kind }, int(output))
+			finished, err := p.finish(ids, mask, output)
+			if err != nil {
+				t.Fatal(err)
+			}
+			shared := trace(finished, func(i int) BufferKind { return finished.Buffers[i].Kind }, finished.Output)
 			for i := range apart {
 				if shared[i] != apart[i] {
 					t.Fatalf("%+v: dispatch %d reads %q, without sharing %q", s, i, shared[i], apart[i])

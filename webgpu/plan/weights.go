@@ -128,14 +128,8 @@ func (p Piece) pack(dst []byte, tensors Tensors) error {
 	return nil
 }
 
-// values reads the piece's tensor as float32. A source that makes tensors of
-// any size, as benchmarks have, is asked for the number of elements.
+// values reads the piece's tensor as float32.
 func (p Piece) values(tensors Tensors) ([]float32, error) {
-	if maker, ok := tensors.(interface {
-		Made(name string, n int) []float32
-	}); ok {
-		return maker.Made(p.Tensor, p.Total), nil
-	}
 	t, err := tensors.Tensor(p.Tensor)
 	if err != nil {
 		if p.formula != nil {
