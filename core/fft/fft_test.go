@@ -10,14 +10,7 @@ import (
 	"testing"
 
 	"m2embed/core/kernel"
-)
-
-// Limits on the largest absolute error, relative to the root of the sum of
-// squares that enters a result; float32 rounding is 6e-8 a step and the
-// transforms add about one step a level.
-const (
-	transformLimit = 1e-6
-	convolveLimit  = 2e-6
+	"m2embed/internal/tolerance"
 )
 
 func randomGroup(rows int, seed uint64) []float32 {
@@ -45,7 +38,7 @@ func TestForward(t *testing.T) {
 						want += v * cmplx.Rect(1, -2*math.Pi*float64(q*j%n)/float64(n))
 					}
 					have := complex(float64(got[p*width+lane]), float64(got[p*width+kernel.GroupLanes+lane]))
-					if e := cmplx.Abs(have - want); e > transformLimit*math.Sqrt(float64(n)) {
+					if e := cmplx.Abs(have - want); e > tolerance.Transform*math.Sqrt(float64(n)) {
 						t.Fatalf("%s: n %d lane %d frequency %d: %v, want %v", set.Name, n, lane, q, have, want)
 					}
 				}
@@ -63,7 +56,7 @@ func TestInverseUndoesForward(t *testing.T) {
 			p.Forward(got)
 			p.Inverse(got)
 			for i := range got {
-				if e := math.Abs(float64(got[i])/float64(n) - float64(x[i])); e > 3*transformLimit {
+				if e := math.Abs(float64(got[i])/float64(n) - float64(x[i])); e > 3*tolerance.Transform {
 					t.Fatalf("%s: n %d: element %d is off by %g", set.Name, n, i, e)
 				}
 			}
@@ -116,7 +109,7 @@ func checkLong(t *testing.T, set *kernel.Set, length, window int, bidirectional 
 		reverse = nil
 	}
 	got := convolve(set, u, forward, reverse, length, window)
-	limit := convolveLimit * math.Sqrt(float64(min(length, 2*window))) * 2
+	limit := tolerance.Convolve * math.Sqrt(float64(min(length, 2*window))) * 2
 	for _, c := range []int{0, 3, kernel.GroupLanes, width - 1} {
 		for i, want := range direct(u, forward, reverse, length, min(taps, window), c) {
 			if e := math.Abs(float64(got[i*width+c]) - want); !(e <= limit) {

@@ -6,6 +6,8 @@ import (
 	"math/cmplx"
 	"math/rand/v2"
 	"testing"
+
+	"m2embed/internal/tolerance"
 )
 
 // twiddleTable is the six numbers per j < n/4 that the radix-4 passes take.
@@ -53,7 +55,7 @@ func TestRadix4Pass(t *testing.T) {
 									sum += lane(x, block*n+in*quarter+j, l) * cmplx.Pow(complex(0, -1), complex(float64(in*out), 0))
 								}
 								sum *= cmplx.Rect(1, -2*math.Pi*float64(j*out)/float64(n))
-								nearComplex(t, "Radix4Forward", lane(g.body, block*n+at*quarter+j, l), sum, 6*tolerance.fft)
+								nearComplex(t, "Radix4Forward", lane(g.body, block*n+at*quarter+j, l), sum, 6*tolerance.FFTPass)
 							}
 						}
 					}
@@ -61,7 +63,7 @@ func TestRadix4Pass(t *testing.T) {
 				set.Radix4Inverse(g.body, n, blocks, twiddleTable(n))
 				g.check(t)
 				for i := range x {
-					near(t, "Radix4Inverse", g.body[i]/4, float64(x[i]), 6*tolerance.fft)
+					near(t, "Radix4Inverse", g.body[i]/4, float64(x[i]), 6*tolerance.FFTPass)
 				}
 			}
 		}
@@ -100,7 +102,7 @@ func TestPassesMakeTheTransform(t *testing.T) {
 					for s := range n {
 						sum += lane(x, s, l) * cmplx.Rect(1, -2*math.Pi*float64(q*s%n)/float64(n))
 					}
-					nearComplex(t, "transform", lane(g.body, row, l), sum, tolerance.fft*math.Sqrt(float64(n))*4)
+					nearComplex(t, "transform", lane(g.body, row, l), sum, tolerance.FFTPass*math.Sqrt(float64(n))*4)
 				}
 			}
 		}
@@ -157,12 +159,12 @@ func TestSpectrum(t *testing.T) {
 						return u + cmplx.Conj(v), complex(0, -1) * (u - cmplx.Conj(v))
 					}
 					ka, kb := split(lane(kx, i, l), lane(ky, other, l))
-					nearComplex(t, "SpectrumSplit", lane(gkx.body, i, l), ka*scale, 4*tolerance.fft)
-					nearComplex(t, "SpectrumSplit", lane(gky.body, other, l), kb*scale, 4*tolerance.fft)
+					nearComplex(t, "SpectrumSplit", lane(gkx.body, i, l), ka*scale, 4*tolerance.FFTPass)
+					nearComplex(t, "SpectrumSplit", lane(gky.body, other, l), kb*scale, 4*tolerance.FFTPass)
 					a, b := split(lane(x, i, l), lane(y, other, l))
 					p, q := a*ka*scale, b*kb*scale
-					nearComplex(t, "SpectrumProduct", lane(gx.body, i, l), p+complex(0, 1)*q, 20*tolerance.fft)
-					nearComplex(t, "SpectrumProduct", lane(gy.body, other, l), cmplx.Conj(p)+complex(0, 1)*cmplx.Conj(q), 20*tolerance.fft)
+					nearComplex(t, "SpectrumProduct", lane(gx.body, i, l), p+complex(0, 1)*q, 20*tolerance.FFTPass)
+					nearComplex(t, "SpectrumProduct", lane(gy.body, other, l), cmplx.Conj(p)+complex(0, 1)*cmplx.Conj(q), 20*tolerance.FFTPass)
 				}
 			}
 		}

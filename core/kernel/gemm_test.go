@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"testing"
+
+	"m2embed/internal/tolerance"
 )
 
 // inputSizes are the edge sizes of K.
@@ -52,7 +54,7 @@ func TestGemmF32(t *testing.T) {
 							sum += v
 							size += math.Abs(v)
 						}
-						near(t, fmt.Sprintf("k=%d n=%d row %d column %d", k, n, i, j), alone[i*n+j], sum, tolerance.gemm*size)
+						near(t, fmt.Sprintf("k=%d n=%d row %d column %d", k, n, i, j), alone[i*n+j], sum, tolerance.Gemm*size)
 					}
 				}
 				for m := 1; m <= mostRows; m++ {
@@ -102,7 +104,7 @@ func TestMatrixMultiply(t *testing.T) {
 						sum += v
 						length += math.Abs(v)
 					}
-					near(t, fmt.Sprintf("%+v [%d %d]", size, i, j), c[i*columns+j], sum, tolerance.gemm*length)
+					near(t, fmt.Sprintf("%+v [%d %d]", size, i, j), c[i*columns+j], sum, tolerance.Gemm*length)
 				}
 			}
 		}

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"m2embed/internal/tolerance"
 )
 
 // forEachSet runs a test on every back end of this machine.
@@ -110,7 +112,7 @@ func TestLayerNorm(t *testing.T) {
 						z := (float64(s[i]) - mean) / math.Sqrt(variance+eps)
 						want := z*float64(weight[i]) + float64(bias[i])
 						size := math.Abs(z*float64(weight[i])) + math.Abs(float64(bias[i]))
-						near(t, "LayerNorm", v, want, tolerance.layerNorm*(size+math.Abs(z)))
+						near(t, "LayerNorm", v, want, tolerance.LayerNorm*(size+math.Abs(z)))
 					}
 					alias := slices.Clone(x)
 					set.LayerNorm(alias, alias, residual, weight, bias, eps)
@@ -145,7 +147,7 @@ func TestGeluBound(t *testing.T) {
 		var worst float64
 		for i, v := range got {
 			want := gelu(float64(x[i]))
-			limit := tolerance.gelu + math.Abs(want)*0x1p-24
+			limit := tolerance.Gelu + math.Abs(want)*0x1p-24
 			near(t, "gelu", v, want, limit)
 			worst = max(worst, math.Abs(float64(v)-want)-math.Abs(want)*0x1p-24)
 		}
@@ -169,7 +171,7 @@ func TestGeluGate(t *testing.T) {
 			g.check(t)
 			for i, v := range g.body {
 				want := gelu(float64(gate[i])) * float64(value[i])
-				near(t, "GeluGate", v, want, 3*tolerance.gelu+math.Abs(want)*0x1p-23)
+				near(t, "GeluGate", v, want, 3*tolerance.Gelu+math.Abs(want)*0x1p-23)
 			}
 			// A value's bits depend on the value alone, not on its place.
 			for i := range n {
@@ -206,7 +208,7 @@ func TestShortFilter(t *testing.T) {
 						size += math.Abs(p)
 					}
 				}
-				near(t, "ShortFilter", v, sum, tolerance.elementwise*size)
+				near(t, "ShortFilter", v, sum, tolerance.Elementwise*size)
 			}
 		}
 	})
@@ -229,7 +231,7 @@ func TestMultiply(t *testing.T) {
 			g.check(t)
 			for i, v := range g.body {
 				p := float64(a[i]) * float64(b[i])
-				near(t, "MultiplyAdd", v, p+float64(c[i]), tolerance.elementwise*(math.Abs(p)+math.Abs(float64(c[i]))))
+				near(t, "MultiplyAdd", v, p+float64(c[i]), tolerance.Elementwise*(math.Abs(p)+math.Abs(float64(c[i]))))
 				one := []float32{c[i]}
 				set.MultiplyAdd(one, a[i:i+1], b[i:i+1], one)
 				if one[0] != v {
@@ -271,7 +273,7 @@ func TestSine(t *testing.T) {
 				g.check(t)
 				for i, v := range g.body {
 					want := math.Sin(float64(frequency[i%n]) * float64(x[i]))
-					near(t, "Sine", v, want, tolerance.sine)
+					near(t, "Sine", v, want, tolerance.Sine)
 					worst = max(worst, math.Abs(float64(v)-want))
 				}
 			}
@@ -302,7 +304,7 @@ func TestDecay(t *testing.T) {
 				// The argument is a float32 product at worst, so a large one
 				// is off by its own rounding.
 				argument := math.Abs(float64(times[i/GroupWidth]) * float64(deltas[i%GroupWidth]))
-				near(t, "Decay", v, want, (tolerance.decay+argument*0x1p-24)*math.Abs(want)+1e-36)
+				near(t, "Decay", v, want, (tolerance.Decay+argument*0x1p-24)*math.Abs(want)+1e-36)
 			}
 		}
 	})

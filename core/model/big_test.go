@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"m2embed/core/checkpoint/goldenweights"
+	"m2embed/internal/tolerance"
 )
 
 // soak says that the long runs are asked for.
@@ -51,18 +52,18 @@ func TestGolden80M(t *testing.T) {
 			ids = integers(t, want, at+"input_ids")[0]
 		}
 		runAgain(t, r, PoolMean, false, alone(ids))
-		check(t, "80M/"+at+"pooled_mean", r.Vector(0), floats(t, want, at+"f64/pooled_mean"), bigPooled)
+		check(t, "80M/"+at+"pooled_mean", r.Vector(0), floats(t, want, at+"f64/pooled_mean"), tolerance.BigPooled)
 		positions := integers(t, want, at+"positions")[0]
 		for i, p := range positions {
 			hidden := floats(t, want, at+"f64/hidden_rows")[i*d : (i+1)*d]
-			check(t, fmt.Sprintf("80M/%shidden[%d]", at, p), r.Hidden(0)[int(p)*d:(int(p)+1)*d], hidden, bigHidden)
+			check(t, fmt.Sprintf("80M/%shidden[%d]", at, p), r.Hidden(0)[int(p)*d:(int(p)+1)*d], hidden, tolerance.BigHidden)
 		}
 		// The last layer's saving computes the first token on another way.
 		runAgain(t, r, PoolClass, false, alone(ids))
 		pooled := floats(t, want, at+"f64/pooled_cls")
-		check(t, "80M/"+at+"pooled_cls", r.Vector(0), pooled, bigPooled)
-		if c := cosine(r.Vector(0), pooled); !(c >= bigCosine) {
-			t.Errorf("L%d: cosine %.12f, want at least %.12f", l, c, bigCosine)
+		check(t, "80M/"+at+"pooled_cls", r.Vector(0), pooled, tolerance.BigPooled)
+		if c := Cosine(r.Vector(0), pooled); !(c >= tolerance.BigCosine) {
+			t.Errorf("L%d: cosine %.12f, want at least %.12f", l, c, tolerance.BigCosine)
 		}
 	}
 	short := integers(t, padding, "input_ids")[0]
@@ -73,7 +74,7 @@ func TestGolden80M(t *testing.T) {
 	for _, l := range paddings {
 		at := fmt.Sprintf("pad%d/", l)
 		runAgain(t, r, PoolClass, false, Sequence{IDs: short, Length: l})
-		check(t, "80M/"+at+"pooled_cls", r.Vector(0), floats(t, padding, at+"pooled_cls"), bigPooled)
+		check(t, "80M/"+at+"pooled_cls", r.Vector(0), floats(t, padding, at+"pooled_cls"), tolerance.BigPooled)
 	}
 }
 

@@ -13,19 +13,7 @@ import (
 	"m2embed/core/checkpoint"
 	"m2embed/core/checkpoint/goldenweights"
 	"m2embed/core/kernel"
-)
-
-// Tolerances against values of the original in PyTorch. The original's own
-// float32 and float64 runs differ by the figures in brackets; wrong readings of
-// the model change tiny hidden rows by 1e-4 and more.
-const (
-	tinyHidden = 3e-5     // largest absolute difference of a hidden row [7e-6]
-	wMod2Limit = 6e-5     // of a hidden row with hyena_w_mod 2: doubled frequencies double every error, the original's own is [2.8e-5]
-	tinyPooled = 1e-5     // of a pooled vector [2e-6]
-	tinyStage  = 3e-5     // of an intermediate tensor, relative to its largest value, at least 1
-	bigHidden  = 2e-4     // 80M hidden rows [6e-5]
-	bigPooled  = 1e-4     // 80M pooled [2e-5]
-	bigCosine  = 1 - 1e-8 // 80M cosine of pooled vectors [1 - 1e-10]
+	"m2embed/internal/tolerance"
 )
 
 const testdata = "../../testdata"
@@ -136,21 +124,11 @@ func difference(got, want []float32) float64 {
 	return worst
 }
 
-func cosine(a, b []float32) float64 {
-	var ab, aa, bb float64
-	for i := range a {
-		ab += float64(a[i]) * float64(b[i])
-		aa += float64(a[i]) * float64(a[i])
-		bb += float64(b[i]) * float64(b[i])
-	}
-	return ab / math.Sqrt(aa*bb)
-}
-
 // check logs a line of the golden table and fails beyond the limit.
 func check(t *testing.T, name string, got, want []float32, limit float64) {
 	t.Helper()
 	e := difference(got, want)
-	t.Logf("%-52s max abs error %8.2e  1-cosine %8.1e", name, e, 1-cosine(got, want))
+	t.Logf("%-52s max abs error %8.2e  1-cosine %8.1e", name, e, 1-Cosine(got, want))
 	if !(e <= limit) {
 		t.Errorf("%s: max abs error %g, limit %g", name, e, limit)
 	}
@@ -173,12 +151,12 @@ func TestGoldenTiny(t *testing.T) {
 			ids := integers(t, want, at+"input_ids")[0]
 			for name, pooling := range poolings {
 				r := run(t, m, pooling, false, alone(ids))
-				check(t, at+name, r.Vector(0), floats(t, want, at+name), tinyPooled)
+				check(t, at+name, r.Vector(0), floats(t, want, at+name), tolerance.TinyPooled)
 				if !pooling.firstToken() {
-					check(t, at+"hidden", r.Hidden(0), floats(t, want, at+"hidden"), tinyHidden)
+					check(t, at+"hidden", r.Hidden(0), floats(t, want, at+"hidden"), tolerance.TinyHidden)
 				}
 				r = run(t, m, pooling, true, alone(ids))
-				check(t, at+name+"_l2", r.Vector(0), floats(t, want, at+name+"_l2"), tinyPooled)
+				check(t, at+name+"_l2", r.Vector(0), floats(t, want, at+name+"_l2"), tolerance.TinyPooled)
 			}
 		}
 	})
@@ -238,8 +216,8 @@ func TestGoldenStages(t *testing.T) {
 				}
 				compared++
 				t.Logf("%-40s max abs error %8.2e of %.3g", name, worst, largest)
-				if !(worst <= tinyStage*largest) {
-					t.Errorf("%s: max abs error %g, limit %g", name, worst, tinyStage*largest)
+				if !(worst <= tolerance.TinyStage*largest) {
+					t.Errorf("%s: max abs error %g, limit %g", name, worst, tolerance.TinyStage*largest)
 				}
 			}
 			if least := map[int]int{5: 25, 17: 25, 64: 5}[l]; compared < least {
@@ -256,8 +234,8 @@ func TestGoldenHalfWeights(t *testing.T) {
 		for _, l := range []int{5, 64} {
 			at := fmt.Sprintf("L%d/", l)
 			ids := alone(integers(t, want, at+"input_ids")[0])
-			check(t, at+kind+"w/pooled_cls", run(t, m, PoolClass, false, ids).Vector(0), floats(t, want, at+kind+"w/pooled_cls"), tinyPooled)
-			check(t, at+kind+"w/hidden", run(t, m, PoolMean, false, ids).Hidden(0), floats(t, want, at+kind+"w/hidden"), tinyHidden)
+			check(t, at+kind+"w/pooled_cls", run(t, m, PoolClass, false, ids).Vector(0), floats(t, want, at+kind+"w/pooled_cls"), tolerance.TinyPooled)
+			check(t, at+kind+"w/hidden", run(t, m, PoolMean, false, ids).Hidden(0), floats(t, want, at+kind+"w/hidden"), tolerance.TinyHidden)
 		}
 	}
 }
@@ -282,7 +260,7 @@ func TestGoldenPadding(t *testing.T) {
 			r := run(t, m, pooling, false, sequences...)
 			values := floats(t, want, name+"/"+key)
 			for i := range sequences {
-				check(t, fmt.Sprintf("%s/%s[%d]", name, key, i), r.Vector(i), values[i*d:(i+1)*d], tinyPooled)
+				check(t, fmt.Sprintf("%s/%s[%d]", name, key, i), r.Vector(i), values[i*d:(i+1)*d], tolerance.TinyPooled)
 			}
 		}
 	}
@@ -322,15 +300,15 @@ func TestGoldenVariants(t *testing.T) {
 			for _, l := range []int{6, 33} {
 				ids := alone(integers(t, want, fmt.Sprintf("L%d/input_ids", l))[0])
 				at := fmt.Sprintf("%s/L%d/", name, l)
-				check(t, at+"pooled_cls_f64", run(t, m, PoolClass, false, ids).Vector(0), floats(t, want, at+"pooled_cls_f64"), tinyPooled)
+				check(t, at+"pooled_cls_f64", run(t, m, PoolClass, false, ids).Vector(0), floats(t, want, at+"pooled_cls_f64"), tolerance.TinyPooled)
 				if slices.Contains(want.Names(), at+"hidden") {
 					hidden := run(t, m, PoolMean, false, ids).Hidden(0)
 					if l == 33 { // the file has the first, the middle and the last row
 						hidden = rows(hidden, c.HiddenSize, 0, l/2, l-1)
 					}
-					limit := tinyHidden
+					limit := tolerance.TinyHidden
 					if name == "w_mod2" {
-						limit = wMod2Limit
+						limit = tolerance.DoubledSines
 					}
 					check(t, at+"hidden", hidden, floats(t, want, at+"hidden"), limit)
 				}

@@ -11,10 +11,8 @@ import (
 	"m2embed/core/checkpoint"
 	"m2embed/core/checkpoint/goldenweights"
 	"m2embed/core/kernel"
+	"m2embed/internal/tolerance"
 )
-
-// int8Cosine is the least cosine of an int8 model's vector to the golden one.
-const int8Cosine = 0.999
 
 // int8Weights gives tensors as a conversion to int8 writes them.
 type int8Weights struct {
@@ -101,8 +99,8 @@ func TestInt8Tiny(t *testing.T) {
 		for _, l := range []int{1, 5, 17, 100, 512} {
 			ids := integers(t, want, fmt.Sprintf("L%d/input_ids", l))[0]
 			got := run(t, m, PoolClass, false, alone(ids)).Vector(0)
-			if c := cosine(got, floats(t, want, fmt.Sprintf("L%d/pooled_cls", l))); !(c >= int8Cosine) {
-				t.Errorf("%s, L%d: cosine %.6f, want at least %v", set.Name, l, c, int8Cosine)
+			if c := Cosine(got, floats(t, want, fmt.Sprintf("L%d/pooled_cls", l))); !(c >= tolerance.Int8Cosine) {
+				t.Errorf("%s, L%d: cosine %.6f, want at least %v", set.Name, l, c, tolerance.Int8Cosine)
 			}
 		}
 	}
@@ -130,8 +128,8 @@ func TestMixedTypes(t *testing.T) {
 			for _, pooling := range []Pooling{PoolClass, PoolMean} {
 				name := map[Pooling]string{PoolClass: "pooled_cls", PoolMean: "pooled_mean"}[pooling]
 				got := run(t, m, pooling, false, alone(integers(t, want, "L100/input_ids")[0])).Vector(0)
-				if c := cosine(got, floats(t, want, "L100/"+name)); !(c >= int8Cosine) {
-					t.Errorf("%s, %s in float32, %s: cosine %.6f, want at least %v", set.Name, float, name, c, int8Cosine)
+				if c := Cosine(got, floats(t, want, "L100/"+name)); !(c >= tolerance.Int8Cosine) {
+					t.Errorf("%s, %s in float32, %s: cosine %.6f, want at least %v", set.Name, float, name, c, tolerance.Int8Cosine)
 				}
 			}
 		}
@@ -153,10 +151,10 @@ func TestInt8Golden80M(t *testing.T) {
 	for _, l := range lengths {
 		for pooling, name := range map[Pooling]string{PoolClass: "pooled_cls", PoolMean: "pooled_mean"} {
 			runAgain(t, r, pooling, false, alone(goldenIDs(l)))
-			c := cosine(r.Vector(0), floats(t, want, fmt.Sprintf("L%d/f64/%s", l, name)))
+			c := Cosine(r.Vector(0), floats(t, want, fmt.Sprintf("L%d/f64/%s", l, name)))
 			t.Logf("L%d %s: cosine %.6f", l, name, c)
-			if !(c >= int8Cosine) {
-				t.Errorf("L%d %s: cosine %.6f, want at least %v", l, name, c, int8Cosine)
+			if !(c >= tolerance.Int8Cosine) {
+				t.Errorf("L%d %s: cosine %.6f, want at least %v", l, name, c, tolerance.Int8Cosine)
 			}
 		}
 	}

@@ -85,6 +85,22 @@ func Normalize(vector []float32) {
 	}
 }
 
+// Cosine is the cosine of the angle between two vectors of one length, −1 to 1,
+// and 0 where one of them is zero. Sums are in float64.
+func Cosine[T float32 | float64](a, b []T) float64 {
+	var ab, aa, bb float64
+	for i := range a {
+		x, y := float64(a[i]), float64(b[i])
+		ab += x * y
+		aa += x * x
+		bb += y * y
+	}
+	if aa == 0 || bb == 0 {
+		return 0
+	}
+	return ab / math.Sqrt(aa*bb)
+}
+
 // CheckPooling says why the model cannot pool in this way, or nil.
 func (m *Model) CheckPooling(p Pooling) error { return m.weights.checkPooling(p) }
 

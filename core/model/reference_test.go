@@ -9,7 +9,7 @@ import (
 )
 
 // referenceLimit bounds the difference of hidden rows (of about 1) to the sums:
-// float32 rounding as in tinyHidden, several times that where three layers and
+// float32 rounding as in tolerance.TinyHidden, several times that where three layers and
 // the large taps of the shortest windows enlarge it (6e-5 seen).
 const referenceLimit = 1.2e-4
 

@@ -19,6 +19,7 @@ import (
 	"m2embed/core/checkpoint"
 	"m2embed/core/model"
 	"m2embed/core/tokenizer"
+	"m2embed/internal/tolerance"
 )
 
 var (
@@ -98,10 +99,6 @@ func embedOn(ctx context.Context, i *instance, inputs []core.Input, o core.Optio
 	}
 }
 
-// tinyLimit is the largest difference to the float64 truth of a pooled vector;
-// the original's own float32 run is off by 2e-6.
-const tinyLimit = 1e-5
-
 // TestGolden compares the module with the float64 run of the original.
 func TestGolden(t *testing.T) {
 	truth, err := checkpoint.OpenBytes(read(t, filepath.Join(testdata, "tiny", "truth_f64.safetensors")))
@@ -146,8 +143,8 @@ func TestGolden(t *testing.T) {
 			}
 			cases++
 		}
-		if cases < 5 || !(worst <= tinyLimit) {
-			t.Errorf("%s: off by %.3g in %d cases, limit %.3g", weights, worst, cases, tinyLimit)
+		if cases < 5 || !(worst <= tolerance.TinyPooled) {
+			t.Errorf("%s: off by %.3g in %d cases, limit %.3g", weights, worst, cases, tolerance.TinyPooled)
 		}
 	}
 }

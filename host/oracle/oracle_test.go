@@ -9,17 +9,7 @@ import (
 	"m2embed/core/checkpoint"
 	"m2embed/core/checkpoint/goldenweights"
 	"m2embed/core/model"
-)
-
-// Limits of the comparisons.
-const (
-	// Hidden states are LayerNorm outputs of size one; core's float32 chain
-	// differs from float64 by up to 7e-6 on models this small. Random
-	// configurations may be less well behaved than the golden one.
-	hiddenLimit = 5e-5
-	// A central difference over float32 forward passes, step 1/64: rounding of
-	// about 1e-6 over 1/32 gives 3e-5, the third derivative about as much.
-	gradientLimit = 2e-3
+	"m2embed/internal/tolerance"
 )
 
 // pair makes equal configurations for the weights and for core.
@@ -111,8 +101,8 @@ func TestHidden(t *testing.T) {
 			for j, v := range got {
 				worst = math.Max(worst, math.Abs(float64(v)-want[j]))
 			}
-			if !(worst <= hiddenLimit) {
-				t.Errorf("hidden states differ by %.3g, limit %.3g, for %+v", worst, hiddenLimit, c)
+			if !(worst <= tolerance.OracleHidden) {
+				t.Errorf("hidden states differ by %.3g, limit %.3g, for %+v", worst, tolerance.OracleHidden, c)
 			}
 		})
 	}
@@ -176,7 +166,7 @@ func TestPadsArePartOfTheModel(t *testing.T) {
 		s := shifted{weights, c.PadTokenID, move, step}
 		run := core(t, c, s, model.Sequence{IDs: ids, Length: length}, model.PoolClass)
 		for i, v := range run.Vector(0) {
-			if step == 0 && math.Abs(float64(v)-pooled[i]) > hiddenLimit {
+			if step == 0 && math.Abs(float64(v)-pooled[i]) > tolerance.OracleHidden {
 				t.Errorf("pooled[%d] is %v in core, %v in the graph", i, v, pooled[i])
 			}
 			sum += direction[i] * float64(v)
@@ -187,7 +177,7 @@ func TestPadsArePartOfTheModel(t *testing.T) {
 	const step = 1.0 / 64
 	measured := (at(step) - at(-step)) / (2 * step)
 	t.Logf("moving the pads: core's pooled vector changes by %.5f a unit, the derivative says %.5f", measured, derivative)
-	if !(math.Abs(measured-derivative) <= gradientLimit*math.Max(1, math.Abs(derivative))) {
+	if !(math.Abs(measured-derivative) <= tolerance.OracleGradient*math.Max(1, math.Abs(derivative))) {
 		t.Errorf("core changes by %v, the derivative says %v", measured, derivative)
 	}
 	if math.Abs(derivative) < 0.01 {

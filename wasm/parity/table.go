@@ -5,11 +5,10 @@ import (
 	"fmt"
 	"math"
 	"strings"
-)
 
-// nativeLimit bounds the largest difference of a unit vector to the float64
-// truth, in any runtime.
-const nativeLimit = 1e-5
+	"m2embed/core/model"
+	"m2embed/internal/tolerance"
+)
 
 // compare writes the table runtime × (same bits as wazero?, largest difference
 // and smallest cosine to the float64 truth) and says what is wrong.
@@ -56,10 +55,10 @@ func compare(cases []testCase, results []result) (string, error) {
 				continue
 			}
 			worst = max(worst, largestDifference(v, truth[i]))
-			angle = max(angle, 1-cosine(v, truth[i]))
+			angle = max(angle, 1-model.Cosine(v, truth[i]))
 		}
-		if !(worst <= nativeLimit) {
-			faults = append(faults, fmt.Errorf("%s: off by %.3g, limit %.3g", r.Name, worst, nativeLimit))
+		if !(worst <= tolerance.TinyPooled) {
+			faults = append(faults, fmt.Errorf("%s: off by %.3g, limit %.3g", r.Name, worst, tolerance.TinyPooled))
 		}
 		bits := fmt.Sprintf("%d of %d", same, len(r.Found))
 		if same == len(r.Found) {
@@ -79,14 +78,4 @@ func largestDifference(a, b []float64) float64 {
 		d = math.Max(d, math.Abs(a[i]-b[i]))
 	}
 	return d
-}
-
-func cosine(a, b []float64) float64 {
-	var ab, aa, bb float64
-	for i := range a {
-		ab += a[i] * b[i]
-		aa += a[i] * a[i]
-		bb += b[i] * b[i]
-	}
-	return ab / math.Sqrt(aa*bb)
 }

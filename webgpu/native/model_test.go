@@ -12,6 +12,7 @@ import (
 	"m2embed/core/checkpoint"
 	"m2embed/core/checkpoint/goldenweights"
 	"m2embed/core/model"
+	"m2embed/internal/tolerance"
 	"m2embed/webgpu/native"
 	"m2embed/webgpu/plan"
 )
@@ -107,7 +108,7 @@ func TestEmbed(t *testing.T) {
 			if err := r.Finish(); err != nil {
 				t.Fatal(err)
 			}
-			if c := core.Cosine(got[i], r.Vector(0)); !(c >= 1-1e-9) {
+			if c := core.Cosine(got[i], r.Vector(0)); !(c >= tolerance.GPUCosine) {
 				t.Errorf("text %d, %v pooling: cosine %.10f", i, pooling, c)
 			}
 		}
@@ -146,7 +147,7 @@ func TestWindow(t *testing.T) {
 		if err := r.Finish(); err != nil {
 			t.Fatal(err)
 		}
-		if similarity := core.Cosine(got[0], r.Vector(0)); !(similarity >= 1-1e-9) {
+		if similarity := core.Cosine(got[0], r.Vector(0)); !(similarity >= tolerance.GPUCosine) {
 			t.Errorf("%d tokens: cosine %.10f", length, similarity)
 		}
 	}

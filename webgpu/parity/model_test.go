@@ -12,19 +12,8 @@ import (
 	"m2embed/core/checkpoint"
 	"m2embed/core/checkpoint/goldenweights"
 	"m2embed/core/model"
+	"m2embed/internal/tolerance"
 	"m2embed/webgpu/plan"
-)
-
-// Largest differences to the golden values, as golden info states what float32
-// engines reach: PyTorch's own float32 and float64 differ by a fifth of these.
-const (
-	tinyHidden = 3e-5
-	tinyPooled = 1e-5
-	bigPooled  = 1e-4
-	// Sines of doubled arguments enlarge rounding at each of three layers.
-	doubledSines = 1e-4
-	bigCosine    = 1 - 1e-8
-	halfCosine   = 0.999
 )
 
 func golden(t *testing.T, name string) *checkpoint.File {
@@ -128,7 +117,7 @@ func TestTinyModel(t *testing.T) {
 		in := ids(t, want, prefix+"input_ids")
 		t.Run(fmt.Sprint(length), func(t *testing.T) {
 			hidden := forward(t, "tiny", c, weights, plan.Shape{Texts: 1, Length: length, Hidden: true}, plan.Options{}, in, nil)
-			if d := largest(hidden, values(t, want, prefix+"hidden")); !(d <= tinyHidden) {
+			if d := largest(hidden, values(t, want, prefix+"hidden")); !(d <= tolerance.TinyHidden) {
 				t.Errorf("hidden states differ by %.1e", d)
 			}
 			mask := make([]uint32, length)
@@ -142,9 +131,9 @@ func TestTinyModel(t *testing.T) {
 			} {
 				s.Texts, s.Length = 1, length
 				vector := forward(t, "tiny", c, weights, s, plan.Options{}, in, mask)
-				limit := tinyPooled
+				limit := tolerance.TinyPooled
 				if s.Pooling == model.PoolClassHidden || s.Pooling == model.PoolMeanHidden {
-					limit = tinyHidden
+					limit = tolerance.TinyHidden
 				}
 				if d := largest(vector, values(t, want, prefix+name)); !(d <= limit) {
 					t.Errorf("%s differs by %.1e", name, d)
@@ -155,7 +144,7 @@ func TestTinyModel(t *testing.T) {
 	t.Run("half", func(t *testing.T) {
 		in := ids(t, want, "L64/input_ids")
 		got := forward(t, "tiny half", c, weights, plan.Shape{Texts: 1, Length: 64}, plan.Options{Half: true}, in, nil)
-		if similarity := core.Cosine(got, values(t, want, "L64/pooled_cls")); !(similarity >= halfCosine) {
+		if similarity := core.Cosine(got, values(t, want, "L64/pooled_cls")); !(similarity >= tolerance.GPUHalfCosine) {
 			t.Errorf("cosine %g", similarity)
 		}
 	})
@@ -174,7 +163,7 @@ func TestTinyModel(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if d := largest(got, values(t, want, "L512/pooled_cls")); !(d <= tinyPooled) {
+		if d := largest(got, values(t, want, "L512/pooled_cls")); !(d <= tolerance.TinyPooled) {
 			t.Errorf("pooled vector differs by %.1e", d)
 		}
 	})
@@ -195,7 +184,7 @@ func TestBatch(t *testing.T) {
 	batch := append(append(append([]int32{}, other...), in...), other...)
 	got := forward(t, "tiny", c, weights, plan.Shape{Texts: 3, Length: length}, plan.Options{}, batch, nil)
 	d := c.HiddenSize
-	if x := largest(got[d:2*d], values(t, want, "L17/pooled_cls")); !(x <= tinyPooled) {
+	if x := largest(got[d:2*d], values(t, want, "L17/pooled_cls")); !(x <= tolerance.TinyPooled) {
 		t.Errorf("second text differs by %.1e", x)
 	}
 	for i := range d {
@@ -231,9 +220,9 @@ func TestVariants(t *testing.T) {
 					d := c.HiddenSize
 					hidden = append(append(append([]float32{}, hidden[:d]...), hidden[16*d:17*d]...), hidden[32*d:]...)
 				}
-				limit := tinyHidden
+				limit := tolerance.TinyHidden
 				if name == "w_mod2" {
-					limit = doubledSines
+					limit = tolerance.GPUDoubledSines
 				}
 				if d := largest(hidden, values(t, want, prefix+"hidden")); !(d <= limit) {
 					t.Errorf("%d tokens: hidden states differ by %.1e", length, d)
@@ -282,7 +271,7 @@ func TestBase80M(t *testing.T) {
 			truth := values(t, want, fmt.Sprintf("L%d/f64/pooled_cls", length))
 			d, similarity := largest(got, truth), core.Cosine(got, truth)
 			t.Logf("largest difference %.1e, 1 - cosine %.1e", d, 1-similarity)
-			if !(d <= bigPooled && similarity >= bigCosine) {
+			if !(d <= tolerance.BigPooled && similarity >= tolerance.BigCosine) {
 				t.Errorf("differs by %.1e, cosine %.10f", d, similarity)
 			}
 		})

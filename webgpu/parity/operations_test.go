@@ -8,22 +8,12 @@ import (
 	"testing"
 
 	"m2embed/core/model"
+	"m2embed/internal/tolerance"
 	"m2embed/webgpu/plan"
 )
 
 // The op table: to add an operation, plan it alone in package plan, give its
-// twin in twins_test.go, and add a test below with edge sizes. Tolerances are
-// normalised mean squared errors, squares of relative errors.
-const (
-	// A 32-bit sum of some hundred products is good to 1e-7 to 1e-6 relative.
-	sumError = 1e-12
-	// An FFT convolution in 32 bits is good to about 1e-6 relative.
-	transformError = 1e-11
-	// Elementwise functions are good to a few 1e-7.
-	pointError = 1e-12
-	// 16-bit weights have 11 bits of precision.
-	halfError = 1e-6
-)
+// twin in twins_test.go, and add a test below with edge sizes.
 
 var runner = sync.OnceValues(func() (Runner, error) { return OpenRunner(os.Getenv("M2EMBED_WEBGPU")) })
 
@@ -126,9 +116,9 @@ func TestProduct(t *testing.T) {
 				weight, bias := noise(2, c.blocks*c.rows*c.inner, 1), noise(3, c.rowsTotal, 1)
 				p, err := plan.Product(c.blocks, c.rows, c.inner, c.rowsTotal, c.innerTotal, c.columns, r.Limits(), plan.Options{Half: half, Tile: c.tile})
 				got := run(t, p, err, source{"weight": weight, "x": x.values, "bias": bias}, nil, nil)
-				limit := sumError
+				limit := tolerance.GPUSum
 				if half {
-					limit = halfError
+					limit = tolerance.GPUHalf
 				}
 				compare(t, got, productTwin(c.blocks, c.rows, c.inner, c.rowsTotal, c.innerTotal, weight, bias, x), x.row, limit)
 			})
@@ -148,7 +138,7 @@ func TestLayerNorm(t *testing.T) {
 				if !residual {
 					other = matrix{}
 				}
-				limit := pointError
+				limit := tolerance.GPUPoint
 				if c.d == 2 {
 					limit = 1e-9 // the difference of two near numbers decides
 				}
@@ -179,7 +169,7 @@ func TestGELUGate(t *testing.T) {
 					}
 				}
 			}
-			compare(t, got, want, g.row, pointError)
+			compare(t, got, want, g.row, tolerance.GPUPoint)
 			if gated {
 				continue
 			}
@@ -228,7 +218,7 @@ func TestShortFilter(t *testing.T) {
 					}
 				}
 			}
-			compare(t, got, want, x1.row, pointError)
+			compare(t, got, want, x1.row, tolerance.GPUPoint)
 		}
 	}
 }
@@ -305,7 +295,7 @@ func testConvolution(t *testing.T, r Runner, texts, length, d int, reverse, gate
 			}
 		}
 	}
-	compare(t, got, want, u.row, transformError)
+	compare(t, got, want, u.row, tolerance.GPUTransform)
 }
 
 func TestTranspose(t *testing.T) {
@@ -345,7 +335,7 @@ func TestPool(t *testing.T) {
 			for b := range c.texts {
 				want = append(want, poolTwin(x, b, c.length, mask, pooling, weight, bias, c.normalize)...)
 			}
-			if e := normalizedError(got, want); !(e <= pointError) {
+			if e := normalizedError(got, want); !(e <= tolerance.GPUPoint) {
 				t.Errorf("%v %+v: normalised error %.2e", pooling, c, e)
 			}
 		}
@@ -419,9 +409,9 @@ func TestEmbedding(t *testing.T) {
 							}
 						}
 					}
-					limit := pointError
+					limit := tolerance.GPUPoint
 					if half {
-						limit = halfError
+						limit = tolerance.GPUHalf
 					}
 					compare(t, got, layerNormTwin(x, matrix{}, tensors["embeddings.LayerNorm.weight"], tensors["embeddings.LayerNorm.bias"], 1e-12), plan.Columns(len(ids)), limit)
 				})
