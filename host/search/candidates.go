@@ -16,11 +16,11 @@ type candidates struct {
 
 	condition string // on documents, in SQL
 	values    []any
-	allowed   map[int64]bool // documents; nil: all
-	required  map[int64]bool // passages that hold all quoted phrases; nil: none are asked for
-	excluded  map[int64]bool // passages that hold what must not be there
-	exact     map[int64]int  // how many of the query's identifiers and numbers a passage holds
-	exacts    int            // of the query, such as few passages hold
+	allowed   map[int64]bool    // documents; nil: all
+	required  map[int64]bool    // passages that hold all quoted phrases; nil: none are asked for
+	excluded  map[int64]bool    // passages that hold what must not be there
+	exact     map[int64]float64 // share of the query's words that a passage holds as rare names and numbers, or as one phrase
+	names     float64           // share of the query's words that are rare names and numbers
 
 	passages map[int64]*candidate
 	best     float64 // BM25 of the best
@@ -34,7 +34,7 @@ type candidates struct {
 type candidate struct {
 	id, document int64
 	bm25, cosine float64
-	exact        int
+	exact        float64
 }
 
 const (
@@ -108,12 +108,16 @@ func (c *candidates) passage(id, document int64) *candidate {
 // demands fills required, excluded and exact.
 func (c *candidates) demands(ctx context.Context, tx *sql.Tx) error {
 	var must, not, rare []string
-	c.exact = map[int64]int{}
+	words := 0.0
+	c.exact = map[int64]float64{}
 	var total int
 	if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM passages").Scan(&total); err != nil {
 		return err
 	}
 	for _, t := range c.terms {
+		if !t.excluded && !t.stopped() {
+			words++
+		}
 		switch {
 		case t.excluded:
 			not = append(not, t.match())
@@ -123,8 +127,9 @@ func (c *candidates) demands(ctx context.Context, tx *sql.Tx) error {
 			rare = append(rare, quote(t.pieces))
 		}
 	}
-	if p := phrase(c.terms); p != "" {
-		rare = append(rare, p)
+	whole := phrase(c.terms)
+	if whole != "" {
+		rare = append(rare, whole)
 	}
 	var err error
 	for _, e := range rare {
@@ -139,9 +144,14 @@ func (c *candidates) demands(ctx context.Context, tx *sql.Tx) error {
 		if len(ids) == 0 || len(ids) > few {
 			continue
 		}
-		c.exacts++
+		share := 1.0
+		if e != whole {
+			share /= max(words, 1)
+			c.names += share
+		}
+		share *= min(1, 4/float64(len(ids)))
 		for id := range ids {
-			c.exact[id]++
+			c.exact[id] = min(1, c.exact[id]+share)
 		}
 	}
 	if len(not) > 0 {

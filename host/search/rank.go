@@ -11,14 +11,31 @@ import (
 	"time"
 )
 
-// The fusion. A passage's words count as its BM25 over the best one's, its
-// meaning as its cosine's place between the mean of all passages' and the best;
-// both are then 1 for the best, and far apart where a query finds one passage
-// clearly. A document has the best of each of its passages.
+// The ranking. Whoever ranks elsewhere, as the page does, does this:
+//
+// Candidates are the best 400 passages by words, the best 400 by meaning (or four
+// times as many as are wanted, if that is more) and those that hold something
+// exactly. Each has three numbers:
+//
+//	words    its BM25 over that of the best candidate: FTS5's (k1 1.2, b 0.75) of
+//	         Porter's stems over text, headings and parts of names, with weights 1,
+//	         0.7 and 0.5; words of [stop] count only where a query has no others
+//	meaning  (cosine - mean)/(best - mean), not below 0; the mean is of all
+//	         passages' cosines, the best a candidate's
+//	exact    1 if it holds all words of the query one behind the other. Else the
+//	         sum over its identifiers and numbers (see [identifier]) of one part of
+//	         the query's words that are not of [stop]. A name or phrase counts if no
+//	         more than 20 passages, or one of a hundred, hold it, and where more
+//	         than 4 do, by 4 over their number
+//
+// Its score is wordWeight·words + (1-wordWeight)·meaning + exactWeight·exact; by
+// words alone words + exactWeight·exact, by meaning alone meaning. Both of the
+// first are 1 for the best, and far apart where a query finds one passage clearly.
+// A document has the largest of each number among its candidates; its best passage
+// is the one of the largest score. Equal scores stand in the order of the index.
 const (
-	wordWeight = 0.4
-	// exactWeight is added for the share of the query's rare identifiers and
-	// numbers that a passage holds: meaning does not know them.
+	wordWeight = 0.45
+	// exactWeight is for what meaning does not know.
 	exactWeight = 0.5
 	// goodDeviations above the mean is where a cosine begins to say something.
 	goodDeviations = 3
@@ -42,7 +59,7 @@ func (c *candidates) meaningScore(p *candidate) float64 {
 }
 
 // score puts both together.
-func (c *candidates) score(words, meaning float64, exact int) float64 {
+func (c *candidates) score(words, meaning float64, exact float64) float64 {
 	s := 0.0
 	switch {
 	case c.query.Mode == Words || !c.vectors:
@@ -52,10 +69,7 @@ func (c *candidates) score(words, meaning float64, exact int) float64 {
 	default:
 		s = wordWeight*words + (1-wordWeight)*meaning
 	}
-	if c.exacts > 0 {
-		s += exactWeight * float64(exact) / float64(c.exacts)
-	}
-	return s
+	return s + exactWeight*exact
 }
 
 // ranked is a document, or a passage, in the order of the answer.
@@ -64,7 +78,7 @@ type ranked struct {
 	score          float64 // of the whole
 	own            float64 // of the best passage
 	words, meaning float64
-	exact          int
+	exact          float64
 }
 
 // rank orders the candidates.
@@ -103,7 +117,7 @@ func (c *candidates) rank() []ranked {
 // stands out among all passages.
 func (c *candidates) good(r ranked) bool {
 	switch {
-	case c.required != nil, c.exacts > 0 && r.exact == c.exacts:
+	case c.required != nil, c.names > 0 && r.exact >= c.names, r.exact == 1:
 		return true
 	case c.query.Mode != Meaning && r.words >= goodWords:
 		return true

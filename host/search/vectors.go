@@ -136,18 +136,44 @@ func (s *vectorSet) cosines(query []float32) ([]float32, error) {
 	if unit == nil {
 		return nil, errors.New("the query's vector is not finite")
 	}
-	out := make([]float32, len(s.ids))
+	rows := coarseAndFine(unit)
+	n := len(s.ids)
+	out := make([]float32, 2*n)
 	at := 0
 	var q kernel.Quantized
 	for i, m := range s.blocks {
 		if i == 0 {
-			q.Reset(m, 1)
-			q.Store(0, unit, len(unit), 1)
+			q.Reset(m, 2)
+			q.Store(0, rows, len(unit), 2)
 		}
-		m.Multiply(out[at:], m.Outputs, kernel.Input{Quantized: &q}, 1, 0, m.Outputs)
+		m.Multiply(out[at:], n, kernel.Input{Quantized: &q}, 2, 0, m.Outputs)
 		at += m.Outputs
 	}
-	return out, nil
+	for i, fine := range out[n:] {
+		out[i] += fine
+	}
+	return out[:n:n], nil
+}
+
+// coarseAndFine are two rows whose sum is the vector: multiples of a 127th of its
+// largest number, which the kernels hold exactly, and what is left.
+// With the first alone, what the integers lose of a query costs a point of nDCG
+// here and there; both are one walk through the memory.
+func coarseAndFine(vector []float32) []float32 {
+	d := len(vector)
+	rows := make([]float32, 2*d)
+	var largest float32
+	for _, x := range vector {
+		largest = max(largest, x, -x)
+	}
+	step := largest / 127
+	for i, x := range vector {
+		if step > 0 {
+			rows[i] = step * float32(math.RoundToEven(float64(x/step)))
+		}
+		rows[d+i] = x - rows[i]
+	}
+	return rows
 }
 
 // unitVector scales a vector to unit length; nil if it is not finite.

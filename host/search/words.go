@@ -1,6 +1,7 @@
 package search
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -86,7 +87,7 @@ func identifier(chunk string) bool {
 	if strings.ContainsFunc(chunk, unicode.IsDigit) || strings.ContainsAny(chunk, "_./:\\@") {
 		return true
 	}
-	return len(split(chunk)) > 1
+	return slices.ContainsFunc(wordsOf(chunk), func(w string) bool { return len(split(w)) > 1 })
 }
 
 // wordsOf are the words of a text as SQLite's unicode61 finds them: runs of
@@ -146,6 +147,11 @@ var stop = func() map[string]bool {
 	return m
 }()
 
+// stopped reports whether a term says nothing beside others.
+func (t term) stopped() bool {
+	return len(t.pieces) == 1 && !t.prefix && !t.quoted && stop[strings.ToLower(t.pieces[0])]
+}
+
 // match is the FTS5 expression of a term.
 func (t term) match() string {
 	phrase := quote(t.pieces)
@@ -196,7 +202,7 @@ func expression(terms []term) string {
 			not = append(not, t.match())
 		case t.quoted:
 			must = append(must, t.match())
-		case len(t.pieces) == 1 && !t.prefix && stop[strings.ToLower(t.pieces[0])]:
+		case t.stopped():
 			stopped = append(stopped, t.match())
 		default:
 			may = append(may, t.match())
