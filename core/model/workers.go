@@ -140,24 +140,34 @@ func (w *workers) work(worker int) {
 	}
 }
 
-// run calls unit(worker, i) for every first ≤ i < last, worker < count. While
-// another run has the threads, the caller's thread does it all. When run
-// returns, no thread is in a unit any more.
+// alone runs units on the caller's thread until there are more than one left and
+// the threads are free, which it then has, or none. It returns the next unit.
+func (w *workers) alone(first, last int, unit func(worker, unit int)) (next int, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = newFault(v)
+		}
+	}()
+	for next = first; next < last; next++ {
+		if last-next > 1 && w.count > 1 && w.mu.TryLock() {
+			break
+		}
+		unit(0, next)
+	}
+	return next, nil
+}
+
+// run calls unit(worker, i) for every first ≤ i < last, worker < count. As long
+// as another run has the threads, the caller's works alone. When run returns, no
+// thread is in a unit any more.
 //
 // # Errors
 //
 // A panic of a unit, as a *Fault; other units may not have run.
 func (w *workers) run(first, last int, unit func(worker, unit int)) (err error) {
-	if last-first <= 1 || w.count == 1 || !w.mu.TryLock() {
-		defer func() {
-			if v := recover(); v != nil {
-				err = newFault(v)
-			}
-		}()
-		for i := first; i < last; i++ {
-			unit(0, i)
-		}
-		return nil
+	first, err = w.alone(first, last, unit)
+	if first == last || err != nil {
+		return err
 	}
 	defer w.mu.Unlock()
 	w.next.Store(int64(first))

@@ -42,6 +42,33 @@ func TestWorkersPanic(t *testing.T) {
 	}
 }
 
+// TestWorkersShared: a run works alone while another has the threads, and has
+// them as soon as they are free.
+func TestWorkersShared(t *testing.T) {
+	w := newWorkers(4)
+	defer w.close()
+	w.mu.Lock()
+	var met atomic.Int64
+	all := make(chan struct{})
+	err := w.run(0, 20, func(worker, unit int) {
+		switch {
+		case unit < 10 && worker != 0:
+			t.Errorf("unit %d ran on thread %d while another run had it", unit, worker)
+		case unit == 9:
+			w.mu.Unlock()
+		case unit >= 10 && met.Add(1) == 4:
+			close(all)
+		}
+		if unit >= 10 && unit < 14 { // a thread each
+			<-all
+		}
+	})
+	if err != nil || met.Load() != 10 || !w.mu.TryLock() {
+		t.Errorf("error %v, %d units on all threads, want 10 and the threads free", err, met.Load())
+	}
+	w.mu.Unlock()
+}
+
 // TestLateWake: a wake-up that was meant for the round before does not begin
 // the next one.
 func TestLateWake(t *testing.T) {

@@ -74,7 +74,7 @@ func while(t *testing.T, limits queueLimits, tasks []*task) [][]string {
 	close(e.release)
 	group.Wait()
 	q.jobs.Wait()
-	if q.started+q.working+q.longs+q.owed+len(q.pending)+len(q.ready) != 0 || q.running != nil {
+	if q.started+q.working+q.longs+q.owed+len(q.pending)+len(q.ready) != 0 || q.running != nil || q.beside != nil {
 		t.Errorf("the queue still holds something: %+v", q)
 	}
 	return e.calls[1:]
@@ -172,6 +172,57 @@ func TestReservedPlace(t *testing.T) {
 		if code := <-codes; code != 200 {
 			t.Errorf("a long one: %d", code)
 		}
+	}
+}
+
+// TestBeside: a short request works beside a long one that is in the middle of a
+// step, the first or a later one; one beyond its share waits for the step's end.
+func TestBeside(t *testing.T) {
+	step, release := make(chan struct{}), make(chan struct{})
+	s := New(&stepped{steps: func(text string, between func() error) error {
+		for i := 0; len(text) > 9 && i < 3; i++ {
+			step <- struct{}{}
+			<-release
+			if err := between(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}}, Options{Concurrent: 3})
+	s.config.LongConvLMax = 1 << 20
+	s.config.Padding.Mode = model.PadNone
+	code := make(chan int)
+	go func() {
+		code <- ask(s, "POST", "/v1/embeddings", `{"input":"`+strings.Repeat("long ", 2000)+`"}`).Code
+	}()
+	for range 2 {
+		<-step
+		for range 3 {
+			embed(t, s, `{"input":"short"}`)
+		}
+		release <- struct{}{}
+	}
+	<-step
+	s.queue.mu.Lock()
+	s.queue.turns.had[young] += time.Hour
+	s.queue.mu.Unlock()
+	short := make(chan struct{})
+	go func() {
+		embed(t, s, `{"input":"short"}`)
+		close(short)
+	}()
+	for waiting := 0; waiting == 0; _, waiting = s.queue.counts() {
+		time.Sleep(time.Millisecond)
+	}
+	select {
+	case <-short:
+		t.Error("a short request works beside a long one without end")
+	case <-time.After(10 * time.Millisecond):
+	}
+	release <- struct{}{}
+	<-short
+	if got := <-code; got != 200 {
+		t.Errorf("the long one: %d", got)
 	}
 }
 

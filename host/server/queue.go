@@ -14,12 +14,13 @@ import (
 )
 
 // queue shares an engine among requests. Short requests with the same options
-// run together in one group; groups take turns measured in time, and only the
-// one whose turn it is works, since it keeps all processors busy by itself.
+// run together in one group; groups take turns measured in time. The one whose
+// turn it is works, since it keeps all processors busy by itself, and beside an
+// old or long one a single short one: a step of a long text takes a tenth of a
+// second, and the system shares out processors much finer than that.
 //
-// A group is young until it has worked for a quantum. Young groups go first, so
-// that a short text waits for one step of a long one and not for its turn; but
-// not for more than half of the time as long as old groups wait, too. Among old
+// A group is young until it has worked for a quantum. Young groups go first, but
+// have no more than half of the time as long as old groups wait, too. Among old
 // groups the one goes on that has worked least.
 type queue struct {
 	engine embedFunc
@@ -33,6 +34,7 @@ type queue struct {
 	pending []*task // not begun, first come first
 	ready   []*group
 	running *group // whose turn it is
+	beside  *group // a short one that works at the same time
 	started int    // groups
 	longs   int    // groups of long requests among these
 	working int    // requests in these groups
@@ -139,38 +141,45 @@ func (q *queue) do(ctx context.Context, t *task) ([]core.Embedding, error) {
 
 // startable is the index of the pending task that may begin now, or -1. Long
 // ones leave a place free for short ones, where there is more than one.
-func (q *queue) startable() int {
+func (q *queue) startable(long bool) int {
 	if q.started >= q.limits.groups {
 		return -1
 	}
-	room := q.longs < max(1, q.limits.groups-1)
-	return slices.IndexFunc(q.pending, func(t *task) bool { return room || t.cost <= longCost })
+	long = long && q.longs < max(1, q.limits.groups-1)
+	return slices.IndexFunc(q.pending, func(t *task) bool { return long || t.cost <= longCost })
 }
 
-// dispatch gives the turn away, if it is free.
+// dispatch gives the turn away, if it is free, and else lets a short group work
+// beside the one that has it.
 func (q *queue) dispatch() {
-	if q.running != nil {
+	if r := q.running; r != nil {
+		first := q.startable(false)
+		if q.turns.choose(first >= 0, true) == young && q.beside == nil && (r.long || r.spent >= quantum) {
+			q.beside = q.start(first)
+		}
 		return
 	}
-	first := q.startable()
+	first := q.startable(true)
 	switch q.turns.choose(first >= 0, len(q.ready) > 0) {
 	case young:
-		q.start(first)
+		q.running = q.start(first)
 	case old:
 		g := slices.MinFunc(q.ready, func(a, b *group) int { return int(a.share - b.share) })
 		q.ready = slices.DeleteFunc(q.ready, func(r *group) bool { return r == g })
-		q.give(g)
+		q.running = g
+		g.work()
 	}
 }
 
-func (q *queue) give(g *group) {
-	q.running, g.begun = g, time.Now()
+// work lets a group begin or go on.
+func (g *group) work() {
+	g.begun = time.Now()
 	g.since = g.begun
 	g.turn <- struct{}{}
 }
 
 // start begins a group with a pending task and those that can join it.
-func (q *queue) start(first int) {
+func (q *queue) start(first int) *group {
 	t := q.pending[first]
 	g := &group{tasks: []*task{t}, cost: t.cost, long: t.cost > longCost, turn: make(chan struct{}, 1)}
 	q.pending = slices.Delete(q.pending, first, first+1)
@@ -194,8 +203,9 @@ func (q *queue) start(first int) {
 		q.longs++
 	}
 	q.jobs.Add(1)
-	q.give(g)
+	g.work()
 	go q.run(g)
+	return g
 }
 
 // run works for a group and tells its tasks.
@@ -249,14 +259,14 @@ func (q *queue) embed(g *group, inputs []core.Input) (results []core.Embedding, 
 func (q *queue) between(g *group) error {
 	q.mu.Lock()
 	q.charge(g)
-	isOld := g.spent >= quantum
-	eager := isOld && q.startable() >= 0 && q.turns.choose(true, true) == young
-	over := isOld && time.Since(g.begun) >= quantum && len(q.ready) > 0
-	if !eager && !over {
+	others := q.startable(g == q.running) >= 0 || g == q.running && len(q.ready) > 0
+	if !others || g.spent < quantum || time.Since(g.begun) < quantum {
+		q.dispatch()
 		q.mu.Unlock()
 		return g.ctx.Err()
 	}
-	q.ready, q.running = append(q.ready, g), nil
+	q.ready = append(q.ready, g)
+	q.leave(g)
 	q.dispatch()
 	q.mu.Unlock()
 	select {
@@ -264,6 +274,16 @@ func (q *queue) between(g *group) error {
 	case <-g.ctx.Done():
 	}
 	return g.ctx.Err()
+}
+
+// leave ends a group's turn.
+func (q *queue) leave(g *group) {
+	switch g {
+	case q.running:
+		q.running = nil
+	case q.beside:
+		q.beside = nil
+	}
 }
 
 // charge accounts for the time since a group was last charged.
@@ -277,9 +297,9 @@ func (q *queue) charge(g *group) {
 func (q *queue) finish(g *group) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.running == g {
+	if g == q.running || g == q.beside {
 		q.charge(g)
-		q.running = nil
+		q.leave(g)
 	}
 	q.ready = slices.DeleteFunc(q.ready, func(r *group) bool { return r == g })
 	q.started, q.working = q.started-1, q.working-len(g.tasks)

@@ -11,7 +11,8 @@ const ahead = 3 * quantum
 // age is a class of groups.
 type age int
 
-// The classes: a group is young until it has worked for a quantum.
+// The classes: a group is young until it has worked for a quantum. The time of a
+// long one is an old one's all along: its first step may take many quanta.
 const (
 	nobody age = iota
 	young
@@ -46,7 +47,7 @@ func (t *turns) choose(youngWait, oldWait bool) age {
 // charge accounts for time that a group has worked.
 func (t *turns) charge(g *group, d time.Duration) {
 	class := old
-	if g.spent < quantum {
+	if g.spent < quantum && !g.long {
 		class = young
 	}
 	t.had[class] += d
