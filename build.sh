@@ -58,7 +58,7 @@ test_go() {
 }
 
 # test_race looks for data races where goroutines meet: the spinning threads, the
-# shared filters, the pool of runs, the server's queue. The suites of whole models
+# shared filters, the pool of runs, the server's queue, the module's instances. The suites of whole models
 # would take it many minutes and meet in the same places.
 test_race() {
 	command -v "$(go env CC)" >/dev/null 2>&1 || { echo "no C compiler: the race detector is left out" >&2; return 0; }
@@ -66,6 +66,7 @@ test_race() {
 	CGO_ENABLED=1 go test -race -short -timeout 20m \
 		-run 'Panic|Worker|Wake|Spectra|Stopped|Concurrent|Cancel|Filter|Close|Backend|Progress|Pass|Job|FuzzEmbed' \
 		./core ./core/model ./host/server
+	CGO_ENABLED=1 go test -race -short -timeout 20m -run 'Close|Steps|PoolKeepBits' ./host/engine
 }
 
 # test_arm64 runs cross-compiled tests in an emulated processor, the kernels also
