@@ -3,6 +3,7 @@ package model
 import (
 	"errors"
 	"runtime"
+	"time"
 
 	"m2embed/core/fft"
 	"m2embed/core/kernel"
@@ -94,10 +95,8 @@ func (r *Run) Step() (done bool) {
 		r.count(x)
 	}
 	if x.units > 0 {
-		threads := r.model.workers.count
-		count := threads * max(1, int(stepCost()/x.cost))
-		last := min(x.units, r.next+count)
-		if r.err = r.model.workers.run(r.next, last, r.doUnit); r.err != nil {
+		last := min(x.units, r.next+r.model.workers.count*max(1, int(stepCost()/x.cost)))
+		if r.err = r.work(r.next, last, x.cost*float64(last-r.next)); r.err != nil {
 			return true
 		}
 		r.done += x.cost * float64(last-r.next)
@@ -110,6 +109,20 @@ func (r *Run) Step() (done bool) {
 		r.at, r.next = r.at+1, 0
 	}
 	return r.at == len(r.tasks)
+}
+
+// work does units that take so many operations together, on as many threads as
+// that pays for.
+func (r *Run) work(first, last int, operations float64) error {
+	w := r.model.workers
+	if w.count == 1 {
+		return w.run(first, last, 1, r.doUnit)
+	}
+	threads := min(w.paying(operations), last-first)
+	began := time.Now()
+	err := w.run(first, last, threads, r.doUnit)
+	w.measured(operations, threads, time.Since(began))
+	return err
 }
 
 // Err says why the pass ended early, as a *Fault or because of Stop, or is nil.
@@ -236,14 +249,17 @@ func (r *Run) Bytes() int {
 // tokenBlock is how many rows a unit of a token-wise stage takes at most.
 const tokenBlock = 96
 
+// leastRows is how many rows a unit of a token-wise stage takes at least where
+// there are more: fewer would read the weights too often.
+const leastRows = 16
+
 // tokenRows is how many rows a unit of a token-wise stage takes: as many as
-// tokenBlock allows, but evenly divided so that no thread waits for another.
+// tokenBlock allows, but evenly divided so that no thread waits for another, and
+// less where threads would have nothing to do.
 func tokenRows(rows, threads int) int {
 	units := blocks(rows, tokenBlock)
-	if rows >= 16*threads { // below, the threads cost more than they give
-		units = blocks(units, threads) * threads
-	}
-	return max(1, blocks(rows, max(1, units)))
+	units = blocks(units, threads) * threads
+	return max(1, blocks(rows, max(1, min(units, rows/leastRows))))
 }
 
 // tokenBlocks counts the units of a token-wise stage.

@@ -2,9 +2,11 @@ package model
 
 import (
 	"fmt"
+	"math"
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // workers run independent units of work on several threads. Which thread runs
@@ -17,7 +19,6 @@ type workers struct {
 	mu      sync.Mutex // held by the run that uses the threads
 	helpers []*helper
 
-	round   atomic.Uint64 // counts the calls of run that use the threads
 	next    atomic.Int64
 	last    int64
 	unit    func(worker, unit int)
@@ -25,6 +26,8 @@ type workers struct {
 	done    sync.WaitGroup        // the same, to sleep for
 	fault   atomic.Pointer[Fault] // the round's first panic
 	closed  bool
+
+	pace atomic.Uint64 // bits of a float64: nanoseconds of a thread for a floating-point operation
 }
 
 // Fault is a panic of a unit of work, caught on the thread that ran it: a
@@ -45,6 +48,7 @@ func newFault(value any) *Fault {
 
 // helper is one thread beside the caller's.
 type helper struct {
+	round  atomic.Uint64 // counts the calls of run that use it
 	asleep atomic.Bool
 	wake   chan struct{}
 }
@@ -70,7 +74,7 @@ func newWorkers(n int) *workers {
 // help runs a helper's part of each round.
 func (w *workers) help(h *helper, worker int) {
 	for round := uint64(1); ; round++ {
-		h.await(&w.round, round)
+		h.await(&h.round, round)
 		if w.closed {
 			return
 		}
@@ -102,10 +106,10 @@ func (h *helper) await(count *atomic.Uint64, number uint64) {
 	}
 }
 
-// begin starts a round.
-func (w *workers) begin() {
-	w.round.Add(1)
-	for _, h := range w.helpers {
+// begin starts a round of some of the helpers.
+func (w *workers) begin(helpers []*helper) {
+	for _, h := range helpers {
+		h.round.Add(1)
 		if h.asleep.CompareAndSwap(true, false) {
 			h.wake <- struct{}{}
 		}
@@ -117,7 +121,7 @@ func (w *workers) close() {
 	defer w.mu.Unlock()
 	if !w.closed {
 		w.closed = true
-		w.begin()
+		w.begin(w.helpers)
 		w.helpers = nil
 	}
 }
@@ -142,14 +146,14 @@ func (w *workers) work(worker int) {
 
 // alone runs units on the caller's thread until there are more than one left and
 // the threads are free, which it then has, or none. It returns the next unit.
-func (w *workers) alone(first, last int, unit func(worker, unit int)) (next int, err error) {
+func (w *workers) alone(first, last, threads int, unit func(worker, unit int)) (next int, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = newFault(v)
 		}
 	}()
 	for next = first; next < last; next++ {
-		if last-next > 1 && w.count > 1 && w.mu.TryLock() {
+		if last-next > 1 && threads > 1 && w.mu.TryLock() {
 			break
 		}
 		unit(0, next)
@@ -157,24 +161,25 @@ func (w *workers) alone(first, last int, unit func(worker, unit int)) (next int,
 	return next, nil
 }
 
-// run calls unit(worker, i) for every first ≤ i < last, worker < count. As long
+// run calls unit(worker, i) for every first ≤ i < last, worker < threads ≤ count. As long
 // as another run has the threads, the caller's works alone. When run returns, no
 // thread is in a unit any more.
 //
 // # Errors
 //
 // A panic of a unit, as a *Fault; other units may not have run.
-func (w *workers) run(first, last int, unit func(worker, unit int)) (err error) {
-	first, err = w.alone(first, last, unit)
+func (w *workers) run(first, last, threads int, unit func(worker, unit int)) (err error) {
+	first, err = w.alone(first, last, threads, unit)
 	if first == last || err != nil {
 		return err
 	}
 	defer w.mu.Unlock()
 	w.next.Store(int64(first))
 	w.last, w.unit = int64(last), unit
-	w.pending.Store(int64(len(w.helpers)))
-	w.done.Add(len(w.helpers))
-	w.begin()
+	helpers := w.helpers[:min(threads, last-first)-1]
+	w.pending.Store(int64(len(helpers)))
+	w.done.Add(len(helpers))
+	w.begin(helpers)
 	w.work(0)
 	for i := 0; i < watches && w.pending.Load() > 0; i++ {
 	}
@@ -184,4 +189,31 @@ func (w *workers) run(first, last int, unit func(worker, unit int)) (err error) 
 		return f
 	}
 	return nil
+}
+
+// wakeTime is what a thread more costs a round, in nanoseconds: to wake it, and
+// to wait for it in the end.
+const wakeTime = 3000
+
+// firstPace is the pace before any was measured: 20 operations in a nanosecond.
+const firstPace = 0.05
+
+// paying is how many threads work of that many floating-point operations pays
+// for: the number k at which work/k + k·wakeTime is least, by the pace of the
+// rounds so far.
+func (w *workers) paying(work float64) int {
+	pace := math.Float64frombits(w.pace.Load())
+	if pace == 0 {
+		pace = firstPace
+	}
+	return max(1, min(w.count, int(math.Sqrt(work*pace/wakeTime))))
+}
+
+// measured takes what a round took into the pace, as an eighth.
+func (w *workers) measured(work float64, threads int, took time.Duration) {
+	now := float64(took) * float64(threads) / work
+	if before := math.Float64frombits(w.pace.Load()); before > 0 {
+		now = before + (min(now, 4*before)-before)/8 // whoever was held up tells nothing of the work
+	}
+	w.pace.Store(math.Float64bits(now))
 }

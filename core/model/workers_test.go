@@ -16,7 +16,7 @@ func TestWorkersPanic(t *testing.T) {
 		w := newWorkers(threads)
 		for _, bad := range []int{0, 1, 50, 99} {
 			var inside atomic.Int64
-			err := w.run(0, 100, func(_, unit int) {
+			err := w.run(0, 100, threads, func(_, unit int) {
 				inside.Add(1)
 				defer inside.Add(-1)
 				if unit == bad {
@@ -31,11 +31,11 @@ func TestWorkersPanic(t *testing.T) {
 				t.Errorf("%d threads, unit %d: %d units still run", threads, bad, n)
 			}
 			var sum atomic.Int64
-			if err := w.run(0, 100, func(_, unit int) { sum.Add(int64(unit)) }); err != nil || sum.Load() != 4950 {
+			if err := w.run(0, 100, threads, func(_, unit int) { sum.Add(int64(unit)) }); err != nil || sum.Load() != 4950 {
 				t.Errorf("%d threads: the round after has error %v and sum %d, want 4950", threads, err, sum.Load())
 			}
 		}
-		if err := w.run(0, 100, func(_, _ int) { panic("all") }); err == nil {
+		if err := w.run(0, 100, threads, func(_, _ int) { panic("all") }); err == nil {
 			t.Errorf("%d threads: no error where all units panic", threads)
 		}
 		w.close()
@@ -50,7 +50,7 @@ func TestWorkersShared(t *testing.T) {
 	w.mu.Lock()
 	var met atomic.Int64
 	all := make(chan struct{})
-	err := w.run(0, 20, func(worker, unit int) {
+	err := w.run(0, 20, 4, func(worker, unit int) {
 		switch {
 		case unit < 10 && worker != 0:
 			t.Errorf("unit %d ran on thread %d while another run had it", unit, worker)
@@ -67,6 +67,60 @@ func TestWorkersShared(t *testing.T) {
 		t.Errorf("error %v, %d units on all threads, want 10 and the threads free", err, met.Load())
 	}
 	w.mu.Unlock()
+}
+
+// TestWorkersSome: a round takes as many of the threads as it is told, whatever
+// the rounds before took, and does each unit once.
+func TestWorkersSome(t *testing.T) {
+	w := newWorkers(6)
+	defer w.close()
+	for round := range 2000 {
+		threads, units := 1+round*7%6, round*5%40
+		done := make([]atomic.Int32, units)
+		err := w.run(0, units, threads, func(worker, unit int) {
+			if worker >= threads {
+				t.Errorf("round %d: thread %d of %d", round, worker, threads)
+			}
+			done[unit].Add(1)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range done {
+			if n := done[i].Load(); n != 1 {
+				t.Fatalf("round %d on %d threads: unit %d of %d was done %d times", round, threads, i, units, n)
+			}
+		}
+	}
+}
+
+// TestPaying: more work pays for more threads, none for less than one or for
+// more than there are, and slow work for more than fast work.
+func TestPaying(t *testing.T) {
+	w := newWorkers(8)
+	defer w.close()
+	before := 0
+	for work := 1.0; work < 1e12; work *= 3 {
+		n := w.paying(work)
+		if n < max(1, before) || n > 8 {
+			t.Fatalf("%g operations pay for %d threads, a third of it for %d", work, n, before)
+		}
+		before = n
+	}
+	if w.paying(1) != 1 || w.paying(0) != 1 || before != 8 {
+		t.Errorf("%d threads for one operation, %d for 1e12, want 1 and 8", w.paying(1), before)
+	}
+	fast := w.paying(1e6)
+	for range 100 {
+		w.measured(1e6, 1, time.Millisecond) // a nanosecond an operation
+	}
+	if slow := w.paying(1e6); slow != 8 || fast > 4 {
+		t.Errorf("a million operations pay for %d threads at 0.05 ns and %d at 1 ns", fast, slow)
+	}
+	w.measured(1e6, 1, time.Hour)
+	if n := w.paying(1); n != 1 {
+		t.Errorf("one operation pays for %d threads after a round that was held up", n)
+	}
 }
 
 // TestLateWake: a wake-up that was meant for the round before does not begin
