@@ -41,7 +41,8 @@ type Index struct {
 	}
 }
 
-// Open opens the index in a file, or makes one.
+// Open opens the index in a file, or makes one; without a path it makes one in
+// memory, for a few texts and one caller at a time.
 //
 // # Errors
 //
@@ -60,7 +61,7 @@ func Open(path string, o Options) (*Index, error) {
 
 // Close closes the file. No call may be under way.
 func (ix *Index) Close() error {
-	if !ix.options.ReadOnly {
+	if !ix.options.ReadOnly && ix.path != "" {
 		ix.db.Exec("PRAGMA wal_checkpoint(TRUNCATE)") // what remains is done at the next opening
 	}
 	return ix.db.Close()

@@ -34,6 +34,8 @@ type Query struct {
 	After, Before time.Time
 	// All returns what is below the relevance floor, too.
 	All bool
+	// Plain takes quotes, minuses and stars for what they are in any text.
+	Plain bool
 }
 
 // Answer is what was found.
@@ -76,6 +78,9 @@ func (ix *Index) Query(ctx context.Context, query string, q Query) (Answer, erro
 }
 
 func (ix *Index) query(ctx context.Context, query string, q Query) (Answer, error) {
+	if q.Plain {
+		query = strings.NewReplacer(`"`, " ", " -", " ", "* ", " ").Replace(" " + query + " ")
+	}
 	terms := parse(query)
 	if q.Top <= 0 {
 		q.Top = 10

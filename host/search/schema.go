@@ -48,8 +48,15 @@ var (
 	ErrFull = errors.New("the disk is full")
 )
 
-// openFile opens or makes the file.
+// openFile opens or makes the file; one without a name is in memory.
 func openFile(path string, readOnly bool) (*sql.DB, error) {
+	if path == "" {
+		db, err := sql.Open("sqlite", "file::memory:?_txlock=immediate&_pragma=temp_store(memory)")
+		if err == nil {
+			db.SetMaxOpenConns(1) // each would have a memory of its own
+		}
+		return db, err
+	}
 	stat, err := os.Stat(path)
 	switch {
 	case err == nil && stat.IsDir():

@@ -301,6 +301,40 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// TestRerank: all texts come back, the best first, whatever is in them; the marks
+// of the query language are words like others.
+func TestRerank(t *testing.T) {
+	texts := []string{"", "Port wine is checked.", "The server listens on port 5222.", "The nightly job.", " \n", "5222"}
+	for query, want := range map[string]int{
+		"on which port does the server listen": 2,
+		`-nightly "the * job`:                  3,
+		"server port 5222":                     2,
+	} {
+		got, err := Rerank(t.Context(), Options{Embedder: bag{}}, query, texts)
+		if err != nil || len(got) != len(texts) || got[0].Index != want {
+			t.Errorf("%q: %v, %v, want %d first", query, got, err, want)
+		}
+		seen := map[int]bool{}
+		for i, r := range got {
+			seen[r.Index] = true
+			if r.Score < 0 || r.Score > 1 || i > 0 && r.Score > got[i-1].Score {
+				t.Errorf("%q: score %v behind %v", query, r.Score, got[max(i-1, 0)].Score)
+			}
+		}
+		if len(seen) != len(texts) {
+			t.Errorf("%q: %d texts, want %d", query, len(seen), len(texts))
+		}
+	}
+	if got, err := Rerank(t.Context(), Options{Embedder: bag{}}, "x", nil); err != nil || len(got) != 0 {
+		t.Errorf("no texts: %v, %v", got, err)
+	}
+	stopped, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Rerank(stopped, Options{Embedder: bag{}}, "x", texts); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+}
+
 func FuzzQuery(f *testing.F) {
 	ix := open(f, filepath.Join(f.TempDir(), "x.db"), Options{})
 	add(f, ix, notes...)

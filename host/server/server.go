@@ -1,6 +1,6 @@
 // Package server offers a model over HTTP, in the shapes of OpenAI's embeddings
-// API, of Text Embeddings Inference (TEI) and of Ollama. openapi.yaml describes
-// it.
+// API, of Cohere's reranking, of Text Embeddings Inference (TEI) and of Ollama,
+// and searches in an index. openapi.yaml describes it.
 //
 // Requests take turns of some milliseconds, and short ones of different clients
 // run together, so that a short text never waits for the whole of a long one.
@@ -28,6 +28,7 @@ import (
 	"m2embed/core/model"
 	"m2embed/core/tokenizer"
 	"m2embed/host"
+	"m2embed/host/search"
 )
 
 // Options are the limits of a server; the zero value is good.
@@ -65,6 +66,7 @@ type Server struct {
 	handler http.Handler
 	queue   *queue
 	metrics *metrics
+	index   *search.Index // nil for none
 	started time.Time
 	active  sync.WaitGroup // requests
 	// stopping is set by Drain.
@@ -84,6 +86,13 @@ var Routes = []string{
 	"POST /decode",
 	"GET /info",
 	"GET /health",
+	"POST /rerank",
+	"POST /v1/rerank",
+	"POST /v2/rerank",
+	"POST /search",
+	"POST /documents",
+	"GET /documents",
+	"DELETE /documents/{id...}",
 	"POST /api/embed",
 	"POST /api/embeddings",
 	"GET /api/tags",
@@ -102,6 +111,8 @@ func (s *Server) handlers() []http.HandlerFunc {
 		s.answer(s.embed, writeError), s.models, s.oneModel,
 		embed, embed, s.answer(s.teiStates, writeTEIError), s.answer(s.teiSimilarity, writeTEIError),
 		s.answer(s.teiTokenize, writeTEIError), s.answer(s.teiDecode, writeTEIError), s.teiInfo, s.health,
+		s.answer(s.teiRerank, writeTEIError), s.answer(s.cohereRerank, writeError), s.answer(s.cohereRerank, writeError),
+		s.answer(s.search, writeError), s.answer(s.addDocuments, writeError), s.answer(s.countDocuments, writeError), s.answer(s.removeDocument, writeError),
 		s.answer(s.ollamaEmbed, writeOllamaError), s.answer(s.ollamaEmbedding, writeOllamaError), s.ollamaTags,
 		s.answer(s.ollamaShow, writeOllamaError), s.ollamaVersion,
 		s.health, s.ready, s.serveMetrics, s.describe,

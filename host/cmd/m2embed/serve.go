@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"m2embed/host"
+	"m2embed/host/search"
 	"m2embed/host/server"
 )
 
@@ -23,9 +24,10 @@ var serveCommand = &command{
 	synopsis: "[flags]",
 	summary:  "Serve a model over HTTP, in the shape of OpenAI's embeddings API.",
 	details: `
-Answers POST /v1/embeddings, GET /v1/models, /healthz, /metrics (for Prometheus)
-and /openapi.yaml, which describes it all. With --site it serves the files of a
-folder, too. Ctrl-C or SIGTERM stops it: requests under way are finished for as
+Answers POST /v1/embeddings and /v1/rerank, GET /v1/models, the routes of TEI and
+Ollama, /healthz, /metrics (for Prometheus) and /openapi.yaml, which describes it
+all. With --index POST /search searches in an index by words and meaning, and POST
+/documents adds to it. With --site it serves the files of a folder, too. Ctrl-C or SIGTERM stops it: requests under way are finished for as
 long as --grace says.
 
 Anyone who reaches the address may use it, unless the environment variable
@@ -55,6 +57,8 @@ over, 2 wrong usage.
 		c.flags.BoolVar(&s.options.AnyModel, "any-model", false, "answer requests for any model's name with this model")
 		c.flags.StringArrayVar(&s.hosts, "host", nil, "`name` that requests may be for, other than localhost; may be given several times (default: any, unless the address is a loopback one)")
 		c.flags.StringVar(&s.site, "site", "", "`folder` of files to serve at /")
+		c.flags.StringVar(&s.index, "index", "", "`file` of an index to search in, made if there is none; see m2embed index")
+		c.flags.BoolVar(&s.indexReadOnly, "index-read-only", false, "let requests search in the index and not change it")
 		c.flags.BoolVar(&s.logJSON, "log-json", false, "log as JSON; texts are never logged")
 		c.flags.DurationVar(&s.options.BodyTime, "body-time", 30*time.Second, "`time` in which a request's body must arrive")
 		c.flags.Int64Var(&s.options.QueueBytes, "queue-bytes", 32<<20, "most `bytes` of all requests that wait or are worked on")
@@ -75,6 +79,8 @@ type serving struct {
 	which         *modelFlags
 	options       server.Options
 	address, site string
+	index         string
+	indexReadOnly bool
 	hosts         []string
 	logJSON       bool
 	grace         time.Duration
@@ -129,6 +135,16 @@ func (s *serving) run() error {
 	working, stop := context.WithCancel(context.Background())
 	defer stop()
 	handler := server.New(m, s.options)
+	if s.index != "" {
+		o := handler.SearchOptions()
+		o.ReadOnly = s.indexReadOnly
+		ix, err := search.Open(s.index, o)
+		if err != nil {
+			return errors.Join(err, listener.Close())
+		}
+		defer ix.Close()
+		handler.SetIndex(ix)
+	}
 	web := &http.Server{
 		Handler:           handler,
 		BaseContext:       func(net.Listener) context.Context { return working },
