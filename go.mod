@@ -5,6 +5,7 @@ go 1.27
 toolchain go1.27.4
 
 require (
+	github.com/andybalholm/brotli v1.3.0
 	github.com/daulet/tokenizers v1.24.0
 	github.com/ebitengine/purego v0.11.3
 	github.com/gomlx/gomlx v0.26.0

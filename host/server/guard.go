@@ -53,6 +53,39 @@ func (s *Server) checkHost(host string) *apiError {
 	return &apiError{status: http.StatusForbidden, kind: "invalid_request_error", code: "unknown_host", message: fmt.Sprintf("this server is not %q; if it is to answer by this name, start it with --host %s", clip(name), clip(name))}
 }
 
+// crossOrigin sets the headers by which a browser lets pages of the allowed
+// origins ask, and answers it where it asks whether they may (CORS). It reports
+// whether that was all.
+func (s *Server) crossOrigin(w http.ResponseWriter, r *http.Request) bool {
+	origin := r.Header.Get("Origin")
+	if len(s.options.Origins) == 0 {
+		return false
+	}
+	h := w.Header()
+	h.Add("Vary", "Origin")
+	switch {
+	case origin == "":
+		return false
+	case slices.Contains(s.options.Origins, "*"):
+		origin = "*"
+	case !slices.Contains(s.options.Origins, origin):
+		return false
+	}
+	h.Set("Access-Control-Allow-Origin", origin)
+	h.Set("Access-Control-Expose-Headers", requestID+", Retry-After")
+	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" || s.checkHost(r.Host) != nil {
+		return false
+	}
+	h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, DELETE")
+	// Clients send headers of their own; none has a meaning here that could harm.
+	if asked := r.Header.Get("Access-Control-Request-Headers"); asked != "" {
+		h.Set("Access-Control-Allow-Headers", asked)
+	}
+	h.Set("Access-Control-Max-Age", "600")
+	w.WriteHeader(http.StatusNoContent)
+	return true
+}
+
 // authorize checks the token, if there is to be one: as a bearer token or, so
 // that a browser can ask for it, as the password of basic authentication, which
 // is enough to read.

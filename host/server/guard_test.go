@@ -137,3 +137,51 @@ func TestOwnIDs(t *testing.T) {
 type withoutTokenizer struct{ Model }
 
 func (withoutTokenizer) Tokenizer() *tokenizer.Tokenizer { return nil }
+
+// TestCrossOrigin: browsers are told what pages elsewhere may do, and those that
+// nobody named are told nothing.
+func TestCrossOrigin(t *testing.T) {
+	page := "https://app.example"
+	named, any, none := New(open(t), Options{Origins: []string{page}, Token: "x"}), New(open(t), Options{Origins: []string{"*"}}), New(open(t), Options{})
+	for _, c := range []struct {
+		s      *Server
+		origin string
+		want   string
+	}{{named, page, page}, {named, "https://evil.example", ""}, {named, "null", ""}, {named, "", ""}, {any, page, "*"}, {none, page, ""}} {
+		w := send(c.s, "OPTIONS", "/v1/embeddings", "", "Origin", c.origin, "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "authorization,content-type,x-stainless-os")
+		h := w.Header()
+		if h.Get("Access-Control-Allow-Origin") != c.want || (w.Code == 204) != (c.want != "") ||
+			c.want != "" && (h.Get("Access-Control-Allow-Headers") != "authorization,content-type,x-stainless-os" || !strings.Contains(h.Get("Access-Control-Allow-Methods"), "POST")) {
+			t.Errorf("may %q ask: %d %v", c.origin, w.Code, h)
+		}
+		w = send(c.s, "POST", "/v1/embeddings", `{"input":"x"}`, "Origin", c.origin, "Content-Type", "application/json", "Authorization", "bEARER x")
+		if h := w.Header(); w.Code != 200 || h.Get("Access-Control-Allow-Origin") != c.want || c.s != none && h.Get("Vary") != "Origin" {
+			t.Errorf("%q asks: %d %v", c.origin, w.Code, h)
+		}
+	}
+	if w := send(named, "POST", "/v1/embeddings", `{}`, "Origin", page, "Content-Type", "application/json"); w.Code != 401 || w.Header().Get("Access-Control-Allow-Origin") != page {
+		t.Errorf("a refusal that the page cannot read: %d %v", w.Code, w.Header())
+	}
+	bound := New(open(t), Options{Origins: []string{"*"}, Hosts: LocalHosts})
+	r := httptest.NewRequest("OPTIONS", "http://evil.example/v1/embeddings", nil)
+	r.Header.Set("Origin", page)
+	r.Header.Set("Access-Control-Request-Method", "POST")
+	w := httptest.NewRecorder()
+	if bound.ServeHTTP(w, r); w.Code != 403 {
+		t.Errorf("another host's name: %d", w.Code)
+	}
+}
+
+// TestProfile: profiles are there on request only, and want the token.
+func TestProfile(t *testing.T) {
+	with, without := New(open(t), Options{Profile: true, Token: "x"}), New(open(t), Options{})
+	for _, c := range []struct {
+		s      *Server
+		token  string
+		status int
+	}{{with, "Bearer x", 200}, {with, "", 401}, {without, "", 404}} {
+		if w := send(c.s, "GET", "/debug/pprof/cmdline", "", "Authorization", c.token); w.Code != c.status {
+			t.Errorf("%d, want %d", w.Code, c.status)
+		}
+	}
+}

@@ -15,6 +15,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"net/http/pprof"
 	"os"
 	"runtime/debug"
 	"slices"
@@ -47,6 +48,8 @@ type Options struct {
 	Timeout    time.Duration // for a request's work and waiting; 0 means 5 minutes
 	BodyTime   time.Duration // for a body to arrive; 0 means 30 seconds
 	Site       fs.FS         // files to serve beside the API; nil for none
+	Origins    []string      // of pages elsewhere that may ask ("https://example.org"), or "*"
+	Profile    bool          // answer /debug/pprof
 	Log        *slog.Logger  // for requests that fail; nil for none
 }
 
@@ -149,6 +152,14 @@ func New(m Model, o Options) *Server {
 			mux.HandleFunc(path, s.noRoute)
 		}
 	}
+	if o.Profile {
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+		mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	}
+	mux.HandleFunc("/debug/", s.noRoute)
 	mux.HandleFunc("/v1/", s.noRoute)
 	mux.HandleFunc("/api/", s.noRoute)
 	if o.Site != nil {
@@ -198,6 +209,9 @@ func (s *Server) guard(next http.Handler) http.Handler {
 			}
 			s.metrics.request(routeOf(r), recorder.status, time.Since(began))
 		}()
+		if s.crossOrigin(recorder, r) {
+			return
+		}
 		if err := s.refuse(r); err != nil {
 			if err.status == http.StatusUnauthorized && s.options.Site != nil && r.Method == http.MethodGet {
 				w.Header().Add("WWW-Authenticate", `Basic realm="m2embed", charset="UTF-8"`)

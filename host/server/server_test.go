@@ -2,15 +2,20 @@ package server
 
 import (
 	"bytes"
+	"cmp"
+	"compress/gzip"
 	"context"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"io"
 	"maps"
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -22,6 +27,7 @@ import (
 
 	coremodel "m2embed/core/model"
 
+	"github.com/andybalholm/brotli"
 	"go.yaml.in/yaml/v4"
 )
 
@@ -385,6 +391,85 @@ func TestSite(t *testing.T) {
 		t.Errorf("POST /sub/: %d", w.Code)
 	}
 	embed(t, s, `{"input":"x"}`)
+}
+
+// TestSiteNames: no name is more than one of no file.
+func TestSiteNames(t *testing.T) {
+	folder := t.TempDir()
+	os.WriteFile(filepath.Join(folder, "a b.txt"), []byte("here"), 0o600)
+	os.WriteFile(filepath.Join(folder, "_headers"), []byte("/*\n  X-A: 1\n"), 0o600)
+	os.Symlink("/etc/hostname", filepath.Join(folder, "out"))
+	os.Symlink("loop", filepath.Join(folder, "loop"))
+	root, err := os.OpenRoot(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	s := New(open(t), Options{Site: root.FS()})
+	for path, want := range map[string]int{
+		"/a%20b.txt": 200, "/" + strings.Repeat("x", 300): 404, "/" + strings.Repeat("x/", 5000): 404, "/%00": 404, "/a%00b": 404, "/%5c..%5c": 404,
+		"/out": 404, "/loop": 404, "/a%2fb": 404, "/%ff%fe": 404, "/_headers": 404, "/a%20b.txt/x": 404, "/con": 404, "/:": 404,
+	} {
+		if w := ask(s, "GET", path, ""); w.Code != want {
+			t.Errorf("%.40s: %d, want %d", path, w.Code, want)
+		}
+	}
+}
+
+// TestSiteHeaders: the rules of _headers hold, and what compresses is compressed
+// as the client likes it.
+func TestSiteHeaders(t *testing.T) {
+	text := strings.Repeat("<p>page ", 1000)
+	files := fstest.MapFS{
+		"index.html": {Data: []byte(text)}, "assets/a.js": {Data: []byte(text)}, "assets/model.safetensors": {Data: []byte("\x00" + text)}, "small.css": {Data: []byte("a{}")},
+		"_headers": {Data: []byte("# rules\n/*\n  Content-Security-Policy: default-src 'self'\n  Cache-Control: no-cache\n\n/assets/*.js\n\tcache-control: immutable\n")},
+	}
+	s := New(open(t), Options{Site: files})
+	for _, c := range []struct{ path, accept, encoding, cache string }{
+		{"/", "gzip, br", "br", "no-cache"}, {"/", "gzip", "gzip", "no-cache"}, {"/", "", "", "no-cache"}, {"/", "br;q=0, gzip;q=0", "", "no-cache"},
+		{"/assets/a.js", "br", "br", "immutable"}, {"/assets/model.safetensors", "br", "", "no-cache"}, {"/small.css", "br", "", "no-cache"},
+	} {
+		w := send(s, "GET", c.path, "", "Accept-Encoding", c.accept)
+		h := w.Header()
+		if h.Get("Content-Encoding") != c.encoding || h.Get("Cache-Control") != c.cache || h.Get("Content-Security-Policy") != "default-src 'self'" {
+			t.Errorf("%s for %q: %v", c.path, c.accept, h)
+		}
+		var body io.Reader = w.Body
+		switch c.encoding {
+		case "br":
+			body = brotli.NewReader(body)
+		case "gzip":
+			body, _ = gzip.NewReader(body)
+		}
+		got, err := io.ReadAll(body)
+		if want := string(files[cmp.Or(c.path[1:], "index.html")].Data); err != nil || string(got) != want {
+			t.Errorf("%s for %q: %d bytes, error %v, want %d", c.path, c.accept, len(got), err, len(want))
+		}
+	}
+	w := send(s, "GET", "/assets/a.js", "", "Accept-Encoding", "br", "Range", "bytes=2-5")
+	if w.Code != 206 || w.Body.String() != text[2:6] || w.Header().Get("Content-Encoding") != "" {
+		t.Errorf("a range: %d %q", w.Code, w.Body)
+	}
+	if w := send(s, "HEAD", "/", "", "Accept-Encoding", "br"); w.Code != 200 || w.Body.Len() != 0 {
+		t.Errorf("HEAD: %d, %d bytes", w.Code, w.Body.Len())
+	}
+	for rules, want := range map[string]string{"": "", "/a\n  X: y\n": "", "  X: y": "line 1", "/a\n  X y": "line 2", "/a\n\n x y: z": "line 3"} {
+		err := ReadHeaders(fstest.MapFS{"_headers": {Data: []byte(rules)}})
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: error %v, want %q", rules, err, want)
+		}
+	}
+	for _, c := range []struct {
+		pattern, path string
+		want          bool
+	}{
+		{"/*", "/a/b", true}, {"/a", "/a", true}, {"/a", "/ab", false}, {"/a/*", "/b/a/", false}, {"/*.js", "/x.js", true}, {"/*.js", "/x.jsx", false},
+		{"/a*b*c", "/axbxc", true}, {"/a*b*c", "/axcxb", false}, {"/a*a", "/a", false},
+	} {
+		if got := (headerRule{pattern: c.pattern}).matches(c.path); got != c.want {
+			t.Errorf("%s matches %s: %t", c.pattern, c.path, got)
+		}
+	}
 }
 
 // FuzzRequest: no body crashes the reader, and what it accepts has inputs.

@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"runtime"
 	"slices"
@@ -33,8 +35,11 @@ long as --grace says.
 Anyone who reaches the address may use it, unless the environment variable
 M2EMBED_TOKEN holds a token that all requests but /healthz must bear. On a
 loopback address only requests for localhost are answered, and for the names
-that --host gives. It speaks no TLS: put a proxy before it where others are to
-reach it.
+that --host gives. Pages of other origins may ask only if --cors-origin names
+theirs. With --tls-cert and --tls-key it speaks HTTPS.
+
+Under systemd it takes the socket that systemd opened in place of --address, and
+says when it is ready.
 
 Clients that insist on a model's name get it by --alias text-embedding-3-small,
 or by --any-model. Those that send token ids of another tokenizer, as LangChain
@@ -56,7 +61,11 @@ over, 2 wrong usage.
 		c.flags.StringArrayVar(&s.options.Aliases, "alias", nil, "another `name` that requests may use; may be given several times")
 		c.flags.BoolVar(&s.options.AnyModel, "any-model", false, "answer requests for any model's name with this model")
 		c.flags.StringArrayVar(&s.hosts, "host", nil, "`name` that requests may be for, other than localhost; may be given several times (default: any, unless the address is a loopback one)")
-		c.flags.StringVar(&s.site, "site", "", "`folder` of files to serve at /")
+		c.flags.StringVar(&s.site, "site", "", "`folder` of files to serve at /; its file _headers may hold rules for headers")
+		c.flags.StringArrayVar(&s.options.Origins, "cors-origin", nil, "`origin` of pages elsewhere that may ask, https://example.org say, or *; may be given several times")
+		c.flags.StringVar(&s.cert, "tls-cert", "", "`file` of a certificate in PEM, with --tls-key: speak HTTPS")
+		c.flags.StringVar(&s.key, "tls-key", "", "`file` of the certificate's key in PEM; both are read again when they change")
+		c.flags.BoolVar(&s.options.Profile, "pprof", false, "answer /debug/pprof, for profiles of the server")
 		c.flags.StringVar(&s.index, "index", "", "`file` of an index to search in, made if there is none; see m2embed index")
 		c.flags.BoolVar(&s.indexReadOnly, "index-read-only", false, "let requests search in the index and not change it")
 		c.flags.BoolVar(&s.logJSON, "log-json", false, "log as JSON; texts are never logged")
@@ -81,6 +90,7 @@ type serving struct {
 	address, site string
 	index         string
 	indexReadOnly bool
+	cert, key     string
 	hosts         []string
 	logJSON       bool
 	grace         time.Duration
@@ -95,8 +105,15 @@ func (s *serving) check() error {
 		return usagef("--batch-limit %d, --concurrent %d, --waiting %d: want at least 1, 1 to %d, 0 to %d", o.BatchLimit, o.Concurrent, o.Waiting, 1<<10, 1<<16)
 	case o.QueueBytes < 1 || o.PassTokens < 1 || o.BodyTime <= 0:
 		return usagef("--queue-bytes %d, --pass-tokens %d, --body-time %v: want at least 1 of each", o.QueueBytes, o.PassTokens, o.BodyTime)
+	case (s.cert == "") != (s.key == ""):
+		return usagef("--tls-cert and --tls-key belong together")
 	case o.Timeout <= 0 || s.grace < 0:
 		return usagef("--timeout %v and --grace %v, want positive times", o.Timeout, s.grace)
+	}
+	for _, origin := range o.Origins {
+		if u, err := url.Parse(origin); origin != "*" && (err != nil || u.Scheme == "" || u.Host == "" || u.Scheme+"://"+u.Host != origin) {
+			return usagef("--cors-origin %q, want a scheme, a host and, unless it is the usual one, a port: https://example.org", origin)
+		}
 	}
 	return s.call.noArguments()
 }
@@ -116,7 +133,7 @@ func (s *serving) run() error {
 	defer m.Close()
 	// The engine's threads keep all processors busy, and Go looks after what else
 	// could run every 10 ms only. With some more threads of Go's, the system does.
-	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + spareThreads)
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + spareThreads))
 	if s.options.Waiting == 0 {
 		s.options.Waiting = -1
 	}
@@ -126,10 +143,20 @@ func (s *serving) run() error {
 	if s.logJSON {
 		s.options.Log = slog.New(slog.NewJSONHandler(s.call.stderr, nil))
 	}
-	listener, err := net.Listen("tcp", s.address)
+	var tlsConfig *tls.Config
+	scheme := "http"
+	if s.cert != "" {
+		c, err := newCertificate(s.cert, s.key, s.options.Log)
+		if err != nil {
+			return err
+		}
+		tlsConfig, scheme = &tls.Config{GetCertificate: c.get}, "https"
+	}
+	listener, err := listen(s.address)
 	if err != nil {
 		return err
 	}
+	defer listener.Close()
 	s.options.Hosts = hostsFor(listener.Addr(), s.hosts)
 	// Work that outlives the grace is stopped by its context.
 	working, stop := context.WithCancel(context.Background())
@@ -140,13 +167,14 @@ func (s *serving) run() error {
 		o.ReadOnly = s.indexReadOnly
 		ix, err := search.Open(s.index, o)
 		if err != nil {
-			return errors.Join(err, listener.Close())
+			return err
 		}
 		defer ix.Close()
 		handler.SetIndex(ix)
 	}
 	web := &http.Server{
 		Handler:           handler,
+		TLSConfig:         tlsConfig,
 		BaseContext:       func(net.Listener) context.Context { return working },
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       time.Minute,
@@ -154,16 +182,25 @@ func (s *serving) run() error {
 		MaxHeaderBytes:    1 << 16,
 		ErrorLog:          slog.NewLogLogger(s.options.Log.Handler(), slog.LevelDebug),
 	}
-	s.call.note("%s, %s, on http://%s", m.Info().Name, m.Info().Engine, listener.Addr())
-	s.announce(m, listener.Addr())
+	address := scheme + "://" + listener.Addr().String()
+	s.call.note("%s, %s, on %s", m.Info().Name, m.Info().Engine, address)
+	s.announce(m, address)
 	ended := make(chan error, 1)
-	go func() { ended <- web.Serve(listener) }()
+	go func() {
+		if tlsConfig != nil {
+			ended <- web.ServeTLS(listener, "", "")
+		} else {
+			ended <- web.Serve(listener)
+		}
+	}()
+	tellSystemd("READY=1")
 	select {
 	case err := <-ended:
 		return err
 	case <-s.call.ctx.Done():
 	}
 	s.call.note("stopping")
+	tellSystemd("STOPPING=1")
 	deadline, cancel := context.WithTimeout(context.Background(), s.grace)
 	defer cancel()
 	handler.Drain()
@@ -178,7 +215,7 @@ func (s *serving) run() error {
 }
 
 // announce says what is served and how to ask for it.
-func (s *serving) announce(m *host.Model, address net.Addr) {
+func (s *serving) announce(m *host.Model, address string) {
 	o, c := s.options, m.Config()
 	s.call.note("vectors of %d numbers, texts of up to %d tokens; at most %d texts and %d bytes a request, %d requests and %d bytes at a time, %v each",
 		c.HiddenSize, c.MaxLength(), o.BatchLimit, o.BodyLimit, o.Concurrent+max(o.Waiting, 0), o.QueueBytes, o.Timeout)
@@ -186,7 +223,8 @@ func (s *serving) announce(m *host.Model, address net.Addr) {
 	if o.Token != "" {
 		token = ` -H "Authorization: Bearer $M2EMBED_TOKEN"`
 	}
-	s.call.note(`try: curl -s http://%s/v1/embeddings%s --json '{"input": "hello"}'`, address, token)
+	s.call.note("vector space %s", m.Info().Space)
+	s.call.note(`try: curl -s %s/v1/embeddings%s --json '{"input": "hello"}'`, address, token)
 }
 
 // spareThreads run requests while the engine's threads are busy.
@@ -216,6 +254,9 @@ func openSite(folder string) (fs.FS, error) {
 	root, err := os.OpenRoot(folder)
 	if err != nil {
 		return nil, fmt.Errorf("open site: %w", err)
+	}
+	if err := server.ReadHeaders(root.FS()); err != nil {
+		return nil, errors.Join(fmt.Errorf("open site: %w", err), root.Close())
 	}
 	return root.FS(), nil
 }
