@@ -8,7 +8,8 @@ import (
 // Backend runs passes elsewhere than in core: on a GPU. What becomes of texts
 // before and after a pass is core's all the same.
 type Backend interface {
-	// RunPass makes the vectors (B, D) of a pass. An error that wraps
+	// RunPass makes the vectors (B, D) of a pass, and its hidden states behind them
+	// where it asks for them: [Pass.Values] numbers. An error that wraps
 	// [ErrPassTooLarge] says that fewer texts may fit.
 	RunPass(ctx context.Context, p Pass) ([]float32, error)
 }

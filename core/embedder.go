@@ -129,8 +129,13 @@ type Options struct {
 	MaxLength  int                  // tokens at which a text is cut, whatever it is padded to; 0 is the model's maximum
 	Truncation tokenizer.Truncation // how a text is cut, or that it is refused
 	Padding    model.Padding        // pads are input: see model.Padding
-	Pooling    model.Pooling
-	Normalize  Choice // to unit length
+	Pooling    model.Pooling        // model.PoolNone keeps the hidden states of all tokens
+	Normalize  Choice               // to unit length
+
+	// Dimensions cuts vectors to their first values, before they are scaled to
+	// unit length; 0 leaves them whole. It is one of the lengths that
+	// the configuration names (matryoshka_dimensions) or D.
+	Dimensions int
 
 	// Progress, unless it is nil, is told every few milliseconds how many of the
 	// tokens to run are done, in parts of a token; total is 0 while texts are
@@ -165,10 +170,13 @@ func Texts(texts ...string) []Input {
 
 // Embedding is the result for one input.
 type Embedding struct {
-	Vector    []float32 // (D)
-	Tokens    int       // tokens of the input, special tokens included, before it was cut
-	Length    int       // L: tokens that were run, pads included
-	Truncated bool      // the input was cut
+	// Vector is of D values or Options.Dimensions, called N here. With
+	// model.PoolNone it has a row for each token that was run, special tokens
+	// included and pads left out: (tokens, N), each row normalised by itself.
+	Vector    []float32
+	Tokens    int  // tokens of the input, special tokens included, before it was cut
+	Length    int  // L: tokens that were run, pads included
+	Truncated bool // the input was cut
 
 	Spans []SpanEmbedding // of the input's Spans, in their order
 }
@@ -176,7 +184,7 @@ type Embedding struct {
 // SpanEmbedding is the result for one span. One of no tokens, because it is of
 // white space or was cut off, has no vector.
 type SpanEmbedding struct {
-	Vector []float32 // (D), of unit length; nil without tokens
+	Vector []float32 // (N), of unit length; nil without tokens
 	Tokens int       // tokens whose hidden states are in it
 }
 

@@ -20,7 +20,7 @@ type Job struct {
 	order     []int // inputs, by transform length: those of a pass must agree in it
 	first     int   // passes so far cover order[:first]
 	last      int   // the pass in work covers order[first:last]
-	handed    int   // texts of the pass that NextPass handed out
+	handed    Pass  // the pass that NextPass handed out
 	run       *model.Run
 	batch     []model.Sequence
 	doneCost  int
@@ -62,6 +62,12 @@ func (e *Embedder) Start(ctx context.Context, inputs []Input, o Options) (*Job, 
 	}
 	if err := e.model.CheckPooling(o.Pooling); err != nil {
 		return nil, err
+	}
+	if o.Dimensions == 0 {
+		o.Dimensions = c.HiddenSize
+	}
+	if o.Dimensions != c.HiddenSize && !slices.Contains(c.MatryoshkaDimensions, o.Dimensions) {
+		return nil, errDimensions(c, o.Dimensions)
 	}
 	limit, err := e.limit(o.MaxLength)
 	if err != nil {
@@ -116,6 +122,14 @@ func (e *Embedder) Start(ctx context.Context, inputs []Input, o Options) (*Job, 
 	}
 	slices.SortStableFunc(j.order, func(a, b int) int { return cmp.Compare(j.sequences[a].Length, j.sequences[b].Length) })
 	return j, nil
+}
+
+// errDimensions says to what lengths vectors may be cut.
+func errDimensions(c model.Config, asked int) error {
+	if len(c.MatryoshkaDimensions) == 0 {
+		return fmt.Errorf("%d dimensions: this model was not trained for vectors that are cut (config.json has no matryoshka_dimensions), want %d", asked, c.HiddenSize)
+	}
+	return fmt.Errorf("%d dimensions, want %d or one of the model's matryoshka_dimensions %v", asked, c.HiddenSize, c.MatryoshkaDimensions)
 }
 
 // limit is the number of tokens at which texts are cut.
@@ -199,6 +213,9 @@ func (j *Job) Step() (done bool, err error) {
 	}
 	for k, i := range j.order[j.first:j.last] {
 		v := j.run.Vector(k)
+		if j.options.Pooling == model.PoolNone {
+			v = j.run.Hidden(k)[:len(j.sequences[i].IDs)*j.embedder.Dimension()]
+		}
 		if err := finite(i, v); err != nil {
 			return false, err
 		}
@@ -229,8 +246,15 @@ func (j *Job) startPass() {
 		j.batch = append(j.batch, s)
 		rows += s.Length
 	}
-	j.last, j.handed = j.first+len(j.batch), 0
-	j.run.Start(j.batch, j.options.Pooling, j.options.Normalize == Yes)
+	j.last, j.handed = j.first+len(j.batch), Pass{}
+	j.run.Start(j.batch, j.options.Pooling, j.normalizes())
+}
+
+// normalizes says whether a pass scales its vectors to unit length: not those
+// that are cut before.
+func (j *Job) normalizes() bool {
+	whole := j.options.Dimensions == j.embedder.Dimension() && j.options.Pooling != model.PoolNone
+	return whole && j.options.Normalize == Yes
 }
 
 // Progress returns how many of the tokens to run are done, in parts of a token.
@@ -246,6 +270,9 @@ func (j *Job) Progress() (done, total float64) {
 	}
 	return done, float64(j.totalCost)
 }
+
+// Dimensions is the number N of values of a vector.
+func (j *Job) Dimensions() int { return j.options.Dimensions }
 
 // Results returns the embeddings in the order of the inputs, once Step has
 // reported that it is done.

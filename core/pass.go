@@ -21,6 +21,24 @@ type Pass struct {
 
 	Pooling   model.Pooling // never PoolDefault
 	Normalize bool          // to unit length
+
+	// States asks for the last hidden states (B, L, D) behind the vectors (B, D):
+	// a text has spans. With PoolNone they are all that is wanted, and there are
+	// no vectors.
+	States bool
+}
+
+// Values is how many numbers the result of a pass has, of a model with vectors
+// of D.
+func (p Pass) Values(d int) int {
+	n := 0
+	if p.Pooling != model.PoolNone {
+		n += p.Texts * d
+	}
+	if p.States {
+		n += p.Texts * p.Length * d
+	}
+	return n
 }
 
 // NextPass hands out the next texts of one length: one, and more as long as they
@@ -30,25 +48,24 @@ type Pass struct {
 //
 // # Errors
 //
-// A pass of Step's that is half done; a text with spans.
+// A pass of Step's that is half done.
 func (j *Job) NextPass(most int) (Pass, bool, error) {
 	if j.last > j.first {
 		return Pass{}, false, errors.New("a pass is half done: step on until it is over")
 	}
-	j.handed = 0
+	j.handed = Pass{}
 	if j.first == len(j.order) {
 		return Pass{}, false, nil
 	}
 	length := j.sequences[j.order[j.first]].Length
-	p := Pass{Length: length, Pooling: j.options.Pooling, Normalize: j.options.Normalize == Yes}
+	p := Pass{Length: length, Pooling: j.options.Pooling, Normalize: j.normalizes()}
+	p.States = p.Pooling == model.PoolNone
 	for _, i := range j.order[j.first:] {
 		s := j.sequences[i]
 		if s.Length != length || p.Texts > 0 && (p.Texts+1)*length > most {
 			break
 		}
-		if len(s.Spans) > 0 {
-			return Pass{}, false, errSpansElsewhere
-		}
+		p.States = p.States || len(s.Spans) > 0
 		p.Texts++
 		for t := range length {
 			id, token := uint32(j.embedder.model.Config().PadTokenID), uint32(0)
@@ -58,35 +75,52 @@ func (j *Job) NextPass(most int) (Pass, bool, error) {
 			p.IDs, p.Mask = append(p.IDs, id), append(p.Mask, token)
 		}
 	}
-	j.handed = p.Texts
+	j.handed = p
 	return p, true, nil
 }
 
-// FinishPass takes the vectors (B, D) of the pass that NextPass handed out last.
+// FinishPass takes the vectors of the pass that NextPass handed out last, and its
+// hidden states where it asked for them.
 //
 // # Errors
 //
 // Another number of values, and a vector that is not finite; the job then stays
 // where it was.
 func (j *Job) FinishPass(vectors []float32) error {
-	d := j.embedder.Dimension()
-	if j.handed == 0 {
+	d, p := j.embedder.Dimension(), j.handed
+	if p.Texts == 0 {
 		return errors.New("no pass was handed out")
 	}
-	if len(vectors) != j.handed*d {
-		return fmt.Errorf("%d values for %d vectors of %d", len(vectors), j.handed, d)
+	if len(vectors) != p.Values(d) {
+		return fmt.Errorf("%d values for a pass of %d texts of %d positions, want %d", len(vectors), p.Texts, p.Length, p.Values(d))
 	}
-	texts := j.order[j.first : j.first+j.handed]
+	texts := j.order[j.first : j.first+p.Texts]
+	each := len(vectors) / p.Texts
 	for k, i := range texts {
-		if err := finite(i, vectors[k*d:(k+1)*d]); err != nil {
+		if err := finite(i, vectors[k*each:(k+1)*each]); err != nil {
 			return err
 		}
 	}
-	for k, i := range texts {
-		j.keep(i, vectors[k*d:(k+1)*d])
+	states := vectors
+	if p.Pooling != model.PoolNone {
+		states = vectors[p.Texts*d:]
 	}
-	j.first += j.handed
-	j.last, j.handed = j.first, 0
+	for k, i := range texts {
+		var own []float32
+		if p.States {
+			own = states[k*p.Length*d : (k+1)*p.Length*d]
+			if err := j.keepSpans(i, j.spanVectors(i, own)); err != nil {
+				return err
+			}
+		}
+		if p.Pooling == model.PoolNone {
+			j.keep(i, own[:len(j.sequences[i].IDs)*d])
+		} else {
+			j.keep(i, vectors[k*d:(k+1)*d])
+		}
+	}
+	j.first += p.Texts
+	j.last, j.handed = j.first, Pass{}
 	return nil
 }
 
@@ -100,8 +134,22 @@ func finite(i int, vector []float32) error {
 	return nil
 }
 
-// keep stores the vector of input i.
+// keep stores the vector of input i, or rows of vectors, cut and scaled as the
+// options say where the pass has not done that.
 func (j *Job) keep(i int, vector []float32) {
-	j.results[i].Vector = slices.Clone(vector)
+	d, n := j.embedder.Dimension(), j.options.Dimensions
+	kept := slices.Clone(vector)
+	if n < d {
+		kept = make([]float32, 0, len(vector)/d*n)
+		for row := range slices.Chunk(vector, d) {
+			kept = append(kept, row[:n]...)
+		}
+	}
+	if !j.normalizes() && j.options.Normalize == Yes {
+		for row := range slices.Chunk(kept, n) {
+			model.Normalize(row)
+		}
+	}
+	j.results[i].Vector = kept
 	j.doneCost += j.sequences[i].Length
 }

@@ -11,9 +11,10 @@ import (
 	"m2embed/core/tokenizer"
 )
 
-// elsewhere makes a pass's vectors by another embedder, as a GPU would.
+// elsewhere makes a pass's vectors and states by another embedder, as a GPU would.
 func elsewhere(t *testing.T, e *Embedder, p Pass) (vectors []float32) {
 	t.Helper()
+	var states []float32
 	for b := range p.Texts {
 		row := make([]int32, p.Length)
 		for i := range row {
@@ -23,10 +24,15 @@ func elsewhere(t *testing.T, e *Embedder, p Pass) (vectors []float32) {
 		if p.Normalize {
 			normalize = Yes
 		}
-		found := embed(t, e, Options{Padding: none, Pooling: p.Pooling, Normalize: normalize}, Input{IDs: row})
-		vectors = append(vectors, found[0].Vector...)
+		if p.Pooling != model.PoolNone {
+			found := embed(t, e, Options{Padding: none, Pooling: p.Pooling, Normalize: normalize}, Input{IDs: row})
+			vectors = append(vectors, found[0].Vector...)
+		}
+		if p.States {
+			states = append(states, embed(t, e, Options{Padding: none, Pooling: model.PoolNone}, Input{IDs: row})[0].Vector...)
+		}
 	}
-	return vectors
+	return append(vectors, states...)
 }
 
 // TestPasses: vectors that are made outside, pass by pass, and those that Step

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
@@ -29,7 +30,8 @@ const spaceVersion = "m2embed space 1"
 // both halves added bit by bit. What goes in decides the vectors:
 //
 //   - the configuration as it was read, pooling, normalisation, padding and the
-//     maximum length included; numbers in decimal, no padding as max_length
+//     maximum length included; numbers in decimal, no padding as max_length; but
+//     not the lengths to which vectors may be cut
 //   - the tokenizer: its tokens in the order of their ids, its template and its
 //     settings
 //   - of each tensor that the model uses, by name: name, stored type, shape and
@@ -43,7 +45,8 @@ func space(c model.Config, t *tokenizer.Tokenizer, tensors map[string][]byte) st
 	}
 	h := fnv.New128a()
 	piece(h, []byte(spaceVersion))
-	piece(h, fmt.Appendf(nil, "%+v", c))
+	c.MatryoshkaDimensions = nil
+	piece(h, append(bytes.TrimSuffix(fmt.Appendf(nil, "%+v", c), []byte(" MatryoshkaDimensions:[]}")), '}'))
 	if t != nil {
 		t.Describe(func(b []byte) { piece(h, b) })
 	}

@@ -1,8 +1,8 @@
 package core
 
 import (
-	"errors"
 	"fmt"
+	"slices"
 	"sort"
 
 	"m2embed/core/model"
@@ -12,9 +12,6 @@ import (
 // Span is a piece of an input, from Start up to but not including End: bytes of
 // a text, positions of a row of ids.
 type Span = tokenizer.Span
-
-// errSpansElsewhere is what a GPU answers.
-var errSpansElsewhere = errors.New("vectors of spans are made on the processor only: this input has spans, and its pass was asked for outside of the embedder")
 
 // spans turns an input's spans into spans of the tokens that are run. places are
 // the bytes of a text's tokens, nil for a row of ids; n tokens are run.
@@ -71,7 +68,24 @@ func (j *Job) keepSpans(i int, vectors []float32) error {
 		if err := finite(i, v); err != nil {
 			return err
 		}
+		if n := j.options.Dimensions; n < d {
+			v = slices.Clone(v[:n])
+			model.Normalize(v)
+		}
 		j.results[i].Spans[k] = SpanEmbedding{Vector: v, Tokens: s.Last - s.First}
 	}
 	return nil
+}
+
+// spanVectors makes the vectors of input i's spans (spans, D) of the last hidden
+// states of its text (L, D).
+func (j *Job) spanVectors(i int, states []float32) []float32 {
+	d, spans := j.embedder.Dimension(), j.sequences[i].Spans
+	vectors := make([]float32, len(spans)*d)
+	for k, s := range spans {
+		if s.Last > s.First {
+			model.SpanVector(vectors[k*d:(k+1)*d], states[s.First*d:s.Last*d])
+		}
+	}
+	return vectors
 }

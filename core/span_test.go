@@ -1,7 +1,11 @@
 package core
 
 import (
+	"bytes"
+	"context"
+	"fmt"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -119,12 +123,120 @@ func TestSpanErrors(t *testing.T) {
 			}
 		}
 	}
-	j, err := e.Start(t.Context(), []Input{{Text: "a", Spans: []Span{{Start: 0, End: 1}}}}, Options{})
+}
+
+// TestStates: with PoolNone a text keeps the hidden states of its tokens, of the
+// same bits beside others and with pads behind it, and their means are the
+// vectors of spans and of mean_hidden.
+func TestStates(t *testing.T) {
+	e := openTiny(t, OpenOptions{Threads: 2})
+	d := e.Dimension()
+	a, b := text(70, 2), text(200, 3)
+	o := Options{Padding: none, Pooling: model.PoolNone}
+	alone := embed(t, e, o, Input{Text: a})[0]
+	if len(alone.Vector) != alone.Tokens*d || alone.Length != alone.Tokens {
+		t.Fatalf("%d values for %d tokens of %d", len(alone.Vector), alone.Tokens, d)
+	}
+	n := alone.Tokens
+	beside := embed(t, e, o, Input{Text: b}, Input{Text: a, Spans: []Span{{Start: 0, End: len(a)}}}, Input{Text: "x"})
+	if !slices.Equal(beside[1].Vector, alone.Vector) || len(beside[2].Vector) != 3*d {
+		t.Error("states depend on the batch or on spans")
+	}
+	vector := make([]float32, d)
+	model.SpanVector(vector, alone.Vector[d:(n-1)*d])
+	if !slices.Equal(vector, beside[1].Spans[0].Vector) {
+		t.Error("the vector of a span is not the mean of its states")
+	}
+	model.SpanVector(vector, alone.Vector)
+	if mean := embed(t, e, Options{Padding: none, Pooling: model.PoolMeanHidden, Normalize: Yes}, Input{Text: a})[0].Vector; !slices.Equal(mean, vector) {
+		t.Error("mean_hidden is not the mean of the states")
+	}
+	padded := embed(t, e, Options{Padding: model.Padding{Mode: model.PadToLength, Length: 300}, Pooling: model.PoolNone}, Input{Text: a})[0]
+	if padded.Length != 300 || len(padded.Vector) != n*d {
+		t.Errorf("padded to %d: %d values, want those of %d tokens", padded.Length, len(padded.Vector), n)
+	}
+	o.Normalize = Yes
+	for row := range slices.Chunk(embed(t, e, o, Input{Text: a})[0].Vector, d) {
+		if math.Abs(float64(unitProduct(row, row)-1)) > 1e-6 {
+			t.Fatal("a normalised state is not of unit length")
+		}
+	}
+}
+
+// TestStatesElsewhere: what a back end's states become is what core's own become.
+func TestStatesElsewhere(t *testing.T) {
+	e := openNested(t, 8, 16)
+	a := text(70, 2)
+	inputs := []Input{{Text: a, Spans: []Span{{Start: 3, End: 60}, {Start: 2, End: 2}, {Start: 0, End: len(a)}}}, {Text: text(70, 4)}, {Text: "x"}}
+	for _, pooling := range []model.Pooling{model.PoolDefault, model.PoolClassHidden, model.PoolNone} {
+		for _, o := range []Options{{}, {Padding: none, Normalize: Yes}, {Padding: model.Padding{Mode: model.PadLongest}, Normalize: Yes, Dimensions: 8}} {
+			o.Pooling = pooling
+			want := embed(t, e, o, inputs...)
+			got, err := e.EmbedOn(t.Context(), backend(func(p Pass) []float32 { return elsewhere(t, e, p) }), inputs, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("%v, %+v: other results than core's own", pooling, o)
+			}
+		}
+	}
+}
+
+type backend func(Pass) []float32
+
+func (b backend) RunPass(_ context.Context, p Pass) ([]float32, error) { return b(p), nil }
+
+// TestDimensions: vectors are cut, then scaled, and only to lengths that the
+// configuration names.
+func TestDimensions(t *testing.T) {
+	e := openTiny(t, OpenOptions{})
+	d := e.Dimension()
+	in := Input{Text: text(30, 1), Spans: []Span{{Start: 0, End: 20}}}
+	if _, err := e.Embed(t.Context(), []Input{in}, Options{Dimensions: 8}); err == nil || !strings.Contains(err.Error(), "matryoshka_dimensions") {
+		t.Errorf("cut without the configuration's word: %v", err)
+	}
+	e = openNested(t, 8, 16)
+	for _, n := range []int{-1, 1, 7, d - 1, d + 1} {
+		if _, err := e.Embed(t.Context(), []Input{in}, Options{Dimensions: n}); err == nil || !strings.Contains(err.Error(), "[8 16]") {
+			t.Errorf("%d dimensions: %v", n, err)
+		}
+	}
+	whole := embed(t, e, Options{Normalize: No}, in)[0]
+	for _, n := range []int{8, 16, d} {
+		cut := embed(t, e, Options{Normalize: No, Dimensions: n}, in)[0]
+		if !slices.Equal(cut.Vector, whole.Vector[:n]) {
+			t.Errorf("%d dimensions are not the first of the vector", n)
+		}
+		unit := embed(t, e, Options{Normalize: Yes, Dimensions: n}, in)[0]
+		model.Normalize(cut.Vector)
+		if !slices.Equal(unit.Vector, cut.Vector) {
+			t.Errorf("%d dimensions are not scaled after they were cut", n)
+		}
+		if s := unit.Spans[0].Vector; len(s) != n || math.Abs(float64(unitProduct(s, s)-1)) > 1e-6 {
+			t.Errorf("a span of %d dimensions has %d", n, len(s))
+		}
+	}
+	if plain := openTiny(t, OpenOptions{}).Space(); plain != e.Space() {
+		t.Error("the lengths to which vectors may be cut change the space")
+	}
+	for _, list := range []string{"[0]", "[65]", "[1.5]", "16", `"16"`, "[1e99]"} {
+		config := bytes.Replace(read(t, "tiny/config.json"), []byte("{"), []byte(`{"matryoshka_dimensions": `+list+`, `), 1)
+		if _, err := model.ParseConfig(config); err == nil || !strings.Contains(err.Error(), "matryoshka_dimensions") {
+			t.Errorf("matryoshka_dimensions %s: %v", list, err)
+		}
+	}
+}
+
+// openNested is openTiny with vectors that may be cut.
+func openNested(t testing.TB, dimensions ...int) *Embedder {
+	t.Helper()
+	list := strings.ReplaceAll(fmt.Sprint(dimensions), " ", ", ")
+	config := bytes.Replace(read(t, "tiny/config.json"), []byte("{"), []byte(`{"matryoshka_dimensions": `+list+`, `), 1)
+	e, err := Open(config, read(t, "tiny/vocab.txt"), openTinyWeights(t), OpenOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer j.Close()
-	if _, _, err := j.NextPass(1000); err == nil || !strings.Contains(err.Error(), "spans") {
-		t.Errorf("a pass outside with spans: %v", err)
-	}
+	t.Cleanup(e.Close)
+	return e
 }

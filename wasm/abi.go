@@ -39,14 +39,17 @@
 //	model_open(model i, filters i) i                        0                BadHandle, NotReady, BadWeights, OutOfMemory
 //	model_info(model i) i                                   0, the result    BadHandle, NotReady
 //	model_free(model i) i                                   0                BadHandle
-//	tokenize(model i, text u, length u) i                   0, the result    BadHandle, NotReady, BadArgument, OutOfMemory
-//	run_start(model i, inputs u, length u, options u) i     run              BadHandle, NotReady, BadArgument, TooLong, OutOfMemory
-//	run_step(run i) i                                       1 done, 0 not    BadHandle, BadWeights
+//	tokenize(model i, text u, length u) i                   run              BadHandle, NotReady, BadArgument, OutOfMemory
+//	passages(model i, text u, length u, options u) i        run              BadHandle, NotReady, BadArgument, OutOfMemory
+//	decode(model i, ids u, length u, special u) i           0, the result    BadHandle, NotReady, BadArgument, OutOfMemory
+//	run_start(model i, inputs u, length u, options u) i     run              BadHandle, NotReady, BadArgument, OutOfMemory
+//	run_prepare(run i) i                                    1 done, 0 not    BadHandle, BadArgument, TooLong, OutOfMemory
+//	run_step(run i) i                                       1 done, 0 not    BadHandle, NotReady, BadWeights
 //	run_progress(run i) f                                   0 to 1           none: 0
 //	run_positions(run i) u                                  positions        none: 0
 //	run_finish(run i) i                                     0, the result    BadHandle, NotReady, OutOfMemory
 //	run_free(run i) i                                       0                BadHandle
-//	embed(model i, inputs u, length u, options u) i         0, the result    those of run_start, run_step, run_finish
+//	embed(model i, inputs u, length u, options u) i         0, the result    those of run_start, run_prepare, run_step, run_finish
 //	run_pass(run i, most u) i                               texts, the result
 //	                                                                         BadHandle, NotReady, OutOfMemory
 //	run_vectors(run i, vectors u, length u) i               0                BadHandle, BadArgument, BadWeights, OutOfMemory
@@ -55,7 +58,7 @@
 //	                                                                         OutOfMemory
 //	plan_free(plan i) i                                     0                BadHandle
 //
-// config, tokenizer, text, inputs, options, vectors and limits are addresses.
+// config, tokenizer, text, ids, inputs, options, vectors and limits are addresses.
 //
 // memory_limit bounds linear memory, weights and the runtime's own included. A
 // call that would pass it fails with OutOfMemory before it takes the memory.
@@ -109,31 +112,42 @@
 // # Embedding
 //
 //	run = run_start(model, inputs, options)
+//	      run_prepare(run) until it returns 1: texts are tokenized
 //	      run_step(run) until it returns 1; run_progress(run) in between
 //	      run_finish(run): the results
 //	      run_free(run)
 //
-// embed does the same in one call. A run is cancelled by run_free. Several runs
-// may be under way. run_progress is the part that is done of run_positions, the
-// positions to run, pads included.
+// embed does the same in one call. run_prepare and run_step do some milliseconds
+// of work at a time. A run is cancelled by run_free. Several runs may be under
+// way. run_progress is the part that is done of run_positions, the positions to
+// run, pads included; both are 0 before the run is prepared. The inputs may be
+// freed once run_start has returned, but must not be written to before.
+//
+// tokenize and passages make runs that are over once they are prepared:
+//
+//	run = tokenize(model, text)
+//	      run_prepare(run) until it returns 1
+//	      run_finish(run): the tokens
+//	      run_free(run)
 //
 // # On a GPU
 //
 // The module cannot talk to a GPU, so it tells the host what to do there:
 //
 //	run  = run_start(model, inputs, options)
+//	       run_prepare(run) until it returns 1
 //	       until run_pass(run, most positions) returns 0:
 //	plan =     plan_create(run, limits, half): the plan of that pass
 //	           plan_weight(plan, buffer) for each buffer of weights
 //	           plan_free(plan)
 //	           the host runs the plan on the pass's ids
-//	           run_vectors(run, vectors of the pass)
+//	           run_vectors(run, what the plan's output holds)
 //	       run_finish(run): the results
 //
 // run_pass returns the number of texts in the next pass, all of one length, and
 // leaves the pass in the result: one text, and more as long as they have at most
 // that many positions. Called again, it hands out the same texts, or fewer. One
-// plan serves all passes that agree in B, L, pooling and normalize, and one
+// plan serves all passes that agree in B, L, pooling, normalize and states, and one
 // upload of a buffer all plans that have a buffer of its key. Where the GPU
 // fails, run_step goes on with the same run on the CPU. That reorders the
 // weights, and from then on there are no plans for the model.
@@ -147,40 +161,56 @@
 // All numbers in the following records are little-endian.
 //
 // Inputs: uint32 B, then for each text uint32 kind (0: UTF-8, 1: int32 token
-// ids, special tokens included), uint32 length in bytes, the bytes, and zeros
-// up to a multiple of 4.
+// ids, special tokens included), uint32 length in bytes, uint32 S, the bytes,
+// zeros up to a multiple of 4, and S spans, which are uint32 start and uint32 end:
+// bytes of a text, positions of ids. See core's Input for what becomes of them.
 //
 // Options, [OptionsSize] bytes: int32 normalize (-1: as the model, 0, 1),
 // int32 padding (-1: as the model, 0: none, -2: longest, -3: max_length, n: to
 // n positions), int32 max_length (0: the model's), int32 truncation (0: keep
 // [SEP], 1: drop [SEP], 2: refuse), int32 pooling (-1: as the model, 0: cls,
-// 1: mean, 2: cls_hidden, 3: mean_hidden).
+// 1: mean, 2: cls_hidden, 3: mean_hidden, 4: none), int32 dimensions (0: D).
 //
-// Results: uint32 B, uint32 D, then for each text uint32 tokens (of the text,
-// before it was cut), uint32 length (positions run, pads included), uint32
-// truncated (0, 1); then B·D float32.
+// Results: uint32 B, uint32 N (values of a vector), then for each text uint32
+// tokens (of the text, before it was cut), uint32 length (positions run, pads
+// included), uint32 truncated (0, 1), uint32 R (rows: 1, or with pooling none the
+// tokens that were run), uint32 S; then for each span of each text uint32 tokens;
+// then for each text R·N float32 and S·N float32, zeros for a span of no tokens.
 //
 // Limits, [LimitsSize] bytes: uint32 maxStorageBufferBindingSize, uint32
 // maxBufferSize, uint32 maxComputeWorkgroupsPerDimension of the GPU, larger ones
 // as 2³² - 1.
 //
-// Pass: uint32 B, uint32 L, uint32 pooling (0 to 3, as in the options), uint32
-// normalize (0, 1), uint32 positions of the whole run, pads included; B·L uint32
-// ids; B·L uint32 mask, 1 for a token and 0 for a pad. Vectors: B·D float32.
+// Pass: uint32 B, uint32 L, uint32 pooling (0 to 4, as in the options), uint32
+// normalize (0, 1), uint32 states (0, 1), uint32 positions of the whole run, pads
+// included; B·L uint32 ids; B·L uint32 mask, 1 for a token and 0 for a pad.
+// Vectors: B·D float32, none with pooling none; where states is 1, B·L·D float32,
+// the last hidden states.
 //
 // Tokens (the result of tokenize): uint32 L, L int32 ids, 2L uint32 offsets
 // (start and end byte in the text), then for each token uint32 length and its
-// bytes.
+// bytes. Ids of decode: int32 each; special is 1 to keep special tokens; the
+// result is UTF-8.
+//
+// Passage options, [PassageOptionsSize] bytes: uint32 target, uint32 max, uint32
+// overlap (tokens; 0 is the default, see core/passage), uint32 format (0: text, 1:
+// Markdown). Passages: uint32 P, then for each uint32 start, uint32 end (bytes of
+// the text), uint32 tokens, uint32 headings, uint32 how many of them stand above
+// it, and for each heading uint32 length and its bytes.
 //
 // model_info leaves a JSON object: hiddenSize, layers, maxLength,
-// vocabularySize, padding, pooling, normalize, weightBytes, kernels, space, version.
+// vocabularySize, padding, pooling, normalize, dimensions (lengths to which
+// vectors may be cut), weightBytes, kernels, space, version.
 package main
 
 // Version is what abi_version returns.
-const Version = 2
+const Version = 3
 
 // OptionsSize is the size of the options record in bytes.
-const OptionsSize = 20
+const OptionsSize = 24
+
+// PassageOptionsSize is the size of the passage options record in bytes.
+const PassageOptionsSize = 16
 
 // LimitsSize is the size of the limits record in bytes.
 const LimitsSize = 12

@@ -136,7 +136,7 @@ func modelFree(handle int32) int32 {
 	return withModel(handle, func(m *loading) error {
 		for n, r := range runs.live {
 			if r.model == handle {
-				r.job.Close()
+				r.close()
 				delete(runs.live, n)
 			}
 		}
@@ -149,19 +149,6 @@ func modelFree(handle int32) int32 {
 		delete(models.live, handle)
 		tuneCollector()
 		return nil
-	})
-}
-
-//go:wasmexport tokenize
-func tokenize(handle int32, text, length uint32) int32 {
-	return withModel(handle, func(m *loading) error {
-		b, err := bytesAt("text", text, length)
-		if err != nil {
-			return err
-		}
-		result = nil
-		result, err = m.tokens(textOf(b))
-		return err
 	})
 }
 
@@ -192,6 +179,17 @@ func begin(handle int32, inputs, length, options uint32) (*run, error) {
 	return m.start(handle, in, o)
 }
 
+//go:wasmexport run_prepare
+func runPrepare(handle int32) int32 {
+	return call(func() (int32, error) {
+		r, err := runs.get(handle)
+		if err != nil {
+			return 0, err
+		}
+		return r.prepare()
+	})
+}
+
 //go:wasmexport run_step
 func runStep(handle int32) int32 {
 	return call(func() (int32, error) {
@@ -220,8 +218,7 @@ func runPositions(handle int32) uint32 {
 	if err != nil {
 		return 0
 	}
-	_, total := r.job.Progress()
-	return uint32(total)
+	return r.positions()
 }
 
 //go:wasmexport run_finish
@@ -244,7 +241,7 @@ func runFree(handle int32) int32 {
 		if err != nil {
 			return err
 		}
-		r.job.Close()
+		r.close()
 		delete(runs.live, handle)
 		return nil
 	})
@@ -257,7 +254,12 @@ func embed(handle int32, inputs, length, options uint32) int32 {
 		if err != nil {
 			return err
 		}
-		defer r.job.Close()
+		defer r.close()
+		for done := int32(0); done == 0; {
+			if done, err = r.prepare(); err != nil {
+				return err
+			}
+		}
 		for {
 			done, err := r.step()
 			if err != nil {

@@ -49,7 +49,12 @@ func giveBack(at uint32) error {
 		}
 	}
 	delete(buffers, at)
-	if cap(b) >= 1<<20 {
+	if cap(b) < 1<<20 {
+		return nil
+	}
+	if r := preparing(at); r != nil {
+		r.returned = b
+	} else {
 		spare = b
 	}
 	return nil

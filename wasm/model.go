@@ -248,7 +248,14 @@ func (m *loading) describe() ([]byte, error) {
 	b = strconv.AppendQuote(b, c.Pooling.String())
 	b = append(b, `,"normalize":`...)
 	b = strconv.AppendBool(b, c.Normalize)
-	b = append(b, `,"weightBytes":`...)
+	b = append(b, `,"dimensions":[`...)
+	for i, n := range c.MatryoshkaDimensions {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(b, int64(n), 10)
+	}
+	b = append(b, `],"weightBytes":`...)
 	b = strconv.AppendInt(b, int64(m.size), 10)
 	b = append(b, `,"kernels":`...)
 	b = strconv.AppendQuote(b, e.Model().Kernels())
@@ -266,55 +273,6 @@ func paddingName(p model.Padding) string {
 		p.Mode = model.PadMax
 	}
 	return p.String()
-}
-
-// tokens writes the tokens record of a text. It counts tokens first, so that
-// everything gets its size at once, if there is room for it.
-func (m *loading) tokens(text string) ([]byte, error) {
-	e, err := m.ready()
-	if err != nil {
-		return nil, err
-	}
-	t := e.Tokenizer()
-	if t == nil {
-		return nil, fail(BadArgument, "no tokenizer: this model was opened for token ids only")
-	}
-	if err := room(uint64(t.Scratch(len(text)))); err != nil {
-		return nil, err
-	}
-	_, n, err := t.AppendIDs(nil, text, tokenizer.Options{MaxLength: 1, Truncation: tokenizer.DropSeparator})
-	if err != nil {
-		return nil, withCode(BadArgument, err)
-	}
-	const idAndPlace = 4 + 16
-	if err := room(uint64(t.Scratch(len(text)) + n*idAndPlace)); err != nil {
-		return nil, err
-	}
-	enc, err := t.Encode(text, tokenizer.Options{Offsets: true, Expect: n})
-	if err != nil {
-		return nil, withCode(BadArgument, err)
-	}
-	size := 4 + (4+8+4)*n
-	for _, id := range enc.IDs {
-		size += len(t.Token(id))
-	}
-	if err := room(uint64(size)); err != nil {
-		return nil, err
-	}
-	b := binary.LittleEndian.AppendUint32(make([]byte, 0, size), uint32(n))
-	for _, id := range enc.IDs {
-		b = binary.LittleEndian.AppendUint32(b, uint32(id))
-	}
-	for _, s := range enc.Offsets {
-		b = binary.LittleEndian.AppendUint32(b, uint32(s.Start))
-		b = binary.LittleEndian.AppendUint32(b, uint32(s.End))
-	}
-	for _, id := range enc.IDs {
-		token := t.Token(id)
-		b = binary.LittleEndian.AppendUint32(b, uint32(len(token)))
-		b = append(b, token...)
-	}
-	return b, nil
 }
 
 // codeOf is the code of an error of a run.

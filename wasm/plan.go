@@ -28,6 +28,9 @@ func (r *run) pass(most uint32) (int32, error) {
 	if r.finished {
 		return 0, nil
 	}
+	if err := r.prepared(); err != nil {
+		return 0, err
+	}
 	result = nil
 	_, total := r.job.Progress()
 	// Ids and mask in slices that grow, then in the record.
@@ -43,12 +46,14 @@ func (r *run) pass(most uint32) (int32, error) {
 		r.finished = true
 		return 0, nil
 	}
-	normalize := uint32(0)
-	if p.Normalize {
-		normalize = 1
+	bit := func(on bool) uint32 {
+		if on {
+			return 1
+		}
+		return 0
 	}
-	b := make([]byte, 0, 20+8*len(p.IDs))
-	for _, v := range [...]uint32{uint32(p.Texts), uint32(p.Length), uint32(p.Pooling) - 1, normalize, uint32(total)} {
+	b := make([]byte, 0, 24+8*len(p.IDs))
+	for _, v := range [...]uint32{uint32(p.Texts), uint32(p.Length), uint32(p.Pooling) - 1, bit(p.Normalize), bit(p.States), uint32(total)} {
 		b = binary.LittleEndian.AppendUint32(b, v)
 	}
 	for _, list := range [][]uint32{p.IDs, p.Mask} {
@@ -72,8 +77,8 @@ func (r *run) vectors(b []byte) error {
 	for i := range v {
 		v[i] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:]))
 	}
-	if len(v) != r.handed.Texts*r.d || len(v) == 0 {
-		return fail(BadArgument, "%d values for %d vectors of %d", len(v), r.handed.Texts, r.d)
+	if want := r.handed.Values(r.owner.embedder.Dimension()); len(v) != want || len(v) == 0 {
+		return fail(BadArgument, "%d values for a pass of %d texts of %d positions, want %d", len(v), r.handed.Texts, r.handed.Length, want)
 	}
 	if err := r.job.FinishPass(v); err != nil {
 		return withCode(BadWeights, err)
@@ -93,7 +98,7 @@ func (r *run) plan(limits []byte, half uint32) (*planned, error) {
 	}
 	limit := func(i int) int { return int(binary.LittleEndian.Uint32(limits[4*i:])) }
 	p, err := plan.New(r.owner.embedder.Config(),
-		plan.Shape{Texts: r.handed.Texts, Length: r.handed.Length, Pooling: r.handed.Pooling, Normalize: r.handed.Normalize},
+		plan.Shape{Texts: r.handed.Texts, Length: r.handed.Length, Hidden: r.handed.States, Pooling: r.handed.Pooling, Normalize: r.handed.Normalize},
 		plan.Limits{MaxStorageBufferBindingSize: limit(0), MaxBufferSize: limit(1), MaxComputeWorkgroupsPerDimension: limit(2)},
 		plan.Options{Half: half != 0})
 	var large *plan.TooLargeError

@@ -40,6 +40,10 @@ type Config struct {
 	Pooling   Pooling // pooling, else from pool_all, gather_sentence_embeddings and use_cls_token
 	Normalize bool    // normalize, else from use_normalized_embeddings
 	Padding   Padding // padding
+
+	// MatryoshkaDimensions are the lengths to which a vector may be cut because
+	// the model was trained for it (matryoshka_dimensions).
+	MatryoshkaDimensions []int
 }
 
 // defaults are the original code's, for keys that a config.json leaves out.
@@ -97,6 +101,7 @@ func ParseConfig(data []byte) (Config, error) {
 		r.integer(name, p)
 	}
 	r.integer("evaluation_max_seq_len", &c.MaxSeqLen)
+	r.integers("matryoshka_dimensions", &c.MatryoshkaDimensions)
 	r.number("layer_norm_eps", &c.LayerNormEps)
 	r.number("hyena_w_mod", &c.HyenaWMod)
 	for name, p := range map[string]*bool{
@@ -197,6 +202,11 @@ func (c Config) check() error {
 	if err := c.checkProducts(); err != nil {
 		return err
 	}
+	for _, n := range c.MatryoshkaDimensions {
+		if n < 1 || n > c.HiddenSize {
+			return fmt.Errorf("config.json: matryoshka_dimensions has %d, want 1 to hidden_size %d", n, c.HiddenSize)
+		}
+	}
 	if c.HyenaEmbDim%2 == 0 {
 		return fmt.Errorf("config.json: hyena_emb_dim is %d, want an odd number: one time feature and pairs of cosine and sine", c.HyenaEmbDim)
 	}
@@ -246,15 +256,17 @@ const (
 	PoolMean                       // "mean": tanh(W mean(h) + b), pads left out of the mean
 	PoolClassHidden                // "cls_hidden": h[0]
 	PoolMeanHidden                 // "mean_hidden": mean(h), pads left out
+	PoolNone                       // "none": all of h but the pads; no model's own
 )
 
-var poolingNames = []string{"", "cls", "mean", "cls_hidden", "mean_hidden"}
+var poolingNames = []string{"", "cls", "mean", "cls_hidden", "mean_hidden", "none"}
 
 func (p Pooling) String() string { return poolingNames[p] }
 
-// ParsePooling reads a pooling's name; the empty name is the model's own.
+// ParsePooling reads the name of a pooling that makes one vector; the empty name
+// is the model's own.
 func ParsePooling(name string) (Pooling, error) {
-	i := slices.Index(poolingNames, name)
+	i := slices.Index(poolingNames[:PoolNone], name)
 	if i < 0 {
 		return 0, fmt.Errorf("pooling %q, want one of cls, mean, cls_hidden, mean_hidden", name)
 	}

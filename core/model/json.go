@@ -10,8 +10,9 @@ import (
 	"strconv"
 )
 
-// parseObject reads the scalar members of one JSON object; nested values are
-// skipped. Values are string, float64, bool or nil. Some editors put a byte
+// parseObject reads the members of one JSON object. Values are string, float64,
+// bool, nil or, of an array of nothing but numbers, []float64; other nested values
+// are skipped. Some editors put a byte
 // order mark in front, which JSON does not know; it is passed over.
 func parseObject(data []byte) (map[string]any, error) {
 	d := jsontext.NewDecoder(bytes.NewReader(bytes.TrimPrefix(data, []byte("\ufeff"))))
@@ -32,9 +33,18 @@ func parseObject(data []byte) (map[string]any, error) {
 		}
 		name := key.String()
 		switch d.PeekKind() {
-		case '{', '[':
+		case '{':
 			if err := d.SkipValue(); err != nil {
 				return nil, err
+			}
+			continue
+		case '[':
+			value, err := d.ReadValue()
+			if err != nil {
+				return nil, err
+			}
+			if numbers, ok := parseNumbers(value); ok {
+				object[name] = numbers
 			}
 			continue
 		}
@@ -64,6 +74,18 @@ func parseObject(data []byte) (map[string]any, error) {
 		return nil, errors.New("text after the JSON object")
 	}
 	return object, nil
+}
+
+// parseNumbers reads a JSON array of nothing but numbers.
+func parseNumbers(array jsontext.Value) (numbers []float64, ok bool) {
+	for _, text := range bytes.Split(bytes.Trim(array, "[] \t\r\n"), []byte(",")) {
+		v, err := strconv.ParseFloat(string(bytes.TrimSpace(text)), 64)
+		if err != nil {
+			return nil, false
+		}
+		numbers = append(numbers, v)
+	}
+	return numbers, true
 }
 
 // settings takes values out of an object; the first failure stays in err.
@@ -98,6 +120,18 @@ func (r *settings) integer(name string, p *int) {
 		}
 		*p = int(f)
 		return true
+	})
+}
+
+func (r *settings) integers(name string, p *[]int) {
+	r.read(name, "a list of whole numbers", func(v any) bool {
+		list, ok := v.([]float64)
+		for _, f := range list {
+			if ok = ok && f == math.Trunc(f) && math.Abs(f) <= 1<<31-1; ok {
+				*p = append(*p, int(f))
+			}
+		}
+		return ok
 	})
 }
 

@@ -19,8 +19,11 @@ func (r *Run) pool(s *scratch, _ *task, i int) {
 	states := r.Hidden(i)
 	vector := r.Vector(i)
 	switch {
+	case r.pooling == PoolNone: // states is the result
+		r.spanVectors(s, i)
+		return
 	case !r.pooling.firstToken():
-		mean(s, vector, states, r.sequences[i].tokens)
+		mean(s.sums, vector, states, r.sequences[i].tokens)
 	case r.spans:
 		copy(vector, r.first[i*d:(i+1)*d])
 	default:
@@ -39,16 +42,23 @@ func (r *Run) pool(s *scratch, _ *task, i int) {
 	r.spanVectors(s, i)
 }
 
-// mean is the mean of the first n rows of states (n, D).
-func mean(s *scratch, vector, states []float32, n int) {
+// SpanVector is the vector of a span whose tokens have these last hidden states
+// (n, D), n at least 1: their mean (D), scaled to unit length.
+func SpanVector(vector, states []float32) {
+	mean(make([]float64, len(vector)), vector, states, len(states)/len(vector))
+	Normalize(vector)
+}
+
+// mean is the mean of the first n rows of states (n, D); sums is scratch (D).
+func mean(sums []float64, vector, states []float32, n int) {
 	d := len(vector)
-	clear(s.sums)
+	clear(sums)
 	for t := range n {
 		for c, v := range states[t*d : (t+1)*d] {
-			s.sums[c] += float64(v)
+			sums[c] += float64(v)
 		}
 	}
-	for c, v := range s.sums {
+	for c, v := range sums {
 		vector[c] = float32(v / float64(n))
 	}
 }
@@ -67,7 +77,7 @@ func (r *Run) spanVectors(s *scratch, i int) {
 	for k, span := range spans {
 		vector := r.sequences[i].spanVectors[k*d : (k+1)*d]
 		if span.Last > span.First {
-			mean(s, vector, states[span.First*d:], span.Last-span.First)
+			mean(s.sums, vector, states[span.First*d:], span.Last-span.First)
 			Normalize(vector)
 		}
 	}

@@ -161,16 +161,25 @@ func (e *Engine) embed(ctx context.Context, inputs []core.Input, o core.Options)
 			r.free(inner)
 		}
 	}()
-	for {
+	for prepared := false; ; {
 		if err := cmp.Or(ctx.Err(), e.usable()); err != nil {
 			return nil, err
 		}
-		done, err := r.step(inner)
-		if err != nil {
-			return nil, err
-		}
-		if done {
-			return r.results(inner)
+		if !prepared {
+			if prepared, err = r.prepare(inner); err != nil {
+				return nil, err
+			}
+			if prepared {
+				continue
+			}
+		} else {
+			done, err := r.step(inner)
+			if err != nil {
+				return nil, err
+			}
+			if done {
+				return r.results(inner)
+			}
 		}
 		if o.Progress == nil {
 			continue

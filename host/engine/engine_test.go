@@ -90,6 +90,11 @@ func embedOn(ctx context.Context, i *instance, inputs []core.Input, o core.Optio
 		return nil, err
 	}
 	defer r.free(ctx)
+	for done := false; !done; {
+		if done, err = r.prepare(ctx); err != nil {
+			return nil, err
+		}
+	}
 	for {
 		if done, err := r.step(ctx); err != nil {
 			return nil, err
@@ -152,7 +157,11 @@ func TestGolden(t *testing.T) {
 // TestSameAsNative compares options and reports with core.
 func TestSameAsNative(t *testing.T) {
 	m := tiny(t, "model.safetensors")
+	m.Config = bytes.Replace(m.Config, []byte("{"), []byte(`{"matryoshka_dimensions": [16], `), 1)
 	e := open(t, m, Options{})
+	if d := e.Info().Dimensions; !slices.Equal(d, []int{16}) {
+		t.Errorf("vectors may be cut to %v", d)
+	}
 	file, err := checkpoint.Open(m.Weights, m.Size)
 	if err != nil {
 		t.Fatal(err)
@@ -166,6 +175,8 @@ func TestSameAsNative(t *testing.T) {
 		t.Errorf("space %q, natively %q", space, native.Space())
 	}
 	inputs := append(core.Texts("", "hello world", "\x00\xff\xfe", strings.Repeat("long text ", 400)), core.Input{IDs: []int32{101, 7, 102}})
+	inputs[1].Spans = []core.Span{{Start: 0, End: 5}, {Start: 0, End: 11}, {Start: 5, End: 6}}
+	inputs[4].Spans = []core.Span{{Start: 1, End: 2}, {Start: 3, End: 3}}
 	for _, o := range []core.Options{
 		{},
 		{Padding: model.Padding{Mode: model.PadNone}, Normalize: core.Yes},
@@ -174,6 +185,8 @@ func TestSameAsNative(t *testing.T) {
 		{Padding: model.Padding{Mode: model.PadMax}, MaxLength: 20, Pooling: model.PoolMeanHidden},
 		{Padding: model.Padding{Mode: model.PadNone}, Pooling: model.PoolClassHidden},
 		{Padding: model.Padding{Mode: model.PadNone}, Pooling: model.PoolMean},
+		{Padding: model.Padding{Mode: model.PadNone}, Pooling: model.PoolNone, MaxLength: 9},
+		{Padding: model.Padding{Mode: model.PadNone}, Dimensions: 16, Normalize: core.Yes},
 	} {
 		got, err := e.Embed(t.Context(), inputs, o)
 		if err != nil {
@@ -188,11 +201,26 @@ func TestSameAsNative(t *testing.T) {
 			if g.Tokens != w.Tokens || g.Length != w.Length || g.Truncated != w.Truncated {
 				t.Errorf("%+v input %d: got %d %d %v, want %d %d %v", o, i, g.Tokens, g.Length, g.Truncated, w.Tokens, w.Length, w.Truncated)
 			}
-			for c, v := range w.Vector {
-				// Two float32 runs, each within tinyHidden of the truth.
-				if d := math.Abs(float64(v - g.Vector[c])); !(d <= 6e-5) {
-					t.Fatalf("%+v input %d: value %d is %v, native %v", o, i, c, g.Vector[c], v)
+			near := func(what string, got, want []float32) {
+				if len(got) != len(want) {
+					t.Fatalf("%+v input %d: %s of %d values, natively %d", o, i, what, len(got), len(want))
 				}
+				for c, v := range want {
+					// Two float32 runs, each within tinyHidden of the truth.
+					if d := math.Abs(float64(v - got[c])); !(d <= 6e-5) {
+						t.Fatalf("%+v input %d: value %d of %s is %v, natively %v", o, i, c, what, got[c], v)
+					}
+				}
+			}
+			near("vector", g.Vector, w.Vector)
+			if len(g.Spans) != len(w.Spans) {
+				t.Fatalf("%+v input %d: %d spans, natively %d", o, i, len(g.Spans), len(w.Spans))
+			}
+			for k, s := range w.Spans {
+				if g.Spans[k].Tokens != s.Tokens || (g.Spans[k].Vector == nil) != (s.Vector == nil) {
+					t.Errorf("%+v input %d: span %d has %d tokens, natively %d", o, i, k, g.Spans[k].Tokens, s.Tokens)
+				}
+				near("span", g.Spans[k].Vector, s.Vector)
 			}
 		}
 	}
@@ -223,6 +251,20 @@ func TestBatchAndPoolKeepBits(t *testing.T) {
 		if !slices.Equal(f.Vector, alone[i]) {
 			t.Errorf("text %d has other bits in a batch", i)
 		}
+	}
+	spanned := texts[3]
+	spanned.Spans = []core.Span{{Start: 4, End: 60}}
+	one, err := e.Embed(t.Context(), []core.Input{spanned}, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spanned.Spans = []core.Span{{Start: 0, End: 9}, {Start: 4, End: 60}}
+	many, err := e.Embed(t.Context(), append(texts[:3:3], spanned), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(one[0].Spans[0].Vector, many[3].Spans[1].Vector) || !slices.Equal(many[3].Vector, alone[3]) {
+		t.Error("a span has other bits beside others, or changes the text's vector")
 	}
 	if empty, err := e.Texts(t.Context()); err != nil || len(empty) != 0 {
 		t.Errorf("no texts: %v, %v", empty, err)

@@ -16,10 +16,11 @@ func FuzzRecords(f *testing.F) {
 	}
 	f.Add(packInputs(core.Texts("a", "bc")), options)
 	f.Add(packInputs([]core.Input{{IDs: []int32{101, 5, 102}}}), options)
+	f.Add(packInputs([]core.Input{{Text: "a b c", Spans: []core.Span{{Start: 1, End: 3}, {Start: 0, End: 9}}}}), options)
 	f.Add(packInputs(nil), []byte{})
 	f.Add([]byte{255, 255, 255, 255, 0, 0, 0, 0}, options)
-	f.Add([]byte{1, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255}, options[:19])
-	f.Add([]byte{1, 0, 0, 0, 1, 0, 0, 0, 8, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 127}, options)
+	f.Add([]byte{1, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255}, options[:23])
+	f.Add([]byte{1, 0, 0, 0, 1, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 127}, options)
 	e := open(f, tiny(f, "model.safetensors"), Options{})
 	f.Fuzz(func(t *testing.T, inputs, options []byte) {
 		ctx := context.Background()

@@ -23,6 +23,7 @@ type Info struct {
 	Padding        string `json:"padding"`
 	Pooling        string `json:"pooling"`
 	Normalize      bool   `json:"normalize"`
+	Dimensions     []int  `json:"dimensions"` // lengths to which vectors may be cut
 	WeightBytes    int64  `json:"weightBytes"`
 	Kernels        string `json:"kernels"` // the kernel set in use
 	Version        string `json:"version"` // of the module
@@ -250,6 +251,12 @@ func (i *instance) start(ctx context.Context, inputs []core.Input, o core.Option
 		})
 	})
 	return r, err
+}
+
+// prepare tokenizes a part of the texts and says whether it was the last.
+func (r *run) prepare(ctx context.Context) (done bool, err error) {
+	status, err := r.status(ctx, "run_prepare", r.handle)
+	return status != 0, err
 }
 
 // step does a part of the work and says whether it was the last.

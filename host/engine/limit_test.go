@@ -67,21 +67,42 @@ func TestLimitOfRuns(t *testing.T) {
 	}
 }
 
-// tokenize returns the size of the tokens record.
-func tokenize(ctx context.Context, i *instance, text string) (size int, err error) {
+// record returns what a run over a text ends with, and how many steps it took.
+func record(ctx context.Context, i *instance, text, name string, arguments ...uint64) (b []byte, steps int, err error) {
+	r := run{instance: i}
 	err = i.with(ctx, []byte(text), func(at uint64) error {
-		if _, err := i.status(ctx, "tokenize", i.model, at, uint64(len(text))); err != nil {
-			return err
-		}
-		b, err := i.result(ctx)
-		size = len(b)
+		handle, err := i.status(ctx, name, append([]uint64{i.model, at, uint64(len(text))}, arguments...)...)
+		r.handle = uint64(handle)
 		return err
 	})
-	return size, err
+	if err != nil {
+		return nil, 0, err
+	}
+	defer r.free(ctx)
+	for done := false; !done; steps++ {
+		if done, err = r.prepare(ctx); err != nil {
+			return nil, steps, err
+		}
+	}
+	if _, err = i.status(ctx, "run_finish", r.handle); err != nil {
+		return nil, steps, err
+	}
+	b, err = i.result(ctx)
+	return b, steps, err
+}
+
+// tokenize returns the size of the tokens record, and of passages where the text
+// is cut into those.
+func tokenize(ctx context.Context, i *instance, text string) (size int, err error) {
+	b, steps, err := record(ctx, i, text, "tokenize")
+	if err == nil && steps < len(text)/(256<<10) {
+		err = fmt.Errorf("%d bytes in %d steps", len(text), steps)
+	}
+	return len(b), err
 }
 
 // TestLimitOfTokenize: no text takes tokenize past the limit, nor with a
-// tokenizer that looks for an added token in normalised text.
+// tokenizer that looks for an added token in normalised text. Nor does cutting.
 func TestLimitOfTokenize(t *testing.T) {
 	plain := tiny(t, "model.safetensors")
 	folding := plain
@@ -93,6 +114,11 @@ func TestLimitOfTokenize(t *testing.T) {
 					text := strings.Repeat(unit, size/len(unit))
 					if _, err := tokenize(t.Context(), i, text); err != nil && (codeOf(err) != OutOfMemory || size <= 2e4) {
 						t.Errorf("%d bytes of %q: code %d: %v", size, unit, codeOf(err), err)
+					}
+					if size == 2e6 {
+						if _, _, err := record(t.Context(), i, text, "passages", allocate(t, i, make([]byte, 16))); err != nil && codeOf(err) != OutOfMemory {
+							t.Errorf("passages of %q: code %d: %v", unit, codeOf(err), err)
+						}
 					}
 				})
 			}
@@ -187,17 +213,29 @@ func startRun(t *testing.T, i *instance, texts int) uint64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var run int32
+	var handle int32
 	err = i.with(t.Context(), packed, func(at uint64) error {
 		return i.with(t.Context(), options, func(o uint64) (err error) {
-			run, err = i.status(t.Context(), "run_start", i.model, at, uint64(len(packed)), o)
+			handle, err = i.status(t.Context(), "run_start", i.model, at, uint64(len(packed)), o)
 			return err
 		})
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return uint64(run)
+	prepareRun(t, i, uint64(handle))
+	return uint64(handle)
+}
+
+// prepareRun tokenizes the texts of a run.
+func prepareRun(t *testing.T, i *instance, handle uint64) {
+	t.Helper()
+	for done := false; !done; {
+		var err error
+		if done, err = (&run{instance: i, handle: handle}).prepare(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // filled is a model's weights with a tensor that nothing uses.

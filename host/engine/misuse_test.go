@@ -47,12 +47,14 @@ func misuse(t *testing.T, i *instance) {
 		t.Fatal(err)
 	}
 	inputs := alloc(packInputs(nil))
-	options := alloc(make([]byte, 20))
+	options := alloc(make([]byte, 24))
 	wild := alloc([]byte{255, 255, 255, 255})
-	odd := alloc([]byte{1, 0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0, 1, 2, 3, 0})
-	kind := alloc([]byte{1, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0})
+	odd := alloc([]byte{1, 0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 0})
+	kind := alloc([]byte{1, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
+	spans := alloc([]byte{1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 31, 0, 0, 0, 0, 0, 0, 0, 0})
 	tail := alloc([]byte{0, 0, 0, 0, 9, 9, 9, 9})
-	pads := alloc([]byte{0, 0, 0, 0, 0x80, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
+	pads := alloc([]byte{0, 0, 0, 0, 0x80, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
+	pooling := alloc([]byte{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0})
 	m := i.model
 	none := uint64(77)
 	for _, c := range []struct {
@@ -83,9 +85,18 @@ func misuse(t *testing.T, i *instance) {
 		{"run_start", []uint64{m, inputs, 4, inputs}, BadArgument},
 		{"run_start", []uint64{m, inputs, 3, options}, BadArgument},
 		{"run_start", []uint64{m, wild, 4, options}, BadArgument},
+		{"passages", []uint64{none, inputs, 4, options}, BadHandle},
+		{"passages", []uint64{m, freed, 4, options}, BadArgument},
+		{"passages", []uint64{m, inputs, 4, inputs}, BadArgument},
+		{"decode", []uint64{none, inputs, 4, 0}, BadHandle},
+		{"decode", []uint64{m, freed, 4, 0}, BadArgument},
+		{"decode", []uint64{m, inputs, 3, 0}, BadArgument},
+		{"run_start", []uint64{m, odd, 20, options}, BadArgument},
 		{"run_start", []uint64{m, odd, 16, options}, BadArgument},
-		{"run_start", []uint64{m, odd, 12, options}, BadArgument},
-		{"run_start", []uint64{m, kind, 12, options}, BadArgument},
+		{"run_start", []uint64{m, kind, 16, options}, BadArgument},
+		{"run_start", []uint64{m, spans, 24, options}, BadArgument},
+		{"run_start", []uint64{m, inputs, 4, pooling}, BadArgument},
+		{"run_prepare", []uint64{none}, BadHandle},
 		{"run_start", []uint64{m, tail, 8, options}, BadArgument},
 		{"run_start", []uint64{m, inputs, 4, pads}, BadArgument},
 		{"run_step", []uint64{none}, BadHandle},
@@ -139,6 +150,14 @@ func misuseRun(t *testing.T, i *instance, inputs, options uint64) {
 	}
 	if _, err := i.status(ctx, "run_finish", uint64(run)); codeOf(err) != NotReady {
 		t.Error("results before the end:", err)
+	}
+	if _, err := i.status(ctx, "run_step", uint64(run)); codeOf(err) != NotReady {
+		t.Error("a step before texts are tokenized:", err)
+	}
+	for range 3 {
+		if done, err := i.status(ctx, "run_prepare", uint64(run)); err != nil || done != 1 {
+			t.Error("nothing to tokenize:", done, err)
+		}
 	}
 	for range 3 { // steps after the end are idle
 		if done, err := i.status(ctx, "run_step", uint64(run)); err != nil || done != 1 {
@@ -289,6 +308,8 @@ func misusePlan(t *testing.T, i *instance, freed uint64) {
 
 	run := status(0, "run_start", h, inputs, uint64(len(packed)), options)
 	status(NotReady, "plan_create", run, limits, 0)
+	status(NotReady, "run_pass", run, 1000)
+	prepareRun(t, i, run)
 	status(BadArgument, "run_vectors", run, good, 2*4*d)
 	if n := status(0, "run_pass", run, 1000); n != 2 {
 		t.Errorf("%d texts in the pass, want 2", n)
@@ -329,6 +350,7 @@ func misusePlan(t *testing.T, i *instance, freed uint64) {
 	status(0, "run_finish", run)
 	status(NotReady, "plan_create", run, limits, 0)
 	other := status(0, "run_start", h, inputs, uint64(len(packed)), options)
+	prepareRun(t, i, other)
 	status(0, "run_pass", other, 1000)
 	status(0, "run_step", other)
 	status(NotReady, "plan_weight", second, 0)

@@ -1,10 +1,11 @@
 // Transpose of the hidden states for read-back: y[t, c] = x[c, t], x (D, columns),
-// y (B·L, D). Tiles of 16 × 16 are turned in workgroup memory.
+// y (B·L, D), which begins at an element of the buffer. Tiles of 16 × 16 are turned in workgroup memory.
 
 struct Shape {
   tokens: u32,     // B · L
   channels: u32,   // D
   row: u32,        // elements of x from channel to channel
+  first: u32,      // element of the buffer at which y begins
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
@@ -25,6 +26,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) l
   let turned_token = group.x * SIDE + local.y;
   let turned_channel = group.y * SIDE + local.x;
   if (turned_token < shape.tokens && turned_channel < shape.channels) {
-    y[turned_token * shape.channels + turned_channel] = tile[local.x * (SIDE + 1u) + local.y];
+    y[shape.first + turned_token * shape.channels + turned_channel] = tile[local.x * (SIDE + 1u) + local.y];
   }
 }

@@ -61,15 +61,15 @@ func (m *Model) Close() {
 	m.device.Close()
 }
 
-// RunPass makes the vectors (B, D) of a pass of core's, for which this is a
-// [core.Backend].
+// RunPass makes the vectors and hidden states of a pass of core's, for which this
+// is a [core.Backend].
 //
 // # Errors
 //
 // [core.ErrPassTooLarge] for a pass that does not fit the GPU; *Error; the
 // context's.
 func (m *Model) RunPass(ctx context.Context, p core.Pass) ([]float32, error) {
-	l, err := m.load(ctx, plan.Shape{Texts: p.Texts, Length: p.Length, Pooling: p.Pooling, Normalize: p.Normalize})
+	l, err := m.load(ctx, plan.Shape{Texts: p.Texts, Length: p.Length, Hidden: p.States, Pooling: p.Pooling, Normalize: p.Normalize})
 	if err != nil {
 		return nil, sized(err)
 	}

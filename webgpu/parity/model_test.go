@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"m2embed/core"
@@ -116,7 +117,7 @@ func TestTinyModel(t *testing.T) {
 		prefix := fmt.Sprintf("L%d/", length)
 		in := ids(t, want, prefix+"input_ids")
 		t.Run(fmt.Sprint(length), func(t *testing.T) {
-			hidden := forward(t, "tiny", c, weights, plan.Shape{Texts: 1, Length: length, Hidden: true}, plan.Options{}, in, nil)
+			hidden := forward(t, "tiny", c, weights, plan.Shape{Texts: 1, Length: length, Hidden: true, Pooling: model.PoolNone}, plan.Options{}, in, nil)
 			if d := largest(hidden, values(t, want, prefix+"hidden")); !(d <= tolerance.TinyHidden) {
 				t.Errorf("hidden states differ by %.1e", d)
 			}
@@ -137,6 +138,14 @@ func TestTinyModel(t *testing.T) {
 				}
 				if d := largest(vector, values(t, want, prefix+name)); !(d <= limit) {
 					t.Errorf("%s differs by %.1e", name, d)
+				}
+				if length != 17 {
+					continue
+				}
+				s.Hidden = true
+				both := forward(t, "tiny", c, weights, s, plan.Options{}, in, mask)
+				if d := largest(both[:c.HiddenSize], vector); !(d <= limit) || !slices.Equal(both[c.HiddenSize:], hidden) {
+					t.Errorf("%s with hidden states differs by %.1e, or they do", name, d)
 				}
 			}
 		})
@@ -215,7 +224,7 @@ func TestVariants(t *testing.T) {
 			for _, length := range []int{6, 33} {
 				prefix := fmt.Sprintf("%s/L%d/", name, length)
 				in := ids(t, want, fmt.Sprintf("L%d/input_ids", length))
-				hidden := forward(t, "variant "+name, c, weights, plan.Shape{Texts: 1, Length: length, Hidden: true}, plan.Options{}, in, nil)
+				hidden := forward(t, "variant "+name, c, weights, plan.Shape{Texts: 1, Length: length, Hidden: true, Pooling: model.PoolNone}, plan.Options{}, in, nil)
 				if length == 33 { // the file has the first, the middle and the last row
 					d := c.HiddenSize
 					hidden = append(append(append([]float32{}, hidden[:d]...), hidden[16*d:17*d]...), hidden[32*d:]...)

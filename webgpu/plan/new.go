@@ -11,8 +11,8 @@ import (
 type Shape struct {
 	Texts     int           // B
 	Length    int           // L, pads included
-	Hidden    bool          // read back the last hidden states (B, L, D) instead of vectors
-	Pooling   model.Pooling // how hidden states become a vector; PoolDefault is the model's own
+	Hidden    bool          // read back the last hidden states (B, L, D) behind the vectors
+	Pooling   model.Pooling // how hidden states become a vector; PoolDefault is the model's own, PoolNone makes no vectors
 	Normalize bool          // scale vectors to unit length
 }
 
@@ -81,7 +81,7 @@ func newPlanner(c model.Config, s Shape, limits Limits, o Options) (*planner, er
 	if s.Pooling == model.PoolDefault {
 		s.Pooling = model.PoolClass
 	}
-	if s.Pooling > model.PoolMeanHidden {
+	if s.Pooling > model.PoolNone || s.Pooling == model.PoolNone && !s.Hidden {
 		return nil, fmt.Errorf("plan pooling %d, which is not one of cls, mean, cls_hidden, mean_hidden", s.Pooling)
 	}
 	o.defaults()
@@ -130,7 +130,7 @@ func (p *planner) model() (ids, mask, output tensor) {
 
 	ids, mask = p.input("ids", p.tokens), -1
 	h := p.embed(ids)
-	needMask := !p.s.Hidden && (p.s.Pooling == model.PoolMean || p.s.Pooling == model.PoolMeanHidden)
+	needMask := p.s.Pooling == model.PoolMean || p.s.Pooling == model.PoolMeanHidden
 	firstOnly := !p.s.Hidden && !needMask
 	columns, length := p.tokens, p.s.Length
 	for i := range c.NumHiddenLayers {
@@ -142,13 +142,25 @@ func (p *planner) model() (ids, mask, output tensor) {
 		}
 		h = p.mlp(y, columns, prefix, label)
 	}
-	if p.s.Hidden {
-		return ids, mask, p.transpose(h)
+	size, vectors := 0, 0
+	if p.s.Pooling != model.PoolNone {
+		vectors = p.s.Texts * d
+		size += vectors
 	}
+	if p.s.Hidden {
+		size += p.tokens * d
+	}
+	out := p.scratch("result", size)
 	if needMask {
 		mask = p.input("mask", p.tokens)
 	}
-	return ids, mask, p.pool(h, length, mask)
+	if vectors > 0 {
+		p.pool(h, length, mask, out)
+	}
+	if p.s.Hidden {
+		p.transpose(h, out, vectors)
+	}
+	return ids, mask, out
 }
 
 // embed is the embedding sum and its layer norm.
@@ -247,10 +259,13 @@ func (p *planner) firstTokens(y activation, label string) activation {
 	return out
 }
 
-// pool makes vectors (B, D) of the last hidden states.
-func (p *planner) pool(h activation, length int, mask tensor) tensor {
+// pool makes vectors (B, D) of the last hidden states, at the front of out.
+func (p *planner) pool(h activation, length int, mask, out tensor) {
 	d, texts := p.d, p.s.Texts
-	x := p.scratch("pooled", texts*d)
+	dense, x := p.s.Pooling == model.PoolClass || p.s.Pooling == model.PoolMean, out
+	if dense {
+		x = p.scratch("pooled", texts*d)
+	}
 	l := launch{label: "pooling", kernel: "pool", entry: "first", params: words(length, d, h.row),
 		slots: []slot{{1, h.tensor, false}, {3, x, true}}, groups: [3]int{ceil(d, 64), texts, 1}, work: float64(8 * texts * d)}
 	if mask >= 0 {
@@ -258,26 +273,21 @@ func (p *planner) pool(h activation, length int, mask tensor) tensor {
 		l.slots = append(l.slots, slot{2, mask, false})
 	}
 	p.dispatch(l)
-	if p.s.Pooling == model.PoolClass || p.s.Pooling == model.PoolMean {
-		y := p.scratch("vectors", texts*d)
+	if dense {
 		w := p.turned("pooler.dense.weight", 1, d, d, false)
 		p.dispatch(launch{label: "pooler", kernel: "pooler", entry: "main", params: words(d, align(d, 4)),
-			slots:  []slot{{1, w, false}, {2, p.vector("pooler.dense.bias", 1, d, d), false}, {3, x, false}, {4, y, true}},
+			slots:  []slot{{1, w, false}, {2, p.vector("pooler.dense.bias", 1, d, d), false}, {3, x, false}, {4, out, true}},
 			groups: [3]int{ceil(d, 64), texts, 1}, work: float64(2 * texts * d * d)})
-		x = y
 	}
 	if p.s.Normalize {
 		p.dispatch(launch{label: "normalize", kernel: "normalize", entry: "main", params: words(d),
-			slots: []slot{{1, x, true}}, groups: [3]int{texts, 1, 1}, work: float64(8 * texts * d)})
+			slots: []slot{{1, out, true}}, groups: [3]int{texts, 1, 1}, work: float64(8 * texts * d)})
 	}
-	return x
 }
 
-// transpose makes hidden states (B·L, D) of x (D, columns).
-func (p *planner) transpose(x activation) tensor {
-	out := p.scratch("hidden states", p.tokens*p.d)
+// transpose makes hidden states (B·L, D) of x (D, columns), from an element of out on.
+func (p *planner) transpose(x activation, out tensor, first int) {
 	p.dispatch(launch{label: "hidden states", kernel: "transpose", entry: "main",
-		params: words(p.tokens, p.d, x.row), slots: []slot{{1, x.tensor, false}, {2, out, true}},
+		params: words(p.tokens, p.d, x.row, first), slots: []slot{{1, x.tensor, false}, {2, out, true}},
 		groups: [3]int{ceil(p.tokens, 16), ceil(p.d, 16), 1}, work: float64(8 * p.tokens * p.d)})
-	return out
 }

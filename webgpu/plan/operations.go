@@ -129,7 +129,9 @@ func LongConvolution(texts, length, d, taps int, reverse, gated, added bool, lim
 func Transpose(d, n int, limits Limits) (*Plan, error) {
 	p := operation(d, limits, Options{})
 	p.tokens = n
-	return p.finish(-1, -1, p.transpose(p.operand("x", d, n)))
+	out := p.scratch("result", n*d)
+	p.transpose(p.operand("x", d, n), out, 0)
+	return p.finish(-1, -1, out)
 }
 
 // Pool plans pooling, pooler and normalisation: tensors "x" (d, columns of
@@ -143,7 +145,8 @@ func Pool(texts, length, d int, pooling model.Pooling, normalize bool, limits Li
 	if pooling == model.PoolMean || pooling == model.PoolMeanHidden {
 		mask = p.input("mask", p.tokens)
 	}
-	out := p.pool(p.operand("x", d, p.tokens), length, mask)
+	out := p.scratch("result", texts*d)
+	p.pool(p.operand("x", d, p.tokens), length, mask, out)
 	p.virtuals[ids].used = true
 	return p.finish(ids, mask, out)
 }

@@ -39,7 +39,7 @@ type Plan struct {
 
 	IDs    int // index in Buffers of the token ids, uint32 (B, L), or -1 in a single operation
 	Mask   int // index of the mask, uint32 (B, L), or -1 where the pooling needs none
-	Output int // index of the buffer to read back, float32: (B, D), or (B, L, D) for hidden states
+	Output int // index of the buffer to read back, float32: vectors (B, D), hidden states (B, L, D), or one behind the other
 }
 
 // Pipeline is one compute pipeline: an entry point of a kernel with its

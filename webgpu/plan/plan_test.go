@@ -27,7 +27,7 @@ var shapes = []Shape{
 	{Texts: 1, Length: 1}, {Texts: 1, Length: 2}, {Texts: 3, Length: 17}, {Texts: 1, Length: 63}, {Texts: 1, Length: 64}, {Texts: 1, Length: 65},
 	{Texts: 32, Length: 128}, {Texts: 1, Length: 257}, {Texts: 1, Length: 1000}, {Texts: 1, Length: 2047}, {Texts: 1, Length: 2048}, {Texts: 2, Length: 2049},
 	{Texts: 1, Length: 4096}, {Texts: 1, Length: 8192}, {Texts: 1, Length: 20000}, {Texts: 1, Length: 32768},
-	{Texts: 1, Length: 300, Hidden: true}, {Texts: 2, Length: 300, Pooling: model.PoolMean, Normalize: true},
+	{Texts: 1, Length: 300, Hidden: true, Pooling: model.PoolNone}, {Texts: 2, Length: 300, Hidden: true, Normalize: true}, {Texts: 2, Length: 300, Pooling: model.PoolMean, Normalize: true},
 }
 
 // TestDefaultLimits checks that the 80M model fits the limits that every
@@ -142,7 +142,7 @@ func writes(p Pipeline, slot int) bool {
 // still wanted: replaying tags instead of numbers must give the same reads for
 // the shared buffers as for a plan in which every tensor has its own buffer.
 func TestLiveness(t *testing.T) {
-	for _, s := range []Shape{{Texts: 2, Length: 40}, {Texts: 1, Length: 3000}, {Texts: 1, Length: 9, Hidden: true}} {
+	for _, s := range []Shape{{Texts: 2, Length: 40}, {Texts: 1, Length: 3000}, {Texts: 1, Length: 9, Hidden: true}, {Texts: 2, Length: 9, Hidden: true, Pooling: model.PoolNone}} {
 		for _, budget := range []int{0, -1} {
 			trace := func(p *Plan, kind func(buffer int) BufferKind, output int) []string {
 				content := map[int]string{}

@@ -2,6 +2,7 @@ package configjson
 
 import (
 	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -63,7 +64,7 @@ func TestSetSizes(t *testing.T) {
 		t.Fatal(err)
 	}
 	got.LayerNormEps, got.HyenaWMod, got.MaxSeqLen, got.PadTokenID, got.Padding, got.Normalize = c.LayerNormEps, c.HyenaWMod, c.MaxSeqLen, c.PadTokenID, c.Padding, c.Normalize
-	if got != c {
+	if !reflect.DeepEqual(got, c) {
 		t.Errorf("%+v\nwant\n%+v", got, c)
 	}
 }

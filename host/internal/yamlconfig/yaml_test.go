@@ -3,6 +3,7 @@ package yamlconfig
 import (
 	"encoding/json"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -55,7 +56,7 @@ func TestTinyYAML(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.MaxSeqLen = b.MaxSeqLen // the config.json leaves it to the tables
-	if a != b {
+	if !reflect.DeepEqual(a, b) {
 		t.Errorf("%+v\nwant\n%+v", a, b)
 	}
 }

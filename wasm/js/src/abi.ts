@@ -4,10 +4,11 @@
  * errors.
  */
 
+import { Place } from './places.js';
 import { ExitError, Wasi } from './wasi.js';
-import { M2EmbedError, type EmbedOptions, type Embedding, type ErrorCode, type Input, type Tokenization } from './types.js';
+import { M2EmbedError, type EmbedOptions, type Embedding, type ErrorCode, type Input, type Passage, type PassageOptions, type Span, type SpanEmbedding, type Tokenization } from './types.js';
 
-const VERSION = 2;
+const VERSION = 3;
 
 const CODES: readonly ErrorCode[] = [
   'internal', // 0 is no error
@@ -44,7 +45,10 @@ interface Exports {
   model_info(model: number): number;
   model_free(model: number): number;
   tokenize(model: number, text: number, length: number): number;
+  passages(model: number, text: number, length: number, options: number): number;
+  decode(model: number, ids: number, length: number, special: number): number;
   run_start(model: number, inputs: number, length: number, options: number): number;
+  run_prepare(run: number): number;
   run_step(run: number): number;
   run_progress(run: number): number;
   run_positions(run: number): number;
@@ -73,6 +77,8 @@ export interface Pass {
   length: number;
   pooling: number;
   normalize: boolean;
+  /** Hidden states (B, L, D) are wanted behind the vectors, or alone with pooling none. */
+  states: boolean;
   /** Positions of the whole run. */
   total: number;
   /** (B, L) token ids. */
@@ -90,6 +96,7 @@ export interface RawInfo {
   padding: string;
   pooling: string;
   normalize: boolean;
+  dimensions: number[];
   weightBytes: number;
   kernels: string;
   space: string;
@@ -189,16 +196,46 @@ export class Instance {
     this.call((e) => e.model_free(model));
   }
 
-  tokenize(model: number, text: string): Tokenization {
+  /** Starts a run to the tokens of a text. */
+  tokenize(model: number, text: string): number {
     const bytes = encode(text);
-    this.withBytes(bytes, (at) => this.call((e) => e.tokenize(model, at, bytes.length)));
-    return readTokens(this.result(), text);
+    return this.withBytes(bytes, (at) => this.call((e) => e.tokenize(model, at, bytes.length)));
+  }
+
+  /** Starts a run to the passages of a text. */
+  passages(model: number, text: string, o: PassageOptions): number {
+    const bytes = encode(text);
+    const record = packPassageOptions(o);
+    return this.withBytes(bytes, (at) => this.withBytes(record, (options) => this.call((e) => e.passages(model, at, bytes.length, options))));
+  }
+
+  /** The tokens that a run ends with, read in parts. */
+  *finishTokens(run: number, text: string): Generator<void, Tokenization> {
+    this.call((e) => e.run_finish(run));
+    return yield* readTokens(this.result().slice(), text);
+  }
+
+  /** The passages that a run ends with, read in parts. */
+  *finishPassages(run: number, text: string): Generator<void, Passage[]> {
+    this.call((e) => e.run_finish(run));
+    return yield* readPassages(this.result().slice(), text);
+  }
+
+  decode(model: number, ids: Int32Array | readonly number[], special: boolean): string {
+    const bytes = packIds(ids, () => new M2EmbedError('bad_argument', 'decode: want a list of token ids'));
+    this.withBytes(bytes, (at) => this.call((e) => e.decode(model, at, bytes.length, special ? 1 : 0)));
+    return decode(this.result());
   }
 
   start(model: number, inputs: readonly Input[], options: EmbedOptions): number {
     const packed = packInputs(inputs);
     const record = packOptions(options);
     return this.withBytes(packed, (at) => this.withBytes(record, (o) => this.call((e) => e.run_start(model, at, packed.length, o))));
+  }
+
+  /** Tokenizes a part; true once nothing is left. */
+  prepare(run: number): boolean {
+    return this.call((e) => e.run_prepare(run)) === 1;
   }
 
   /** Does a part of the work; true once nothing is left. */
@@ -225,14 +262,15 @@ export class Instance {
     if (this.call((e) => e.run_pass(run, most)) === 0) return undefined;
     // A copy: linear memory moves on.
     const words = new Uint32Array(this.result().slice().buffer);
-    const [texts = 0, length = 0, pooling = 0, normalize, total = 0] = words;
+    const [texts = 0, length = 0, pooling = 0, normalize, states, total = 0] = words;
     const n = texts * length;
-    return { texts, length, pooling, normalize: normalize === 1, total, ids: words.slice(5, 5 + n), mask: words.slice(5 + n, 5 + 2 * n) };
+    return { texts, length, pooling, normalize: normalize === 1, states: states === 1, total, ids: words.slice(6, 6 + n), mask: words.slice(6 + n, 6 + 2 * n) };
   }
 
-  /** Takes the vectors (B, D) of the pass; values beyond them are left out. */
-  vectors(run: number, values: Float32Array, texts: number, d: number): void {
-    const bytes = new Uint8Array(values.buffer, values.byteOffset, Math.min(values.byteLength, 4 * texts * d));
+  /** Takes the values of a pass, of vectors (D); what is beyond them is left out. */
+  vectors(run: number, values: Float32Array, { texts, length, pooling, states }: Pass, d: number): void {
+    const rows = (pooling === NONE ? 0 : texts) + (states ? texts * length : 0);
+    const bytes = new Uint8Array(values.buffer, values.byteOffset, Math.min(values.byteLength, 4 * rows * d));
     this.withBytes(bytes, (at) => this.call((e) => e.run_vectors(run, at, bytes.length)));
   }
 
@@ -308,31 +346,71 @@ function decode(bytes: Uint8Array): string {
   return new TextDecoder().decode(bytes.slice());
 }
 
+/** The pooling none in a pass. */
+const NONE = 4;
+
 /** The inputs record of wasm/abi.go. */
 export function packInputs(inputs: readonly Input[]): Uint8Array {
   const parts = inputs.map((input, i) => {
-    if (typeof input === 'string') return { kind: 0, bytes: encode(input) };
-    const ids = typeof input === 'object' && input !== null ? Array.from(input as ArrayLike<number>) : [NaN];
-    if (!ids.every((id) => Number.isInteger(id) && Math.abs(id) < 2 ** 31)) {
-      throw new M2EmbedError('bad_argument', `input ${i}: want a text or a list of token ids`);
-    }
-    const bytes = new Uint8Array(4 * ids.length);
-    const view = new DataView(bytes.buffer);
-    ids.forEach((id, k) => view.setInt32(4 * k, id, true));
-    return { kind: 1, bytes };
+    const wrong = (why: string): M2EmbedError => new M2EmbedError('bad_argument', `input ${i}: ${why}`, { input: i });
+    const { text, ids, spans = [] } = partsOf(input);
+    if (!Array.isArray(spans)) throw wrong('spans: want a list');
+    if (typeof text === 'string') return { kind: 0, bytes: encode(text), spans: packSpans(spans, text.length, 'code units', new Place(text), wrong) };
+    const bytes = packIds(ids, () => wrong('want a text, a list of token ids, or an object with one of them and spans'));
+    return { kind: 1, bytes, spans: packSpans(spans, bytes.length / 4, 'tokens', undefined, wrong) };
   });
-  const total = parts.reduce((n, part) => n + 8 + padded(part.bytes.length), 4);
+  const total = parts.reduce((n, { bytes, spans }) => n + 12 + padded(bytes.length) + 4 * spans.length, 4);
   const packed = new Uint8Array(total);
   const view = new DataView(packed.buffer);
   view.setUint32(0, parts.length, true);
   let at = 4;
-  for (const { kind, bytes } of parts) {
+  for (const { kind, bytes, spans } of parts) {
     view.setUint32(at, kind, true);
     view.setUint32(at + 4, bytes.length, true);
-    packed.set(bytes, at + 8);
-    at += 8 + padded(bytes.length);
+    view.setUint32(at + 8, spans.length / 2, true);
+    packed.set(bytes, at + 12);
+    at += 12 + padded(bytes.length);
+    for (const place of spans) {
+      view.setUint32(at, place, true);
+      at += 4;
+    }
   }
   return packed;
+}
+
+/** An input's text or ids, and its spans. */
+export function partsOf(input: Input): { text?: string; ids?: Int32Array | readonly number[]; spans?: readonly Span[] } {
+  if (typeof input === 'string') return { text: input };
+  if (typeof input !== 'object' || input === null) return {};
+  return Array.isArray(input) || ArrayBuffer.isView(input) ? { ids: input as Int32Array } : (input as { text: string });
+}
+
+/** Starts and ends, one after the other. */
+function packSpans(spans: readonly Span[], size: number, unit: string, place: Place | undefined, wrong: (why: string) => M2EmbedError): number[] {
+  return spans.flatMap((span, k) => {
+    const { start, end } = span ?? {};
+    if (!(Number.isInteger(start) && Number.isInteger(end) && start >= 0 && start <= end && end <= size)) {
+      throw wrong(`span ${k} is of ${unit} ${start} to ${end}, want an ascending range within 0 to ${size}`);
+    }
+    return place ? [place.byteAt(start), place.byteAt(end)] : [start, end];
+  });
+}
+
+function packIds(list: ArrayLike<number> | undefined, wrong: () => M2EmbedError): Uint8Array {
+  const ids = typeof list === 'object' && list !== null ? Array.from(list) : [NaN];
+  if (!ids.every((id) => Number.isInteger(id) && Math.abs(id) < 2 ** 31)) throw wrong();
+  const bytes = new Uint8Array(4 * ids.length);
+  const view = new DataView(bytes.buffer);
+  ids.forEach((id, k) => view.setInt32(4 * k, id, true));
+  return bytes;
+}
+
+function packPassageOptions(o: PassageOptions): Uint8Array {
+  const tokens = (name: 'target' | 'max' | 'overlap'): number => {
+    if (o[name] === 0 && name !== 'overlap') throw new M2EmbedError('bad_argument', `${name} 0: want a number of tokens`);
+    return whole(name, o[name] ?? 0);
+  };
+  return new Uint8Array(Uint32Array.of(tokens('target'), tokens('max'), tokens('overlap'), choice('format', o.format ?? 'text', ['text', 'markdown'])).buffer);
 }
 
 function padded(n: number): number {
@@ -341,14 +419,16 @@ function padded(n: number): number {
 
 /** The options record of wasm/abi.go. */
 export function packOptions(o: EmbedOptions): Uint8Array {
-  const record = new Int32Array(5);
+  const record = new Int32Array(6);
   record[0] = o.normalize === undefined ? -1 : o.normalize ? 1 : 0;
   record[1] = packPadding(o.padding);
   // 0 is the module's word for the model's own limit.
   if (o.maxLength === 0) throw new M2EmbedError('bad_argument', 'maxLength 0: want a number of tokens, or leave it out for the limit of the model');
   record[2] = whole('maxLength', o.maxLength ?? 0);
   record[3] = choice('truncate', o.truncate ?? 'end', ['end', 'end_drop_sep', 'error']);
-  record[4] = choice('pooling', o.pooling ?? 'model', ['model', 'cls', 'mean', 'cls_hidden', 'mean_hidden']) - 1;
+  record[4] = choice('pooling', o.pooling ?? 'model', ['model', 'cls', 'mean', 'cls_hidden', 'mean_hidden', 'none']) - 1;
+  if (o.dimensions === 0) throw new M2EmbedError('bad_argument', 'dimensions 0: want a number of values, or leave it out for the whole vector');
+  record[5] = whole('dimensions', o.dimensions ?? 0);
   return new Uint8Array(record.buffer);
 }
 
@@ -374,50 +454,78 @@ function choice(name: string, value: string, choices: readonly string[]): number
 
 function readResults(bytes: Uint8Array): Embedding[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const count = view.getUint32(0, true);
-  const d = view.getUint32(4, true);
-  const vectors = 8 + 12 * count;
-  return Array.from({ length: count }, (_, i) => ({
+  const word = (i: number): number => view.getUint32(4 * i, true);
+  const [count, n] = [word(0), word(1)];
+  const each = 5;
+  let tokens = 2 + each * count;
+  let at = tokens;
+  for (let i = 0; i < count; i++) at += word(2 + each * i + 4);
+  const take = (values: number): Float32Array => {
     // A copy: linear memory moves on.
-    vector: new Float32Array(bytes.slice(vectors + 4 * d * i, vectors + 4 * d * (i + 1)).buffer),
-    tokens: view.getUint32(8 + 12 * i, true),
-    length: view.getUint32(12 + 12 * i, true),
-    truncated: view.getUint32(16 + 12 * i, true) !== 0,
-  }));
+    const taken = new Float32Array(bytes.slice(4 * at, 4 * (at + values)).buffer);
+    at += values;
+    return taken;
+  };
+  return Array.from({ length: count }, (_, i) => {
+    const first = 2 + each * i;
+    const vector = take(word(first + 3) * n);
+    const spans = Array.from({ length: word(first + 4) }, (): SpanEmbedding => {
+      const of = word(tokens++);
+      const vector = take(n);
+      return { vector: of > 0 ? vector : null, tokens: of };
+    });
+    return { vector, tokens: word(first), length: word(first + 1), truncated: word(first + 2) !== 0, ...(spans.length > 0 && { spans }) };
+  });
 }
 
-function readTokens(result: Uint8Array, text: string): Tokenization {
-  const bytes = result.slice();
+/** How many tokens or passages to read before others get a turn. */
+const PART = 1 << 14;
+
+function* readTokens(bytes: Uint8Array, text: string): Generator<void, Tokenization> {
   const view = new DataView(bytes.buffer);
   const n = view.getUint32(0, true);
   const ids = new Int32Array(n);
   const offsets = new Int32Array(2 * n);
-  for (let i = 0; i < n; i++) ids[i] = view.getInt32(4 + 4 * i, true);
-  for (let i = 0; i < 2 * n; i++) offsets[i] = view.getUint32(4 + 4 * n + 4 * i, true);
-  const tokens: string[] = [];
+  const tokens = new Array<string>(n);
+  const known = new Map<number, string>();
   const decoder = new TextDecoder();
+  const place = new Place(text);
   let at = 4 + 12 * n;
   for (let i = 0; i < n; i++) {
+    const id = (ids[i] = view.getInt32(4 + 4 * i, true));
+    const [start, end] = [0, 4].map((side) => view.getUint32(4 + 4 * n + 8 * i + side, true)) as [number, number];
+    if (end > 0) {
+      offsets[2 * i] = place.unitAt(start);
+      offsets[2 * i + 1] = place.unitAt(end);
+    }
     const length = view.getUint32(at, true);
-    tokens.push(decoder.decode(bytes.subarray(at + 4, at + 4 + length)));
+    let token = known.get(id);
+    if (token === undefined) known.set(id, (token = decoder.decode(bytes.subarray(at + 4, at + 4 + length))));
+    tokens[i] = token;
     at += 4 + length;
+    if (i % PART === PART - 1) yield;
   }
-  toCodeUnits(offsets, text);
   return { ids, tokens, offsets };
 }
 
-/** Turns byte offsets in the UTF-8 form of a text into offsets in the string. */
-function toCodeUnits(offsets: Int32Array, text: string): void {
-  const order = Array.from(offsets.keys()).sort((a, b) => offsets[a]! - offsets[b]!);
-  let unit = 0;
-  let byte = 0;
-  for (const i of order) {
-    const want = offsets[i]!;
-    while (byte < want && unit < text.length) {
-      const code = text.codePointAt(unit)!;
-      byte += code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
-      unit += code < 0x10000 ? 1 : 2;
-    }
-    offsets[i] = unit;
+function* readPassages(bytes: Uint8Array, text: string): Generator<void, Passage[]> {
+  const view = new DataView(bytes.buffer);
+  const decoder = new TextDecoder();
+  const place = new Place(text);
+  let at = 0;
+  const word = (): number => view.getUint32((at += 4) - 4, true);
+  const found: Passage[] = new Array<Passage>(word());
+  for (let i = 0; i < found.length; i++) {
+    const [start, end] = [place.unitAt(word()), place.unitAt(word())];
+    const [tokens, count, above] = [word(), word(), word()];
+    const headings = Array.from({ length: count }, () => {
+      const length = word();
+      return decoder.decode(bytes.subarray(at, (at += length)));
+    });
+    const context = headings.slice(0, above).join(' > ');
+    const piece = text.slice(start, end);
+    found[i] = { start, end, tokens, headings, context, text: context === '' ? piece : `${context}\n${piece}` };
+    if (i % PART === PART - 1) yield;
   }
+  return found;
 }

@@ -1,7 +1,7 @@
 /** A loaded model behind the Embedder interface: one model in one instance, and on a GPU where there is one. */
 
 import type { Instance } from './abi.js';
-import { M2EmbedError, type EmbedOptions, type Embedder, type Embedding, type Input, type ModelInfo, type Padding, type Tokenization } from './types.js';
+import { M2EmbedError, type EmbedOptions, type Embedder, type Embedding, type Input, type ModelInfo, type Padding, type Passage, type PassageOptions, type Tokenization } from './types.js';
 
 /** How long to compute before others get a turn, in ms. */
 const TURN = 12;
@@ -89,10 +89,18 @@ export class ModelEmbedder implements Embedder {
     return unless(options.signal, work);
   }
 
-  async tokenize(text: string): Promise<Tokenization> {
-    const instance = this.use();
-    checkText(text);
-    return instance.tokenize(this.model, text);
+  async tokenize(text: string, { signal }: { signal?: AbortSignal } = {}): Promise<Tokenization> {
+    checkText('tokenize', text);
+    return this.read((instance) => instance.tokenize(this.model, text), (instance, run) => instance.finishTokens(run, text), signal);
+  }
+
+  async passages(text: string, options: PassageOptions = {}): Promise<Passage[]> {
+    checkText('passages', text);
+    return this.read((instance) => instance.passages(this.model, text, options), (instance, run) => instance.finishPassages(run, text), options.signal);
+  }
+
+  async decode(ids: Int32Array | readonly number[], { specialTokens = false }: { specialTokens?: boolean } = {}): Promise<string> {
+    return this.use().decode(this.model, ids, specialTokens);
   }
 
   similarity(a: string | Float32Array, b: string | Float32Array, options?: EmbedOptions): Promise<number> {
@@ -123,23 +131,51 @@ export class ModelEmbedder implements Embedder {
     const run = instance.start(this.model, texts, options);
     const report = (done: number): void => onProgress?.({ done, total: 1 });
     try {
+      await this.prepare(instance, run, signal);
       if (this.gpu) await this.runOnGpu(this.gpu, instance, run, signal, report, onUpload);
       let turn = now();
       for (let done = false; !done; ) {
         done = instance.step(run);
         report(instance.progress(run));
         signal?.throwIfAborted(); // by who heard the report
-        if (!done && now() - turn >= TURN) {
-          await yieldTurn();
-          signal?.throwIfAborted();
-          this.use();
-          turn = now();
-        }
+        if (!done) turn = await this.pause(turn, signal);
       }
       return instance.finish(run);
     } finally {
       if (!instance.isLost) instance.freeRun(run);
     }
+  }
+
+  /** What a run over a text ends with. */
+  private async read<T>(start: (instance: Instance) => number, finish: (instance: Instance, run: number) => Generator<void, T>, signal: AbortSignal | undefined): Promise<T> {
+    const instance = this.use();
+    signal?.throwIfAborted();
+    const run = start(instance);
+    try {
+      let turn = await this.prepare(instance, run, signal);
+      const parts = finish(instance, run);
+      let part = parts.next();
+      for (; !part.done; part = parts.next()) turn = await this.pause(turn, signal);
+      return part.value;
+    } finally {
+      if (!instance.isLost) instance.freeRun(run);
+    }
+  }
+
+  /** Tokenizes the texts of a run, and returns when the turn began. */
+  private async prepare(instance: Instance, run: number, signal: AbortSignal | undefined): Promise<number> {
+    let turn = now();
+    while (!instance.prepare(run)) turn = await this.pause(turn, signal);
+    return turn;
+  }
+
+  /** Gives others a turn once it is time, and returns when this turn began. */
+  private async pause(turn: number, signal: AbortSignal | undefined): Promise<number> {
+    if (now() - turn < TURN) return turn;
+    await yieldTurn();
+    signal?.throwIfAborted();
+    this.use();
+    return now();
   }
 
   /** Runs what is left on the GPU. Where that fails and may, the steps of the module take over. */
@@ -183,8 +219,8 @@ export function checkTexts(texts: unknown): void {
   if (!Array.isArray(texts)) throw new M2EmbedError('bad_argument', `want a text or a list of texts, not ${typeof texts}`);
 }
 
-export function checkText(text: unknown): void {
-  if (typeof text !== 'string') throw new M2EmbedError('bad_argument', `tokenize: want a text, not ${typeof text}`);
+export function checkText(call: string, text: unknown): void {
+  if (typeof text !== 'string') throw new M2EmbedError('bad_argument', `${call}: want a text, not ${typeof text}`);
 }
 
 /** The result of work, unless the signal aborts before it is there. */

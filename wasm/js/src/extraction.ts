@@ -18,8 +18,11 @@ import { M2EmbedError, type Embedder, type LoadProgress, type ModelFiles } from 
 export { FeatureTensor, type Slice } from './tensor.js';
 
 export interface FeatureExtractionOptions {
-  /** `none`, the states of single tokens, is not offered: left out, the model's own pooling is used. */
-  pooling?: 'mean' | 'cls' | 'first_token' | 'model';
+  /**
+   * Left out, the model's own pooling is used. `none` gives the states of all
+   * tokens, (B, L, D), zeros behind the end of a text.
+   */
+  pooling?: 'none' | 'mean' | 'cls' | 'first_token' | 'model';
   normalize?: boolean;
   truncation?: boolean;
   max_length?: number;
@@ -52,7 +55,7 @@ export interface PipelineOptions extends Omit<Options, 'onProgress' | 'backend' 
 }
 
 /** transformers.js pools the hidden states as they are. */
-const POOLING = { mean: 'mean_hidden', cls: 'cls_hidden', first_token: 'cls_hidden', model: 'model' } as const;
+const POOLING = { none: 'none', mean: 'mean_hidden', cls: 'cls_hidden', first_token: 'cls_hidden', model: 'model' } as const;
 const DEVICES = { auto: 'auto', wasm: 'wasm', cpu: 'wasm', webgpu: 'webgpu', gpu: 'webgpu' } as const;
 const PRECISIONS = { auto: 'f32', fp32: 'f32', fp16: 'f16' } as const;
 const LOADING = ['module', 'signal', 'cache', 'sha256', 'fetch', 'retries', 'gpu', 'memoryLimit', 'filterBudget', 'workers', 'createWorker', 'device', 'dtype', 'progress_callback'];
@@ -83,7 +86,6 @@ export function pipelineOf(loader: Loader): Pipeline {
 
 async function extract(model: Embedder, texts: string | string[], o: FeatureExtractionOptions): Promise<FeatureTensor | FeatureTensor<Uint8Array> | FeatureTensor<Int8Array>> {
   known('extract', o, EXTRACTING);
-  if ((o.pooling as string | undefined) === 'none') throw new M2EmbedError('bad_argument', 'pooling "none": only whole-text vectors are offered');
   const precision = mapped('precision', o.precision ?? 'binary', { binary: 'binary', ubinary: 'ubinary' });
   const vectors = await model.embed(typeof texts === 'string' ? [texts] : texts, {
     normalize: o.normalize ?? false,
@@ -93,17 +95,19 @@ async function extract(model: Embedder, texts: string | string[], o: FeatureExtr
     ...(o.signal !== undefined && { signal: o.signal }),
   });
   const d = model.info.hiddenSize;
+  const longest = vectors.reduce((n, { length }) => Math.max(n, length / d), 1);
+  const dims = o.pooling === 'none' ? [vectors.length, longest] : [vectors.length];
   if (o.quantize) {
-    const rows = vectors.map(toBinary);
-    const width = rows[0]?.length ?? d >> 3;
-    const data = new Uint8Array(rows.length * width);
-    rows.forEach((row, i) => data.set(row, i * width));
-    const dims = [rows.length, width];
-    return precision === 'ubinary' ? new FeatureTensor(data, dims) : new FeatureTensor(Int8Array.from(data, (x) => x - 128), dims);
+    const width = Math.ceil(d / 8);
+    const data = new Uint8Array(vectors.length * longest * width);
+    vectors.forEach((rows, i) => {
+      for (let row = 0; row * d < rows.length; row++) data.set(toBinary(rows.subarray(row * d, (row + 1) * d)), (i * longest + row) * width);
+    });
+    return precision === 'ubinary' ? new FeatureTensor(data, [...dims, width]) : new FeatureTensor(Int8Array.from(data, (x) => x - 128), [...dims, width]);
   }
-  const data = new Float32Array(vectors.length * d);
-  vectors.forEach((vector, i) => data.set(vector, i * d));
-  return new FeatureTensor(data, [vectors.length, d]);
+  const data = new Float32Array(vectors.length * longest * d);
+  vectors.forEach((rows, i) => data.set(rows, i * longest * d));
+  return new FeatureTensor(data, [...dims, d]);
 }
 
 const FILES: Partial<Record<LoadProgress['stage'], string>> = { module: 'm2embed.wasm', config: 'config.json', tokenizer: 'tokenizer.json', weights: 'model.safetensors' };

@@ -65,7 +65,7 @@ export class Gpu implements Accelerator {
       try {
         const plan = await this.plan(instance, run, pass, signal, onUpload);
         const values = await this.executor.run(plan, pass.ids, pass.mask, { signal, onProgress: (fraction) => onProgress(before + share * fraction) });
-        instance.vectors(run, values, pass.texts, dimension);
+        instance.vectors(run, values, pass, dimension);
         most = POSITIONS;
       } catch (error) {
         if (signal.aborted) throw signal.reason;
@@ -85,7 +85,7 @@ export class Gpu implements Accelerator {
 
   /** The plan of a pass's shape, kept or made. */
   private async plan(instance: Instance, run: number, pass: Pass, signal: AbortSignal, onUpload?: (bytes: number) => void): Promise<LoadedPlan> {
-    const key = [pass.texts, pass.length, pass.pooling, pass.normalize].join();
+    const key = [pass.texts, pass.length, pass.pooling, pass.normalize, pass.states].join();
     let loaded = this.plans.get(key);
     if (loaded) {
       this.plans.delete(key);

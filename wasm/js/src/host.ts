@@ -39,7 +39,15 @@ export function serve(port: Port): void {
     }
     if (!model) throw new M2EmbedError('not_ready', 'the worker has no model');
     if (call.call === 'tokenize') {
-      post({ id, result: await model.tokenize(call.text) });
+      post({ id, result: await model.tokenize(call.text, { signal }) });
+      return;
+    }
+    if (call.call === 'passages') {
+      post({ id, result: await model.passages(call.text, { ...call.options, signal }) });
+      return;
+    }
+    if (call.call === 'decode') {
+      post({ id, result: await model.decode(call.ids, call.options) });
       return;
     }
     const embeddings = await model.embedDetailed(call.texts, {
@@ -50,7 +58,7 @@ export function serve(port: Port): void {
     const result: Embedded = { embeddings, ...standing(model) };
     post(
       { id, result },
-      embeddings.map((e) => e.vector.buffer as ArrayBuffer),
+      embeddings.flatMap(({ vector, spans = [] }) => [vector, ...spans.map((s) => s.vector)].flatMap((v) => (v ? [v.buffer as ArrayBuffer] : []))),
     );
   }
 

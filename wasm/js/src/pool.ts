@@ -1,5 +1,6 @@
 /** A model in one worker or several: starts them, shares out texts, and gets by without those that die. */
 
+import { partsOf } from './abi.js';
 import { checkText, checkTexts, embed, gone, similarity } from './embedder.js';
 import { checkStatus } from './download.js';
 import { checkSums } from './file.js';
@@ -7,7 +8,7 @@ import { Line, type Outgoing } from './line.js';
 import { filesOf } from './load.js';
 import type { Embedded, Loaded, Sent, SentFiles } from './protocol.js';
 import { address, checkSource, describe, resolveAddress } from './source.js';
-import { M2EmbedError, type EmbedOptions, type EmbedProgress, type Embedder, type Embedding, type Input, type LoadOptions, type LoadProgress, type ModelFiles, type ModelInfo, type Source, type Tokenization } from './types.js';
+import { M2EmbedError, type EmbedOptions, type EmbedProgress, type Embedder, type Embedding, type Input, type LoadOptions, type LoadProgress, type ModelFiles, type ModelInfo, type Passage, type PassageOptions, type Source, type Tokenization } from './types.js';
 
 /** Starts a worker of this runtime's kind. */
 export type Spawn = () => Line;
@@ -120,7 +121,7 @@ class WorkerEmbedder implements Embedder {
     const { signal, onProgress, ...rest } = options;
     signal?.throwIfAborted();
     const jobs = share(texts, lines.length, (rest.padding ?? this.info.padding) === 'longest');
-    const weights = jobs.map((job) => job.texts.reduce((n, text) => n + text.length + 16, 0));
+    const weights = jobs.map((job) => job.texts.reduce((n, input) => n + sizeOf(input) + 16, 0));
     const all = weights.reduce((n, w) => n + w, 0);
     const shares = jobs.map(() => 0);
     const found: Embedding[] = new Array<Embedding>(texts.length);
@@ -137,7 +138,7 @@ class WorkerEmbedder implements Embedder {
           shares[j] = Math.max(shares[j]!, weights[j]! * (p.total > 0 ? p.done / p.total : 0));
           onProgress({ done: shares.reduce((n, s) => n + s, 0) / all, total: 1 });
         });
-        const call: Outgoing = { call: 'embed', texts: job.texts, options: rest, progress: told !== undefined };
+        const call: Outgoing = { call: 'embed', texts: job.texts.map(sent), options: rest, progress: told !== undefined };
         const embeddings = await this.ask(line, async (line) => {
           const { embeddings, ...standing } = await line.call<Embedded>(call, stop.signal, told as never);
           line.standing = standing;
@@ -160,10 +161,18 @@ class WorkerEmbedder implements Embedder {
     return found;
   }
 
-  async tokenize(text: string): Promise<Tokenization> {
-    const [line] = this.use();
-    checkText(text);
-    return this.ask(line!, (line) => line.call<Tokenization>({ call: 'tokenize', text }));
+  async tokenize(text: string, { signal }: { signal?: AbortSignal } = {}): Promise<Tokenization> {
+    checkText('tokenize', text);
+    return this.ask(this.use()[0]!, (line) => line.call<Tokenization>({ call: 'tokenize', text }, signal));
+  }
+
+  async passages(text: string, { signal, ...options }: PassageOptions = {}): Promise<Passage[]> {
+    checkText('passages', text);
+    return this.ask(this.use()[0]!, (line) => line.call<Passage[]>({ call: 'passages', text, options }, signal));
+  }
+
+  async decode(ids: Int32Array | readonly number[], options: { specialTokens?: boolean } = {}): Promise<string> {
+    return this.ask(this.use()[0]!, (line) => line.call<string>({ call: 'decode', ids, options }));
   }
 
   similarity(a: string | Float32Array, b: string | Float32Array, options?: EmbedOptions): Promise<number> {
@@ -214,6 +223,18 @@ function share(texts: readonly Input[], workers: number, together: boolean): { f
   const jobs: { first: number; texts: Input[] }[] = [];
   for (let first = 0; first < texts.length; first += size) jobs.push({ first, texts: texts.slice(first, first + size) });
   return jobs;
+}
+
+/** About how long an input is. */
+function sizeOf(input: Input): number {
+  const { text, ids } = partsOf(input);
+  return (text ?? ids)?.length ?? 0;
+}
+
+/** An input without what else its spans may carry. */
+function sent(input: Input): Input {
+  const { spans } = partsOf(input);
+  return Array.isArray(spans) ? { ...(input as { text: string }), spans: spans.map((s) => (s ? { start: s.start, end: s.end } : s)) } : input;
 }
 
 /** Counts the input that an error blames from the first of the whole call instead of its job. */

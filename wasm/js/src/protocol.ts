@@ -1,6 +1,6 @@
 /** Messages between a worker-backed model and its workers. */
 
-import type { EmbedOptions, EmbedProgress, Embedding, ErrorCode, Input, LoadOptions, LoadProgress, ModelFiles, ModelInfo, Source, Tokenization } from './types.js';
+import type { EmbedOptions, EmbedProgress, Embedding, ErrorCode, Input, LoadOptions, LoadProgress, ModelFiles, ModelInfo, Passage, PassageOptions, Source, Tokenization } from './types.js';
 
 /** A GET request, as a Request cannot cross a thread border itself. */
 export interface SentRequest {
@@ -22,6 +22,8 @@ export type Call =
   | { id: number; call: 'load'; source: SentFiles; options: LoadMessageOptions; share: boolean }
   | { id: number; call: 'embed'; texts: Input[]; options: EmbedMessageOptions; progress: boolean }
   | { id: number; call: 'tokenize'; text: string }
+  | { id: number; call: 'passages'; text: string; options: Omit<PassageOptions, 'signal'> }
+  | { id: number; call: 'decode'; ids: Int32Array | readonly number[]; options: { specialTokens?: boolean } }
   /** Aborts the call with this id. */
   | { id: number; call: 'abort' };
 
@@ -49,5 +51,5 @@ export interface Failure {
 
 export type Reply =
   | { id: number; progress: LoadProgress | EmbedProgress }
-  | { id: number; result: Loaded | Embedded | Tokenization }
+  | { id: number; result: Loaded | Embedded | Tokenization | Passage[] | string }
   | { id: number; failure: Failure; standing?: Standing };

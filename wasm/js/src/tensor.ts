@@ -5,6 +5,9 @@ import { M2EmbedError } from './types.js';
 /** What a dimension is cut to: all of it, one index of it (which drops the dimension), or from a start to an end. */
 export type Slice = null | number | readonly [number, number];
 
+/** Arrays of numbers, as many levels as there are dimensions. */
+export type Nested = number[] | number[][] | number[][][];
+
 type Data = Float32Array | Int8Array | Uint8Array;
 
 /** Values of shape `dims`; `tensor[i]` is row i, and iterating gives the rows. */
@@ -50,10 +53,9 @@ export class FeatureTensor<T extends Data = Float32Array> implements Iterable<Fe
   }
 
   /** Nested arrays. */
-  tolist(): number[] | number[][] {
-    if (this.dims.length < 2) return Array.from(this.data);
-    const [rows = 0, columns = 0] = this.dims;
-    return Array.from({ length: rows }, (_, i) => Array.from(this.data.subarray(i * columns, (i + 1) * columns)));
+  tolist<N extends Nested = number[] | number[][]>(): N {
+    if (this.dims.length < 2) return Array.from(this.data) as N;
+    return Array.from({ length: this.dims[0]! }, (_, i) => this.at(i).tolist()) as N;
   }
 
   /** Nothing is held outside of JavaScript's memory. */

@@ -37,9 +37,10 @@ export type Padding = 'none' | 'longest' | 'max_length' | number;
 /**
  * How hidden states (L, D) become one vector (D): of the first token or the
  * mean of all (pads left out), through the model's tanh pooler or, `_hidden`,
- * as they are.
+ * as they are. `none` keeps those of all tokens, special tokens included and pads
+ * left out: (L, D), one after the other in `vector`.
  */
-export type Pooling = 'model' | 'cls' | 'mean' | 'cls_hidden' | 'mean_hidden';
+export type Pooling = 'model' | 'cls' | 'mean' | 'cls_hidden' | 'mean_hidden' | 'none';
 
 /** What to do with a text that has more tokens than the limit. */
 export type Truncate = 'end' | 'end_drop_sep' | 'error';
@@ -125,6 +126,8 @@ export interface EmbedOptions {
   truncate?: Truncate;
   /** Default `model`: as the model was trained. */
   pooling?: Pooling;
+  /** Cuts vectors to their first values, before they are scaled to unit length; one of `info.dimensions`. */
+  dimensions?: number;
   signal?: AbortSignal;
   onProgress?: (progress: EmbedProgress) => void;
 }
@@ -137,14 +140,30 @@ export interface EmbedProgress {
 
 /** One text's vector and what was run for it. */
 export interface Embedding {
-  /** (D) */
+  /** (D), `dimensions` values where that is given; with pooling `none` a row of as many for each token, each row normalised by itself. */
   vector: Float32Array;
+  /** Of the input's spans, in their order. */
+  spans?: SpanEmbedding[];
   /** Tokens of the text, special tokens included, before it was cut. */
   tokens: number;
   /** Positions that were run, pads included. */
   length: number;
   /** Whether the text had more tokens than the limit and was cut. */
   truncated: boolean;
+}
+
+/** A piece of an input, from start up to but not including end: UTF-16 code units of a text, positions of ids. */
+export interface Span {
+  start: number;
+  end: number;
+}
+
+/** One span's vector. */
+export interface SpanEmbedding {
+  /** Of unit length, as long as the text's own; null where the span has no tokens: white space, or cut off. */
+  vector: Float32Array | null;
+  /** Tokens whose hidden states are in it. */
+  tokens: number;
 }
 
 /** A text as the model sees it. */
@@ -157,8 +176,51 @@ export interface Tokenization {
   offsets: Int32Array;
 }
 
-/** A text, or its token ids (special tokens included). */
-export type Input = string | Int32Array | readonly number[];
+/**
+ * A text, or its token ids (special tokens included); as an object it may have
+ * spans.
+ *
+ * Spans get vectors of their own out of the same forward pass: the mean of the
+ * last hidden states of their tokens, scaled to unit length, whatever the pooling.
+ * They may overlap and come in any order; a token belongs to the span that it
+ * begins in, special tokens to none. Bits depend neither on other spans nor on
+ * other texts.
+ */
+export type Input = string | Int32Array | readonly number[] | SpannedText | SpannedIds;
+
+export interface SpannedText {
+  text: string;
+  spans?: readonly Span[];
+}
+
+export interface SpannedIds {
+  ids: Int32Array | readonly number[];
+  spans?: readonly Span[];
+}
+
+export interface PassageOptions {
+  /** Tokens that a passage aims at (default 192). */
+  target?: number;
+  /** Most tokens of a passage (default one and a half times target). */
+  max?: number;
+  /** Tokens of the passage before that a passage may repeat at its beginning, in whole sentences (default 0, at most half of target). */
+  overlap?: number;
+  /** `markdown` finds headings: they begin passages, and passages below know them. Default `text`. */
+  format?: 'text' | 'markdown';
+  signal?: AbortSignal;
+}
+
+/** A piece of a text, cut so that paragraphs, then sentences stay whole. It is a span, too. */
+export interface Passage extends Span {
+  /** Tokens that begin in it. */
+  tokens: number;
+  /** Titles of the sections that it stands in, outermost first. */
+  headings: string[];
+  /** The titles above it, joined by " > "; those that stand in the passage itself are left out. */
+  context: string;
+  /** The passage behind its context: what to embed where the passage is embedded by itself. */
+  text: string;
+}
 
 export interface ModelInfo {
   /** D, the size of a vector. */
@@ -171,6 +233,8 @@ export interface ModelInfo {
   padding: Padding;
   pooling: string;
   normalize: boolean;
+  /** Lengths to which vectors may be cut, beside D. */
+  dimensions: number[];
   /** Size of the weights in memory, in bytes. */
   weightBytes: number;
   /** The back end in use. */
@@ -206,7 +270,13 @@ export interface Embedder {
   /** Like embed, and says for each text what was run. */
   embedDetailed(texts: readonly Input[], options?: EmbedOptions): Promise<Embedding[]>;
 
-  tokenize(text: string): Promise<Tokenization>;
+  tokenize(text: string, options?: { signal?: AbortSignal }): Promise<Tokenization>;
+
+  /** The text of token ids, tidied up around punctuation; what normalisation took away does not come back. */
+  decode(ids: Int32Array | readonly number[], options?: { specialTokens?: boolean }): Promise<string>;
+
+  /** Cuts a text into passages to search in, as the command line does. */
+  passages(text: string, options?: PassageOptions): Promise<Passage[]>;
 
   /** Cosine similarity of two texts or vectors. */
   similarity(a: string | Float32Array, b: string | Float32Array, options?: EmbedOptions): Promise<number>;

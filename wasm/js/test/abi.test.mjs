@@ -18,6 +18,11 @@ function open(instance, name) {
   return model;
 }
 
+function prepare(instance, run) {
+  while (!instance.prepare(run));
+  return run;
+}
+
 const fails = (f, code, text) =>
   assert.throws(f, (error) => {
     assert.ok(error instanceof M2EmbedError, `${error.name}: ${error.message}`);
@@ -32,6 +37,7 @@ test('two models in one instance, with runs side by side', async () => {
   const models = names.map((name) => open(instance, name));
   const texts = ['a text', 'another text '.repeat(20)];
   const runs = models.map((model) => instance.start(model, texts, { padding: 'none' }));
+  runs.forEach((run) => prepare(instance, run));
   for (const done = [false, false]; !(done[0] && done[1]); ) runs.forEach((run, i) => (done[i] ||= instance.step(run)));
   const found = runs.map((run) => instance.finish(run).map((e) => e.vector));
   for (const [i, name] of names.entries()) {
@@ -41,7 +47,7 @@ test('two models in one instance, with runs side by side', async () => {
   runs.forEach((run) => instance.freeRun(run));
   instance.freeModel(models[0]);
   fails(() => instance.start(models[0], texts, {}), 'bad_handle', /model/);
-  const run = instance.start(models[1], texts, { padding: 'none' });
+  const run = prepare(instance, instance.start(models[1], texts, { padding: 'none' }));
   while (!instance.step(run));
   assert.deepEqual(instance.finish(run).map((e) => e.vector), found[1]);
 });
@@ -51,13 +57,16 @@ test('misuse of the calls of a GPU', async () => {
   const model = open(instance, 'testdata/tiny');
   const limits = { maxStorageBufferBindingSize: 1 << 27, maxBufferSize: 1 << 28, maxComputeWorkgroupsPerDimension: 65535 };
   const run = instance.start(model, ['one', 'two'], { padding: 8 });
+  fails(() => instance.pass(run, 4096), 'not_ready', /not prepared/);
+  prepare(instance, run);
   const d = instance.info(model).hiddenSize;
   fails(() => instance.plan(run, limits, false), 'not_ready', /pass/);
-  fails(() => instance.vectors(run, new Float32Array(d), 1, d), 'bad_argument', /64 values for 0 vectors/);
+  const one = { texts: 1, length: 8, pooling: 0, states: false };
+  fails(() => instance.vectors(run, new Float32Array(d), one, d), 'bad_argument', /64 values for a pass of 0 texts/);
   const pass = instance.pass(run, 4096);
   assert.equal(pass.texts, 2);
-  fails(() => instance.vectors(run, new Float32Array(d), 1, d), 'bad_argument', /64 values for 2 vectors/);
-  fails(() => instance.vectors(run, new Float32Array(2 * d).fill(NaN), 2, d), 'bad_weights', /not finite/);
+  fails(() => instance.vectors(run, new Float32Array(d), one, d), 'bad_argument', /64 values for a pass of 2 texts of 8 positions, want 128/);
+  fails(() => instance.vectors(run, new Float32Array(2 * d).fill(NaN), pass, d), 'bad_weights', /not finite/);
   fails(() => instance.finish(run), 'not_ready', /not done/);
   fails(() => instance.plan(run, { ...limits, maxStorageBufferBindingSize: 16, maxBufferSize: 16 }, false), 'gpu_out_of_memory', /16/);
   const { handle, plan } = instance.plan(run, limits, false);
@@ -69,7 +78,7 @@ test('misuse of the calls of a GPU', async () => {
   instance.freeRun(run);
   fails(() => instance.pass(run, 1), 'bad_handle', /run/);
   // The instance is as good as before.
-  const next = instance.start(model, ['one'], { padding: 'none' });
+  const next = prepare(instance, instance.start(model, ['one'], { padding: 'none' }));
   while (!instance.step(next));
   assert.equal(instance.finish(next)[0].vector.length, d);
 });

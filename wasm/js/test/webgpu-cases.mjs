@@ -40,6 +40,11 @@ function compare(cosine, got, want, limit) {
     const w = want[i];
     for (const key of ['tokens', 'length', 'truncated']) assert(g[key] === w[key], `text ${i}: ${key} ${g[key]}, want ${w[key]}`);
     most = Math.max(most, 1 - cosine(g.vector, w.vector));
+    assert(g.spans?.length === w.spans?.length, `text ${i}: ${g.spans?.length} spans`);
+    w.spans?.forEach(({ vector, tokens }, k) => {
+      assert(g.spans[k].tokens === tokens && (g.spans[k].vector === null) === (vector === null), `text ${i}: span ${k} has ${g.spans[k].tokens} tokens`);
+      if (vector) most = Math.max(most, 1 - cosine(g.spans[k].vector, vector));
+    });
     const ratio = Math.hypot(...g.vector) / Math.hypot(...w.vector);
     assert(Math.abs(ratio - 1) < 0.02, `text ${i}: length of the vector is off by ${ratio}`);
   });
@@ -101,6 +106,10 @@ export async function options({ M2Embed, cosine, gpu, base }) {
   }
   const ids = [1, 2, 17, 64].map((length) => Int32Array.from({ length }, (_, i) => 5 + ((i * 37) % 900)));
   found.ids = compare(cosine, await model.embedDetailed(ids), await cpu.embedDetailed(ids), LIMITS.f32);
+  const spanned = ['word '.repeat(12), { text: 'x y z '.repeat(10), spans: [{ start: 3, end: 20 }, { start: 1, end: 2 }] }, { ids: ids[2], spans: [{ start: 0, end: 9 }] }];
+  for (const o of [{}, { pooling: 'none' }]) {
+    found[`spans ${JSON.stringify(o)}`] = compare(cosine, await model.embedDetailed(spanned, o), await cpu.embedDetailed(spanned, o), LIMITS.f32);
+  }
   assert((await model.embed([])).length === 0, 'no texts');
   assert((await model.tokenize('a text')).tokens[0] === '[CLS]', 'tokenize');
   await fails(model.embed('word '.repeat(2000), { truncate: 'error' }), 'too_long');
