@@ -1,0 +1,439 @@
+package document
+
+import (
+	"archive/zip"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+	"unicode/utf8"
+
+	"golang.org/x/net/html/charset"
+)
+
+// reading is what came of a file.
+type reading struct {
+	documents []Document
+	skipped   []string
+	errs      []error
+}
+
+func read(t testing.TB, r *Reader, name, content string) reading {
+	t.Helper()
+	files := fstest.MapFS{name: {Data: []byte(content), ModTime: time.Unix(1e9, 0)}}
+	var out reading
+	err := r.Read(context.Background(), File{files, name, name}, Handler{
+		Document: func(d Document) error { out.documents = append(out.documents, d); return nil },
+		Skipped: func(name string, err error) error {
+			out.skipped = append(out.skipped, name+": "+err.Error())
+			out.errs = append(out.errs, err)
+			return nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func zipped(t testing.TB, namesAndContents ...string) string {
+	t.Helper()
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for i := 0; i < len(namesAndContents); i += 2 {
+		w, err := z.Create(namesAndContents[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.Write([]byte(namesAndContents[i+1]))
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func gzipped(content string) string {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	z.Write([]byte(content))
+	z.Close()
+	return b.String()
+}
+
+// show writes documents as the tables of the tests have them.
+func (r reading) show() string {
+	var b strings.Builder
+	for _, d := range r.documents {
+		fmt.Fprintf(&b, "%s|%s|%d|%s\n", d.Part, d.Title, d.Line, strings.ReplaceAll(d.Text, "\n", "/"))
+	}
+	for _, s := range r.skipped {
+		fmt.Fprintf(&b, "! %s\n", s)
+	}
+	return b.String()
+}
+
+func TestRead(t *testing.T) {
+	const mailText = "From: Ann <ann@example.org>\r\nTo: b@example.org\r\nSubject: =?utf-8?q?Caf=C3=A9?=\r\nDate: Tue, 02 Jan 2024 10:00:00 +0000\r\n" +
+		"MIME-Version: 1.0\r\nContent-Type: text/plain; charset=iso-8859-1\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\nSee you at the caf=E9=\r\n tomorrow.\r\n"
+	const multipart = "From: a@example.org\nSubject: Plan\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=X\n\n" +
+		"--X\nContent-Type: multipart/alternative; boundary=Y\n\n--Y\nContent-Type: text/plain\n\nThe plan is below.\n--Y\nContent-Type: text/html\n\n<p>The <b>plan</b></p>\n--Y--\n" +
+		"--X\nContent-Type: text/csv; name=a.csv\nContent-Disposition: attachment; filename=\"../a.csv\"\nContent-Transfer-Encoding: base64\n\naWQsdGV4dAoxLGhlbGxv\n--X--\n"
+	for _, c := range []struct {
+		name, content, want string
+		reader              Reader
+	}{
+		{name: "a.txt", content: "\ufeffone\r\ntwo\rthree", want: "|a|1|one/two/three\n"},
+		{name: "noname", content: "plain", want: "|noname|1|plain\n"},
+		{name: "a.go", content: "package a\n\nfunc F() {}\n", want: "|a|1|package a//func F() {}/\n"},
+		{name: "empty.txt", want: "! empty.txt: no text\n"},
+		{name: "spaces.txt", content: " \n\t \n", want: "! spaces.txt: no text\n"},
+		{name: "x.bin", content: "ab\x00\x01", want: "! x.bin: no text\n"},
+		{name: "late.run", content: strings.Repeat("text ", 3000) + strings.Repeat("\x00\x01\x02", 3000), want: "! late.run: no text\n"},
+		{name: "x.rtf", content: `{\rtf1 text}`, want: "! x.rtf: no text\n"},
+		{name: "a.srt", content: "1\n00:00:01,000 --> 00:00:02,500\n<i>Hello</i> there\n\n2\n00:00:03,000 --> 00:00:04,000\n{\\an8}Bye\n", want: "|a|1|//Hello there////Bye/\n"},
+		{name: "a.vtt", content: "WEBVTT\n\nNOTE no\n\n00:01.000 --> 00:02.000 align:start\n<v Ann>Hi\nyou", want: "|a|1|/////Hi/you\n"},
+
+		{name: "a.html", content: "<html><head><title> T </title><style>p{}</style></head><body onload=x()><h1>Top</h1><p>Vis<b>ible</b>\n text</p><script>alert(1)</script>" +
+			"<div hidden>no</div><p style='display: none'>no</p><span aria-hidden=true>no</span><noscript>no</noscript><ul><li>one<li>two</ul><table><tr><td>a<td>b</table><pre>x\n  y</pre></body>",
+			want: "|T|0|Top//Visible text//one/two//a b//x/  y\n"},
+		{name: "page", content: "<!DOCTYPE html><p>hi", want: "|page|0|hi\n"},
+		{name: "deep.html", content: strings.Repeat("<b><i>", 400) + "deep" + "<script>no</script>", want: "|deep|0|deep\n"},
+
+		{name: "a.csv", content: "id,text\n1,\"hello, world\"\n2,foo\n", want: "#1|a|2|hello, world\n#2|a|3|foo\n"},
+		{name: "semicolon.csv", content: "titel;text;preis\nA;eins, zwei;1,50\nB;\"drei\nvier\";2,50\n", want: "#1|semicolon|2|eins, zwei\n#2|semicolon|3|drei/vier\n"},
+		{name: "pipe.csv", content: "id|title|text\n1|Cat|The cat sleeps\n2|Dog|The dog barks\n", want: "#1|Cat|2|The cat sleeps\n#2|Dog|3|The dog barks\n"},
+		{name: "sep.csv", content: "sep=;\r\nid;title;text\r\n1;Cat;The cat, asleep\r\n", want: "#1|Cat|3|The cat, asleep\n"},
+		{name: "tab.tsv", content: "a b\tc, d\ne f\tg, h\n", want: "#1|tab|1|a b/c, d\n#2|tab|2|e f/g, h\n"},
+		{name: "noheader.csv", content: "The cat sleeps on the sofa\r\nStocks fell sharply on Monday\r\nRain is expected\r\n", want: "#1|noheader|1|The cat sleeps on the sofa\n#2|noheader|2|Stocks fell sharply on Monday\n#3|noheader|3|Rain is expected\n"},
+		{name: "unnamed.csv", content: "wann,wer,was\n2024-01-02,anna,The parcel came back yesterday\n2024-01-03,bert,Nobody was at home\n", want: "#1|unnamed|2|anna/The parcel came back yesterday\n#2|unnamed|3|bert/Nobody was at home\n"},
+		{name: "url.csv", content: "title,description,url\nCat,Sleeps,https://example.org/a\n", want: "#1|Cat|2|Sleeps\n"},
+		{name: "mac.csv", content: "id,text\r1,one\r2,two\r", want: "#1|mac|2|one\n#2|mac|3|two\n"},
+		{name: "chosen.csv", content: "a,b,c\nx,y,z\n", reader: Reader{Text: []string{"c", "a"}, TitleField: "b"}, want: "#1|y|2|z/x\n"},
+		{name: "missing.csv", content: "a,b,c\nx,y,z\n", reader: Reader{Text: []string{"d"}}, want: "! missing.csv: no column \"d\"; there are: a, b, c\n"},
+		{name: "stray.csv", content: "id,text\n1,say \"hi\" now\n", want: "#1|stray|2|say \"hi\" now\n"},
+
+		{name: "a.jsonl", content: "{\"title\":\"T\",\"text\":\"one\"}\n\n\"two\"\n{\"text\":[\"a\",\"b\"]}\n", want: "#1|T|1|one\n#3|a|3|two\n#4|a|4|a/b\n"},
+		{name: "bad.jsonl", content: "{\"text\":\"one\"}\n{\"text\":\n", want: "#1|bad|1|one\n! bad.jsonl: line 2: not JSON\n"},
+		{name: "a.json", content: "[\n {\n  \"title\": \"Login\",\n  \"text\": \"I cannot\"\n },\n {\"body\": \"charged twice\", \"n\": 3}\n]", want: "#1|Login|2|I cannot\n#2|a|6|charged twice\n"},
+		{name: "other.json", content: "{\"a\": 1}", want: "|other|1|{\"a\": 1}\n"},
+		{name: "lines.json", content: "{\"text\":\"x\"}\n{\"text\":\"y\"}\n", want: "#1|lines|1|x\n#2|lines|2|y\n"},
+		{name: "cut.json", content: "[{\"text\":\"one\"},", want: "#1|cut|1|one\n! cut.json: value 2 of the array: not JSON: jsontext: unexpected EOF after offset 16\n"},
+
+		{name: "a.eml", content: mailText, want: "|Café|0|See you at the café tomorrow.\n"},
+		{name: "b.mbox", content: "From a Tue Jan  2 10:00:00 2024\nSubject: One\n\nfirst\n>From here\n\nFrom b Tue Jan  2 10:00:00 2024\nSubject: Two\n\nsecond\nFrom the start\n", want: "#1|One|0|first/From here\n#2|Two|0|second/From the start\n"},
+		{name: "c.eml", content: multipart, want: "/a.csv#1|a|2|hello\n|Plan|0|The plan is below.\n"},
+
+		{name: "a.txt.gz", content: gzipped("unpacked"), want: "|a|1|unpacked\n"},
+		{name: "a.zip", content: zipped(t, "notes/a.txt", "hello", "b.csv", "id,text\n1,x\n", ".hidden", "no", "c.bin", "\x00", "in.zip", zipped(t, "d.txt", "deep")), want: "/notes/a.txt|a|1|hello\n/b.csv#1|b|2|x\n/in.zip/d.txt|d|1|deep\n! a.zip/c.bin: no text\n"},
+		{name: "up.zip", content: zipped(t, "../../etc/a.txt", "hello"), want: "/etc/a.txt|a|1|hello\n"},
+		{name: "broken.zip", content: zipped(t, "a.txt", "hello")[:40], want: "! broken.zip: zip: zip: not a valid zip file\n"},
+		{name: "broken.gz", content: gzipped(strings.Repeat("hello ", 100))[:20], want: "! broken.gz: gzip: damaged: unexpected EOF\n"},
+		{name: "table.xlsx", content: zipped(t, "[Content_Types].xml", "<Types/>", "xl/workbook.xml", "<a/>"), want: "! table.xlsx: no text\n"},
+
+		{name: "a.docx", content: zipped(t, "[Content_Types].xml", "<Types/>", "word/styles.xml", `<w:styles xmlns:w="w"><w:style w:styleId="berschrift1"><w:name w:val="heading 1"/></w:style></w:styles>`,
+			"word/document.xml", `<w:document xmlns:w="w"><w:body><w:p><w:pPr><w:pStyle w:val="berschrift1"/></w:pPr><w:r><w:t>Begin</w:t></w:r></w:p><w:p><w:r><w:t>Hello </w:t></w:r><w:r><w:t>from Word</w:t><w:tab/><w:t>x</w:t></w:r><w:del><w:r><w:delText>gone</w:delText></w:r></w:del></w:p><w:tbl><w:tr><w:tc><w:p><w:r><w:t>a</w:t></w:r></w:p></w:tc><w:tc><w:p><w:r><w:t>b</w:t></w:r></w:p></w:tc></w:tr></w:tbl></w:body></w:document>`),
+			want: "|a|0|Begin//Hello from Word x//a b\n"},
+		{name: "a.odt", content: zipped(t, "mimetype", "application/vnd.oasis.opendocument.text", "content.xml", `<o:document-content xmlns:o="o" xmlns:t="t"><o:body><o:text><t:h t:outline-level="2">Part</t:h><t:p>One<t:s/>two<t:line-break/>three<o:annotation><t:p>no</t:p></o:annotation></t:p></o:text></o:body></o:document-content>`),
+			want: "|a|0|Part//One two/three\n"},
+		{name: "a.epub", content: zipped(t, "mimetype", "application/epub+zip", "META-INF/container.xml", `<container><rootfiles><rootfile full-path="O/b.opf"/></rootfiles></container>`,
+			"O/b.opf", `<package><metadata><dc:title xmlns:dc="d">Book</dc:title></metadata><manifest><item id="2" href="c%202.xhtml" media-type="application/xhtml+xml"/><item id="1" href="c1.xhtml" media-type="application/xhtml+xml"/></manifest><spine><itemref idref="1"/><itemref idref="2"/></spine></package>`,
+			"O/c1.xhtml", "<html><body><h1>I</h1><p>first</p></body></html>", "O/c 2.xhtml", "<html><body><h1>II</h1><p>second</p></body></html>"),
+			want: "|Book|0|I//first//II//second\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := read(t, &c.reader, c.name, c.content).show(); got != c.want {
+				t.Errorf("got\n%swant\n%s", got, c.want)
+			}
+		})
+	}
+}
+
+// TestFields compares what a document has beside its text.
+func TestFields(t *testing.T) {
+	r := read(t, &Reader{}, "a.csv", "id,text,author\n7,hello,Ann\n")
+	if f := r.documents[0].Fields; len(f) != 2 || f["id"] != "7" || f["author"] != "Ann" {
+		t.Error(f)
+	}
+	r = read(t, &Reader{}, "a.jsonl", `{"text":"x","year":1999,"tags":["a"],"none":null}`)
+	if f := r.documents[0].Fields; len(f) != 1 || f["year"] != "1999" {
+		t.Error(f)
+	}
+	r = read(t, &Reader{}, "a.eml", "From: Ann <a@example.org>\nDate: Tue, 02 Jan 2024 10:00:00 +0000\nSubject: x\n\ny")
+	d := r.documents[0]
+	if !strings.Contains(d.Fields["from"], "a@example.org") || d.Modified.Unix() != 1704189600 {
+		t.Error(d.Fields, d.Modified)
+	}
+	r = read(t, &Reader{}, "a.md", "# One\n\ntext\n\n## Two\n\nmore")
+	if h := r.documents[0].Headings; len(h) != 2 || h[1].Title != "Two" || h[1].Level != 2 {
+		t.Error(h)
+	}
+	r = read(t, &Reader{}, "a.html", "<h2>One</h2><p>text<h3>Two <i>three</i></h3>more")
+	d = r.documents[0]
+	if h := d.Headings; len(h) != 2 || h[1].Title != "Two three" || d.Text[h[1].Start:h[1].End] != "Two three" {
+		t.Error(h)
+	}
+	if d.Modified.Unix() != 1e9 {
+		t.Error(d.Modified)
+	}
+}
+
+// TestCharsets reads short texts as old programs wrote them.
+func TestCharsets(t *testing.T) {
+	for _, c := range []struct{ charset, text string }{
+		{"windows-1252", "café\nok\n"},
+		{"windows-1252", "Größe und Maß der Tür, schön für übermütige Bäcker"},
+		{"windows-1252", "L’été dernier, nous avons mangé des crêpes à la plage."},
+		{"windows-1252", "naïve coöperation cost 50 € . “Quoted” – dash here"},
+		{"windows-1252", "El niño comió una piña en la montaña. ¿Qué pasó?"},
+		{"windows-1252", "Smörgåsbord på svenska är gott, säger farmor från Åre"},
+		{"windows-1250", "Zażółć gęślą jaźń. Wszystko będzie dobrze, jeśli się postaramy."},
+		{"iso-8859-2", "Wszystko będzie dobrze, jeśli się postaramy i znajdziemy właściwą drogę do domu."},
+		{"koi8-r", "Быстрая коричневая лиса прыгает через ленивую собаку"},
+		{"windows-1251", "Быстрая коричневая лиса прыгает через ленивую собаку"},
+		{"windows-1251", "Привет, мир! Это письмо написано в Москве."},
+		{"ibm866", "Быстрая коричневая лиса прыгает через ленивую собаку"},
+		{"iso-8859-5", "Быстрая коричневая лиса прыгает через ленивую собаку"},
+		{"shift_jis", "日本語の文章です。今日は天気がいい。"},
+		{"shift_jis", "吾輩は猫である。名前はまだ無い。どこで生れたかとんと見当がつかぬ。"},
+		{"euc-jp", "日本語の文章です。今日は天気がいい。"},
+		{"iso-2022-jp", "日本語の文章です。今日は天気がいい。"},
+		{"gb18030", "今天天气很好，我们去公园散步。"},
+		{"big5", "今天天氣很好，我們去公園散步。"},
+		{"euc-kr", "오늘은 날씨가 좋아서 공원에 갔습니다."},
+		{"iso-8859-7", "Η γρήγορη καφέ αλεπού πηδάει πάνω από το τεμπέλικο σκυλί"},
+		{"windows-1255", "השועל החום המהיר קופץ מעל הכלב העצלן"},
+		{"windows-1256", "القطة تنام على الأريكة في البيت"},
+		{"windows-1254", "Hızlı kahverengi tilki tembel köpeğin üzerinden atlar, çünkü güneşli bir gün"},
+		{"windows-874", "สุนัขจิ้งจอกสีน้ำตาลกระโดดข้ามสุนัขขี้เกียจ"},
+		{"utf-16le", "The café's naïve coöperation cost 50 €. “Quoted”\r\n"},
+		{"utf-16be", "Быстрая лиса, and more"},
+		{"utf-8", "Ωμέγα 日本 ok"},
+	} {
+		e, _ := charset.Lookup(c.charset)
+		if e == nil {
+			t.Fatal(c.charset)
+		}
+		data, err := e.NewEncoder().String(c.text)
+		if err != nil {
+			t.Fatal(c.charset, err)
+		}
+		for _, repeated := range []int{1, 40} {
+			want := lineEnds(strings.Repeat(c.text+"\n", repeated))
+			r := read(t, &Reader{}, "a.txt", strings.Repeat(data+mustEncode(t, c.charset, "\n"), repeated))
+			if len(r.documents) != 1 || r.documents[0].Text != want {
+				t.Errorf("%s ×%d: %.60q: got %.200s", c.charset, repeated, c.text, r.show())
+			}
+		}
+	}
+	// A mark, and bytes that are none of UTF-8 in the middle of it.
+	for content, want := range map[string]string{
+		"\xff\xfeh\x00i\x00":                         "hi",
+		"\xfe\xff\x00h\x00i":                         "hi",
+		"\xff\xfe\x00\x00h\x00\x00\x00i\x00\x00\x00": "hi",
+		strings.Repeat("é", 200) + "\xe9":            strings.Repeat("é", 200) + "é",
+	} {
+		if r := read(t, &Reader{}, "a.txt", content); len(r.documents) != 1 || r.documents[0].Text != want {
+			t.Errorf("%q: %s", content[:2], r.show())
+		}
+	}
+	// Names of charsets in pages and in streams.
+	page := "<meta charset=koi8-r><title>" + mustEncode(t, "koi8-r", "Привет") + "</title><p>x"
+	if r := read(t, &Reader{}, "a.html", page); len(r.documents) != 1 || r.documents[0].Title != "Привет" {
+		t.Error(r.show())
+	}
+	table := mustEncode(t, "utf-16le", "\ufeffid\ttext\n1\tgrößer\n")
+	if r := read(t, &Reader{}, "a.csv", table); r.show() != "#1|a|2|größer\n" {
+		t.Error(r.show())
+	}
+	// The first byte that is not ASCII stands far behind the beginning.
+	far := strings.Repeat("plain line\n", 20000) + mustEncode(t, "windows-1251", "Быстрая коричневая лиса прыгает через ленивую собаку")
+	if r := read(t, &Reader{}, "a.txt", far); !strings.HasSuffix(r.documents[0].Text, "собаку") {
+		t.Error(r.documents[0].Text[len(r.documents[0].Text)-80:])
+	}
+}
+
+func mustEncode(t *testing.T, name, text string) string {
+	t.Helper()
+	e, _ := charset.Lookup(name)
+	data, err := e.NewEncoder().String(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// TestBounds reads what would take too much.
+func TestBounds(t *testing.T) {
+	small := &Reader{MaxText: 1 << 20}
+	long := strings.Repeat("word ", 1<<18)
+	nest := zipped(t, "a.txt", "x")
+	for range maxDepth {
+		nest = zipped(t, "in.zip", nest)
+	}
+	for _, c := range []struct{ name, content, want string }{
+		{"a.txt", long, "too large: more than 1 MiB"},
+		{"a.txt.gz", gzipped(strings.Repeat("a", 5<<20)), "too large"},
+		{"a.html", "<p>" + long, "too large"},
+		{"a.docx", zipped(t, "word/document.xml", `<w:document xmlns:w="w"><w:p><w:t>`+long+`</w:t></w:p></w:document>`), "too large"},
+		{"deep.docx", zipped(t, "word/document.xml", strings.Repeat("<a>", 2000)), "too large"},
+		{"nest.zip", nest, "more than 4 deep"},
+	} {
+		r := read(t, small, c.name, c.content)
+		if len(r.documents) != 0 || len(r.errs) != 1 || !errors.Is(r.errs[0], ErrTooLarge) || !strings.Contains(r.skipped[0], c.want) {
+			t.Errorf("%s: %.300s", c.name, r.show())
+		}
+	}
+	if r := read(t, small, "quote.csv", "id,text\n1,\""+strings.Repeat("a,b\n", 5<<20)); len(r.errs) != 1 || !errors.Is(r.errs[0], ErrTooLarge) {
+		t.Errorf("%.300s", r.show())
+	}
+}
+
+// TestPDF reads pages, and what no reader can.
+func TestPDF(t *testing.T) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		cache = t.TempDir()
+	}
+	r := &Reader{CacheDir: filepath.Join(cache, "m2embed", "test")}
+	defer r.Close()
+	got := read(t, r, "a.pdf", makePDF("", "Parcels come back.", "Second page"))
+	if got.show() != "|a|0|Parcels come back.//Second page\n" || fmt.Sprint(got.documents[0].Pages) != "[0 20]" {
+		t.Error(got.show(), got.documents)
+	}
+	got = read(t, r, "a.zip", zipped(t, "b.pdf", makePDF("", "In a zip")))
+	if got.show() != "/b.pdf|b|0|In a zip\n" {
+		t.Error(got.show())
+	}
+	for _, c := range []struct{ name, content, want string }{
+		{"locked.pdf", makePDF("/Encrypt<</Filter/Standard/V 1/R 2/P -4/O("+strings.Repeat("o", 32)+")/U("+strings.Repeat("u", 32)+")>>/ID[(a)(a)]", "x"), ErrEncrypted.Error()},
+		{"pictures.pdf", makePDF("", ""), "only pictures"},
+		{"damaged.pdf", "%PDF-1.4\nnothing", "no whole PDF"},
+	} {
+		got := read(t, r, c.name, c.content)
+		if len(got.skipped) != 1 || !strings.Contains(got.skipped[0], c.want) {
+			t.Errorf("%s: %s, want %s", c.name, got.show(), c.want)
+		}
+	}
+}
+
+// makePDF writes a PDF with a line of text a page.
+func makePDF(trailer string, pages ...string) string {
+	var b strings.Builder
+	var at []int
+	object := func(s string) {
+		at = append(at, b.Len())
+		fmt.Fprintf(&b, "%d 0 obj\n%s\nendobj\n", len(at), s)
+	}
+	b.WriteString("%PDF-1.4\n")
+	object("<</Type/Catalog/Pages 2 0 R>>")
+	kids := ""
+	for i := range pages {
+		kids += fmt.Sprintf("%d 0 R ", 4+2*i)
+	}
+	object(fmt.Sprintf("<</Type/Pages/Count %d/Kids[%s]>>", len(pages), kids))
+	object("<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>")
+	for i, text := range pages {
+		object(fmt.Sprintf("<</Type/Page/Parent 2 0 R/MediaBox[0 0 300 300]/Resources<</Font<</F 3 0 R>>>>/Contents %d 0 R>>", 5+2*i))
+		content := "BT /F 12 Tf 20 200 Td (" + text + ") Tj ET"
+		object(fmt.Sprintf("<</Length %d>>stream\n%s\nendstream", len(content), content))
+	}
+	start := b.Len()
+	fmt.Fprintf(&b, "xref\n0 %d\n0000000000 65535 f \n", len(at)+1)
+	for _, n := range at {
+		fmt.Fprintf(&b, "%010d 00000 n \n", n)
+	}
+	fmt.Fprintf(&b, "trailer<</Size %d/Root 1 0 R%s>>\nstartxref\n%d\n%%%%EOF\n", len(at)+1, trailer, start)
+	return b.String()
+}
+
+// TestStop ends with the handler's error and with the context.
+func TestStop(t *testing.T) {
+	files := fstest.MapFS{"a.csv": {Data: []byte("id,text\n1,a\n2,b\n")}}
+	mine := errors.New("enough")
+	n := 0
+	err := new(Reader).Read(context.Background(), File{files, "a.csv", "a.csv"}, Handler{
+		Document: func(Document) error { n++; return mine },
+		Skipped:  func(string, error) error { t.Error("skipped"); return nil },
+	})
+	if err != mine || n != 1 {
+		t.Error(err, n)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	err = new(Reader).Read(ctx, File{files, "a.csv", "a.csv"}, Handler{
+		Document: func(Document) error { t.Error("a document"); return nil },
+		Skipped:  func(string, error) error { t.Error("skipped"); return nil },
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
+// FuzzRead reads anything by any name but PDF, which is not our own reader's.
+func FuzzRead(f *testing.F) {
+	for name, content := range map[string]string{
+		"a.txt": "text\xe9", "a.html": "<h1>a<p hidden>b", "a.csv": "a;b\n\"c\";d", "a.jsonl": "{\"text\":\"a\"}\n", "a.json": "[{\"text\":\"a\"}]",
+		"a.mbox": "From a b c\nSubject: x\n\ny\n", "a.eml": "Content-Type: multipart/mixed; boundary=X\n\n--X\n\na\n--X--", "a.srt": "1\n00:00:01,000 --> 00:00:02,500\nx\n",
+		"a.md": "# a\n", "a.gz": gzipped("x"), "a.zip": zipped(f, "a.txt", "x"),
+	} {
+		f.Add(name, []byte(content))
+	}
+	f.Fuzz(func(t *testing.T, name string, content []byte) {
+		name = strings.ReplaceAll(name, "/", "_")
+		if !utf8.ValidString(name) || name == "" || name == "." || name == ".." || kindOf(name, content) == kindPDF {
+			return
+		}
+		for _, d := range read(t, &Reader{MaxText: 1 << 20}, name, string(content)).documents {
+			check(t, d)
+		}
+	})
+}
+
+// FuzzOffice reads XML inside the zip files of word processors and books.
+func FuzzOffice(f *testing.F) {
+	f.Add([]byte(`<w:p><w:pPr><w:pStyle w:val="Heading1"/></w:pPr><w:r><w:t>a</w:t></w:r></w:p>`))
+	f.Add([]byte(`<body><h outline-level="1">a</h><p>b<s/></p></body>`))
+	f.Add([]byte(`<rootfile full-path="a"/><item id="1" href="a" media-type="html"/><itemref idref="1"/>`))
+	f.Fuzz(func(t *testing.T, xml []byte) {
+		x := string(xml)
+		for _, content := range []string{
+			zipped(t, "word/document.xml", x, "word/styles.xml", x),
+			zipped(t, "mimetype", "application/vnd.oasis.opendocument.text", "content.xml", x),
+			zipped(t, "mimetype", "application/epub+zip", "META-INF/container.xml", x, "a", x),
+		} {
+			for _, d := range read(t, &Reader{MaxText: 1 << 20}, "a", content).documents {
+				check(t, d)
+			}
+		}
+	})
+}
+
+// check holds for every document.
+func check(t *testing.T, d Document) {
+	t.Helper()
+	if !utf8.ValidString(d.Text) || strings.TrimSpace(d.Text) == "" {
+		t.Fatalf("text %q", d.Text)
+	}
+	last := 0
+	for _, h := range d.Headings {
+		if h.Start < last || h.End <= h.Start || h.End > len(d.Text) {
+			t.Fatalf("headings %v of %d bytes", d.Headings, len(d.Text))
+		}
+		last = h.End
+	}
+	last = 0
+	for _, p := range d.Pages {
+		if p < last || p > len(d.Text) {
+			t.Fatalf("pages %v of %d bytes", d.Pages, len(d.Text))
+		}
+		last = p
+	}
+}
