@@ -21,7 +21,8 @@ import (
 type Document struct {
 	// Path is the file's; Part names the document in it: empty where it is the
 	// whole file, "#3" for a row, object or message by its number, "/notes/a.txt"
-	// for a member of an archive, and both after each other where one is in the other.
+	// for a member of an archive, both after each other where one is in the other, and
+	// "~2" for a piece of a text that is longer than MaxText.
 	Path, Part string
 
 	Title    string // of the document itself, or the name of its file
@@ -57,7 +58,7 @@ var (
 // Bounds on what is read, of each file that Read is given.
 const (
 	// DefaultMaxText is MaxText where it is 0.
-	DefaultMaxText = 32 << 20
+	DefaultMaxText = 8 << 20
 	// maxMember is the most bytes of a part of an archive or a message that must be
 	// in memory as a whole: of a PDF or DOCX in a zip, of the XML in a DOCX.
 	maxMember = 64 << 20

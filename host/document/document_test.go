@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -88,7 +89,8 @@ func TestRead(t *testing.T) {
 		"--X\nContent-Type: text/csv; name=a.csv\nContent-Disposition: attachment; filename=\"../a.csv\"\nContent-Transfer-Encoding: base64\n\naWQsdGV4dAoxLGhlbGxv\n--X--\n"
 	for _, c := range []struct {
 		name, content, want string
-		reader              Reader
+		text                []string
+		title               string
 	}{
 		{name: "a.txt", content: "\ufeffone\r\ntwo\rthree", want: "|a|1|one/two/three\n"},
 		{name: "noname", content: "plain", want: "|noname|1|plain\n"},
@@ -116,8 +118,8 @@ func TestRead(t *testing.T) {
 		{name: "unnamed.csv", content: "wann,wer,was\n2024-01-02,anna,The parcel came back yesterday\n2024-01-03,bert,Nobody was at home\n", want: "#1|unnamed|2|anna/The parcel came back yesterday\n#2|unnamed|3|bert/Nobody was at home\n"},
 		{name: "url.csv", content: "title,description,url\nCat,Sleeps,https://example.org/a\n", want: "#1|Cat|2|Sleeps\n"},
 		{name: "mac.csv", content: "id,text\r1,one\r2,two\r", want: "#1|mac|2|one\n#2|mac|3|two\n"},
-		{name: "chosen.csv", content: "a,b,c\nx,y,z\n", reader: Reader{Text: []string{"c", "a"}, TitleField: "b"}, want: "#1|y|2|z/x\n"},
-		{name: "missing.csv", content: "a,b,c\nx,y,z\n", reader: Reader{Text: []string{"d"}}, want: "! missing.csv: no column \"d\"; there are: a, b, c\n"},
+		{name: "chosen.csv", content: "a,b,c\nx,y,z\n", text: []string{"c", "a"}, title: "b", want: "#1|y|2|z/x\n"},
+		{name: "missing.csv", content: "a,b,c\nx,y,z\n", text: []string{"d"}, want: "! missing.csv: no column \"d\"; there are: a, b, c\n"},
 		{name: "stray.csv", content: "id,text\n1,say \"hi\" now\n", want: "#1|stray|2|say \"hi\" now\n"},
 
 		{name: "a.jsonl", content: "{\"title\":\"T\",\"text\":\"one\"}\n\n\"two\"\n{\"text\":[\"a\",\"b\"]}\n", want: "#1|T|1|one\n#3|a|3|two\n#4|a|4|a/b\n"},
@@ -149,7 +151,7 @@ func TestRead(t *testing.T) {
 			want: "|Book|0|I//first//II//second\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := read(t, &c.reader, c.name, c.content).show(); got != c.want {
+			if got := read(t, &Reader{Text: c.text, TitleField: c.title}, c.name, c.content).show(); got != c.want {
 				t.Errorf("got\n%swant\n%s", got, c.want)
 			}
 		})
@@ -279,8 +281,6 @@ func TestBounds(t *testing.T) {
 		nest = zipped(t, "in.zip", nest)
 	}
 	for _, c := range []struct{ name, content, want string }{
-		{"a.txt", long, "too large: more than 1 MiB"},
-		{"a.txt.gz", gzipped(strings.Repeat("a", 5<<20)), "too large"},
 		{"a.html", "<p>" + long, "too large"},
 		{"a.docx", zipped(t, "word/document.xml", `<w:document xmlns:w="w"><w:p><w:t>`+long+`</w:t></w:p></w:document>`), "too large"},
 		{"deep.docx", zipped(t, "word/document.xml", strings.Repeat("<a>", 2000)), "too large"},
@@ -293,6 +293,36 @@ func TestBounds(t *testing.T) {
 	}
 	if r := read(t, small, "quote.csv", "id,text\n1,\""+strings.Repeat("a,b\n", 5<<20)); len(r.errs) != 1 || !errors.Is(r.errs[0], ErrTooLarge) {
 		t.Errorf("%.300s", r.show())
+	}
+}
+
+// TestPieces reads a text that is longer than a document may be.
+func TestPieces(t *testing.T) {
+	line := strings.Repeat("wörd ", 100) + "\n"
+	text := strings.Repeat(line, 30) + strings.Repeat("é", 20000)
+	for _, content := range []string{text, gzipped(text), mustEncode(t, "windows-1252", text), mustEncode(t, "utf-16le", "\ufeff"+text)} {
+		r := read(t, &Reader{MaxText: 10000}, "a.txt", content)
+		whole, lines := "", 1
+		for i, d := range r.documents {
+			if d.Part != fmt.Sprintf("~%d", i+1) || d.Line != lines || len(d.Text) > 10000 {
+				t.Fatal(d.Part, d.Line, lines, len(d.Text))
+			}
+			whole += d.Text
+			lines += strings.Count(d.Text, "\n")
+		}
+		if whole != text || len(r.documents) < 5 {
+			t.Errorf("%d documents of %d bytes, want %d", len(r.documents), len(whole), len(text))
+		}
+	}
+	got, other, err := Lines("a.txt.gz", strings.NewReader(gzipped("caf\xe9\nok\n")))
+	if err != nil || other != "" {
+		t.Fatal(other, err)
+	}
+	if b, _ := io.ReadAll(got); string(b) != "café\nok\n" {
+		t.Errorf("%q", b)
+	}
+	if _, other, _ := Lines("a.csv", strings.NewReader("a,b")); other != "a table" {
+		t.Error(other)
 	}
 }
 

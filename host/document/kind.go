@@ -25,6 +25,11 @@ const (
 	kindBinary
 )
 
+// String names a kind for people.
+func (k kind) String() string {
+	return [...]string{"text", "Markdown", "HTML", "subtitles", "a table", "JSON", "JSON lines", "a mailbox", "a message", "a gzip file", "a zip file", "a PDF", "no text"}[k]
+}
+
 // byName are kinds that a file's name tells.
 var byName = map[string]kind{
 	".md": kindMarkdown, ".markdown": kindMarkdown, ".mdx": kindMarkdown, ".mkd": kindMarkdown, ".qmd": kindMarkdown, ".rmd": kindMarkdown,
@@ -33,21 +38,6 @@ var byName = map[string]kind{
 	".csv": kindTable, ".tsv": kindTable, ".tab": kindTable, ".psv": kindTable,
 	".json": kindJSON, ".jsonl": kindJSONLines, ".ndjson": kindJSONLines,
 	".mbox": kindMbox, ".mbx": kindMbox, ".eml": kindMail,
-}
-
-// IsText reports whether a file of this name, as far as that tells, is plain text
-// of which each line may be a text of its own.
-func IsText(name string) bool {
-	name = strings.ToLower(name)
-	switch ext := path.Ext(name); ext {
-	case ".gz":
-		return IsText(strings.TrimSuffix(name, ext))
-	case ".pdf", ".docx", ".odt", ".epub", ".zip":
-		return false
-	default:
-		_, other := byName[ext]
-		return !other
-	}
 }
 
 // kindOf tells the kind of a file by its name and its first bytes.

@@ -20,6 +20,7 @@ type Reader struct {
 	Text       []string
 	TitleField string
 	// MaxText is the most bytes of one document's text, [DefaultMaxText] if it is 0.
+	// Plain text that is longer comes in pieces; other files are too large.
 	MaxText int
 	// CacheDir is where the PDF reader's machine code is kept, so that only the
 	// first program that reads a PDF waits for it; empty keeps none.
@@ -270,14 +271,14 @@ func (j *job) whole(s source) (io.ReaderAt, int64, error) {
 	return bytes.NewReader(data), int64(len(data)), err
 }
 
-// readAll reads up to most bytes, and refuses more.
+// readAll reads up to most bytes, and refuses more; what it read is returned.
 func readAll(r io.Reader, most int) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(r, int64(most)+1))
 	if err != nil {
 		return nil, plainError(err)
 	}
 	if len(data) > most {
-		return nil, tooLarge(most)
+		return data, tooLarge(most)
 	}
 	return data, nil
 }

@@ -3,20 +3,27 @@ package document
 import (
 	"bufio"
 	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"path"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"m2embed/core/passage"
 )
 
 // readText reads what is one document of decoded text.
 func (j *job) readText(k kind, r *bufio.Reader, s source) error {
-	// UTF-16 and UTF-32 have more bytes than their text.
-	if s.size > 4*int64(j.maxText()) {
-		return tooLarge(j.maxText())
+	data, err := readAll(r, j.maxText())
+	if errors.Is(err, ErrTooLarge) && k != kindHTML && k != kindSubtitles {
+		return j.readPieces(k, data, r, s)
 	}
-	data, err := readAll(r, 4*j.maxText())
 	if err != nil {
 		return err
 	}
@@ -25,9 +32,6 @@ func (j *job) readText(k kind, r *bufio.Reader, s source) error {
 		text = decodeHTML(data)
 	} else {
 		text = decodeAll(data)
-	}
-	if len(text) > j.maxText() {
-		return tooLarge(j.maxText())
 	}
 	if 50*controls(text) > len(text) {
 		return ErrNoText // text in front of something else
@@ -61,6 +65,84 @@ func (j *job) readText(k kind, r *bufio.Reader, s source) error {
 		return ErrNoText
 	}
 	return j.yield(d)
+}
+
+// readPieces reads plain text that is longer than a document may be, in pieces
+// that end where a line does; begun is what was read of it.
+func (j *job) readPieces(k kind, begun []byte, r io.Reader, s source) error {
+	head := begun[:len(begun)-1] // one byte more than a piece
+	if 50*controls(head) > len(head) && unicodeMark(head) == nil && wideOrder(head) == nil {
+		return ErrNoText
+	}
+	text := bufio.NewReaderSize(decode(io.MultiReader(bytes.NewReader(begun), r), begun), headBytes)
+	var piece []byte
+	line, number := 1, 0
+	for {
+		if err := j.ctx.Err(); err != nil {
+			return err
+		}
+		piece = slices.Grow(piece, j.maxText()-len(piece))
+		n, err := io.ReadFull(text, piece[len(piece):j.maxText()])
+		piece = piece[:len(piece)+n]
+		last := err == io.EOF || err == io.ErrUnexpectedEOF
+		if err != nil && !last {
+			return plainError(err)
+		}
+		end := len(piece)
+		if !last {
+			if n := bytes.LastIndex(piece[end/2:], []byte("\n\n")); n >= 0 {
+				end = end/2 + n + 2
+			} else if n := bytes.LastIndexByte(piece, '\n'); n >= 0 {
+				end = n + 1
+			} else {
+				for end > 1 && !utf8.RuneStart(piece[end-1]) {
+					end--
+				}
+				end-- // the character may be cut
+			}
+		}
+		number++
+		d := Document{Part: "~" + strconv.Itoa(number), Title: stem(s.name), Text: strings.ReplaceAll(lineEnds(string(piece[:end])), "\x00", "\uFFFD"), Line: line}
+		if k == kindMarkdown {
+			d.Headings = passage.Markdown(d.Text)
+		}
+		line += strings.Count(d.Text, "\n")
+		if strings.TrimSpace(d.Text) != "" {
+			if err := j.yield(d); err != nil {
+				return err
+			}
+		}
+		piece = piece[:copy(piece, piece[end:])]
+		if last {
+			return nil
+		}
+	}
+}
+
+// Lines returns the text of a file as UTF-8 if it is plain text, unpacked if need
+// be, each line of which may be a text of its own. Else it says what else it is.
+func Lines(name string, r io.Reader) (text io.Reader, other string, err error) {
+	for range maxDepth {
+		buffered := bufio.NewReaderSize(r, headBytes)
+		head, err := buffered.Peek(headBytes)
+		if err != nil && err != io.EOF {
+			return nil, "", plainError(err)
+		}
+		k := kindOf(name, head)
+		if k == kindText {
+			return decode(buffered, head), "", nil
+		}
+		if k != kindGzip {
+			return nil, k.String(), nil
+		}
+		if r, err = gzip.NewReader(buffered); err != nil {
+			return nil, "", fmt.Errorf("gzip: %w", err)
+		}
+		if e := path.Ext(name); strings.EqualFold(e, ".gz") {
+			name = strings.TrimSuffix(name, e)
+		}
+	}
+	return nil, "", tooDeep()
 }
 
 // lineEnds makes all line ends "\n", those of old Macs too.
