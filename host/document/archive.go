@@ -12,7 +12,7 @@ import (
 )
 
 // errBomb ends the reading of the whole file.
-var errBomb = fmt.Errorf("%w: it unpacks to more than %d GiB", ErrTooLarge, maxUnpacked>>30)
+var errBomb = fmt.Errorf("%w: it unpacks to more than %d times its size", ErrTooLarge, maxRatio)
 
 func tooDeep() error {
 	return fmt.Errorf("%w: archives lie in each other more than %d deep", ErrTooLarge, maxDepth)
@@ -28,7 +28,7 @@ func (u *unpacked) Read(p []byte) (int, error) {
 	if err := u.job.ctx.Err(); err != nil {
 		return 0, err
 	}
-	if *u.job.unpacked > maxUnpacked {
+	if *u.job.unpacked > u.job.mayUnpack {
 		return 0, errBomb
 	}
 	n, err := u.r.Read(p)

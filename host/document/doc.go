@@ -60,10 +60,12 @@ const (
 	// DefaultMaxText is MaxText where it is 0.
 	DefaultMaxText = 8 << 20
 	// maxMember is the most bytes of a part of an archive or a message that must be
-	// in memory as a whole: of a PDF or DOCX in a zip, of the XML in a DOCX.
+	// in memory as a whole: of a PDF or DOCX in a zip; and of XML in a DOCX.
 	maxMember = 64 << 20
-	// maxUnpacked is the most bytes that all compressed parts of a file may unpack to.
-	maxUnpacked = 2 << 30
+	// A file's compressed parts may unpack to freeUnpacked bytes and maxRatio for each
+	// byte of the file: text has a tenth of that.
+	freeUnpacked = 128 << 20
+	maxRatio     = 50
 	// maxMembers is the most parts of an archive, and maxDepth how deep archives,
 	// and messages, may lie in each other.
 	maxMembers = 100_000

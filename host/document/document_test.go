@@ -291,6 +291,10 @@ func TestBounds(t *testing.T) {
 			t.Errorf("%s: %.300s", c.name, r.show())
 		}
 	}
+	bomb := gzipped("id,text\n" + strings.Repeat("1,"+strings.Repeat("a", 1<<20)+"\n", 200))
+	if r := read(t, &Reader{}, "bomb.csv.gz", bomb); len(r.errs) != 1 || !errors.Is(r.errs[0], ErrTooLarge) || !strings.Contains(r.skipped[0], "50 times") || len(r.documents) < 120 {
+		t.Error(len(r.documents), r.skipped)
+	}
 	if r := read(t, small, "quote.csv", "id,text\n1,\""+strings.Repeat("a,b\n", 5<<20)); len(r.errs) != 1 || !errors.Is(r.errs[0], ErrTooLarge) {
 		t.Errorf("%.300s", r.show())
 	}

@@ -32,11 +32,15 @@ func (a *archive) walkXML(member string, begin func(xml.StartElement) bool, end 
 		return err
 	}
 	defer r.Close()
-	d := newXML(io.LimitReader(r, maxUnpacked))
+	bounded := &io.LimitedReader{R: r, N: maxMember}
+	d := newXML(bounded)
 	skip := 0 // elements open since the one that is left out
 	depth := 0
 	for {
 		token, err := d.Token()
+		if bounded.N <= 0 {
+			return fmt.Errorf("%q in it: %w", member, tooLarge(maxMember))
+		}
 		if err == io.EOF {
 			return nil
 		}

@@ -72,6 +72,10 @@ func (s *stop) Error() string { return s.err.Error() }
 func (s *stop) Unwrap() error { return s.err }
 
 func (r *Reader) readFile(ctx context.Context, f File, h Handler) error {
+	// To open a pipe would wait for its writer.
+	if stat, err := fs.Stat(f.FS, f.Name); err == nil && !stat.Mode().IsRegular() {
+		return fmt.Errorf("it is a %s, want a file", kindOfFile(stat.Mode()))
+	}
 	opened, err := f.FS.Open(f.Name)
 	if err != nil {
 		return plainError(err)
@@ -85,6 +89,7 @@ func (r *Reader) readFile(ctx context.Context, f File, h Handler) error {
 		return fmt.Errorf("it is a %s, want a file", kindOfFile(before.Mode()))
 	}
 	j := &job{reader: r, ctx: ctx, handler: h, path: f.Path, modified: before.ModTime(), unpacked: new(int64)}
+	j.mayUnpack = freeUnpacked + maxRatio*before.Size()
 	s := source{name: path.Base(f.Name), size: before.Size()}
 	counter := &countingReader{r: opened, ctx: ctx}
 	s.Reader, j.counter = counter, counter
@@ -158,6 +163,8 @@ type job struct {
 	depth    int
 	unpacked *int64 // bytes so far that came out of compressed parts
 	counter  *countingReader
+
+	mayUnpack int64
 }
 
 // source is what a job reads.

@@ -72,6 +72,23 @@ func TestWalk(t *testing.T) {
 	}
 }
 
+// TestSpecial refuses what is no file without opening it.
+func TestSpecial(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("no /dev")
+	}
+	for name, want := range map[string]string{"/dev/zero": "device", "/dev": "folder"} {
+		var problem error
+		err := new(Reader).Read(context.Background(), File{os.DirFS("/"), name[1:], name}, Handler{
+			Document: func(Document) error { t.Error("a document"); return nil },
+			Skipped:  func(_ string, err error) error { problem = err; return nil },
+		})
+		if err != nil || problem == nil || !strings.Contains(problem.Error(), want) {
+			t.Error(err, problem)
+		}
+	}
+}
+
 // TestChanged says so where a file breaks because it became another.
 func TestChanged(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.jsonl")

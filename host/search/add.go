@@ -21,6 +21,7 @@ type Document struct {
 	Title    string            // searched with each of its passages
 	Headings []passage.Heading // of the text
 	Pages    []int             // bytes at which pages begin, ascending; nil for a text without
+	Line     int               // at which Text begins in its file, 1 if it is 0; -1 where it has no lines
 	Fields   map[string]string // for filters
 	Modified time.Time
 	// Stamp is kept for the caller, who may tell by it whether a document must be
@@ -119,6 +120,9 @@ func (ix *Index) hash(d *Document) []byte {
 	o := ix.options.Passage
 	fields, _ := json.Marshal(d.Fields) // keys in order
 	fmt.Fprintf(h, "%d %d %d %d %q %s %v %v\n", o.Target, o.Max, o.Overlap, len(d.Text), d.Title, fields, d.Headings, d.Pages)
+	if d.Line < 0 || d.Line > 1 {
+		fmt.Fprintf(h, "line %d\n", d.Line)
+	}
 	h.Write([]byte(d.Text))
 	return h.Sum(nil)[:16]
 }
@@ -132,7 +136,7 @@ func (ix *Index) cut(document int, d *Document) []piece {
 	o := ix.options.Passage
 	o.Headings = d.Headings
 	var pieces []piece
-	line, at := 1, 0
+	line, at := max(d.Line, 1), 0
 	for _, p := range passage.Cut(d.Text, starts(d.Text), o) {
 		if p.Start >= at {
 			line += strings.Count(d.Text[at:p.Start], "\n")
@@ -140,8 +144,12 @@ func (ix *Index) cut(document int, d *Document) []piece {
 			line -= strings.Count(d.Text[p.Start:at], "\n")
 		}
 		at = p.Start
+		shown := line
+		if d.Line < 0 {
+			shown = 0
+		}
 		pieces = append(pieces, piece{
-			Passage: p, document: document, line: line, text: d.Text[p.Start:p.End],
+			Passage: p, document: document, line: shown, text: d.Text[p.Start:p.End],
 			page: sort.SearchInts(d.Pages, p.Start+1),
 		})
 	}

@@ -55,7 +55,7 @@ type Hit struct {
 	Good      bool      // above the relevance floor
 
 	Start, End int    // bytes of the document that are the passage
-	Line       int    // from 1 on
+	Line       int    // of the file, from 1 on; 0 for a text without lines
 	Page       int    // from 1 on; 0 for a document without pages
 	Heading    string // of the sections that it stands in, outermost first
 	Text       string

@@ -82,7 +82,7 @@ func TestSearch(t *testing.T) {
 		}
 	}
 	three := succeed(t, "search", "x", "--input", path, "--top", "3").stdout
-	if strings.Count(three, "\n") != 3 || succeed(t, "search", "x", path, "--top", "3").stdout != three {
+	if strings.Count(three, "\n") != 3 {
 		t.Errorf("three hits as %q", three)
 	}
 	if text := succeed(t, "search", "x", "--text", "y", "--text", "z").stdout; strings.Count(text, "\n") != 2 {

@@ -35,6 +35,17 @@ func (p *progress) set(done, total int64) {
 	p.bar.Set64(done)
 }
 
+// relabel changes what stands before the bar.
+func (p *progress) relabel(label string) {
+	if p == nil {
+		return
+	}
+	p.label = label
+	if p.bar != nil {
+		p.bar.Describe(label)
+	}
+}
+
 // setTokens reports what part of the work is done; the rate is that of tokens.
 // A negative part is not known.
 func (p *progress) setTokens(part float64, texts, tokens int, began time.Time) {

@@ -10,32 +10,49 @@ import (
 
 var searchCommand = &command{
 	name:     "search",
-	synopsis: "[flags] QUERY [FILE]",
-	summary:  "Rank the lines of a file by their similarity to a query.",
+	synopsis: "[flags] QUERY [PATH…]",
+	summary:  "Find texts by words and meaning, in files or in an index.",
 	details: `
-FILE is the same as --input FILE. Prints the best texts with their cosines, best
-first, or with --json an object a line with the members rank, similarity, index
-and text. All texts are embedded anew; nothing is stored.
+PATHs are files and folders, read as m2embed index does. What they hold is kept
+in an index in the user's cache folder, so that only what has changed is read
+again. With --in an index made by m2embed index is searched, and nothing is read.
 
-With --in the query is searched for in an index, by words and meaning: "quoted
-words" must be there, words with a minus in front must not.
+"Quoted words" in a query must be there as they are, words with a minus in front
+must not; a star ends the beginning of a word. Only good matches are shown: those
+that stand out by their words or their meaning. --all shows the others, too.
 
-Example:
+With --input or --text, or where lines come from standard input and no PATH is
+named, the query is compared with each line, or text, by meaning alone; nothing
+is kept. --padding, --pooling and the like are for that.
 
-  m2embed search "how do I return a parcel" faq.txt --top 3
+With --json a match is an object a line, with the members rank, score, id (file,
+and part of it), title, line, page, heading, start, end, text, marks (bytes of
+the text that are words of the query), good, cosine, bm25, fields and modified.
+
+Examples:
+
+  m2embed search "how do I return a parcel" handbook/ mail.mbox
+  m2embed search '"port 5222" -tls' --in notes.db
+  m2embed search --interactive ~/notes
+  m2embed search "how do I return a parcel" --input faq.txt --top 3
+
+Exit codes: 0 done, 1 failed, or a file could not be read, 2 wrong usage.
 `,
 	define: func(c *call) func() error {
 		in := defineInput(c)
 		in.defineBatch()
 		which, how := defineModel(c), defineVector(c)
-		top := c.flags.Int("top", 10, "`number` of texts to print")
-		asJSON := c.flags.Bool("json", false, "write JSON lines")
-		from := c.flags.String("in", "", "`file` of an index to search in by words and meaning; see m2embed index")
+		find := defineFind(c)
 		return func() error {
-			if c.set("in") {
-				return searchIndex(c, which, *from, *top, *asJSON)
+			find.reading.fields, find.reading.title = in.field, in.title
+			lines := in.file != "" || in.ids != "" || len(in.texts) > 0
+			if piped := c.stdin != nil && !isTerminal(c.stdin); piped && len(c.args) == 1 && find.in == "" && !find.converse {
+				lines = true
 			}
-			return rankLines(c, in, which, how, *top, *asJSON)
+			if !lines {
+				return find.run(which)
+			}
+			return rankLines(c, in, which, how, find.top, find.json)
 		}
 	},
 }
@@ -51,9 +68,6 @@ type hit struct {
 func rankLines(c *call, in *inputFlags, which *modelFlags, how *vectorFlags, top int, asJSON bool) error {
 	if top < 1 || top > 1<<20 {
 		return usagef("--top %d, want 1 to %d", top, 1<<20)
-	}
-	if len(c.args) == 2 && in.file == "" && in.ids == "" && len(in.texts) == 0 {
-		in.file, c.args = c.args[1], c.args[:1]
 	}
 	if len(c.args) != 1 {
 		return usagef("%s, want a query; texts to search come from a file, --input or --text", counted(len(c.args), "argument"))
