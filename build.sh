@@ -69,6 +69,21 @@ test_race() {
 	CGO_ENABLED=1 go test -race -short -timeout 20m -run 'Close|Steps|PoolKeepBits' ./host/engine
 }
 
+# test_beam vets and tests the module for Apache Beam, which stands by itself so that
+# nothing else waits for its 500 packages. Versions follow those of the main module,
+# in a copy of go.mod that keeps the work tree as it is.
+test_beam() {
+	say "Apache Beam"
+	mkdir -p build/beam
+	cp host/beam/go.mod host/beam/go.sum build/beam
+	(
+		cd host/beam
+		export GOFLAGS="-mod=mod -modfile=$PWD/../../build/beam/go.mod"
+		go vet ./...
+		go test -timeout 20m ./...
+	)
+}
+
 # test_arm64 runs cross-compiled tests in an emulated processor, the kernels also
 # in one without SDOT. The slow ones are left out; they run natively on amd64.
 test_arm64() {
@@ -104,7 +119,7 @@ run_tests() {
 	# Browsers and emulators leave a core idle that Go's tests fill, and the other
 	# way round.
 	trap 'trap - INT; kill 0' INT # what runs beside would not hear it
-	beside go test_go test_race
+	beside go test_go test_race test_beam
 	beside js test_arm64 test_js
 	joined go js
 	say "all tests passed"
