@@ -12,6 +12,8 @@
 #   bundlers      the npm package in every bundler, as a table
 #   site          the web page, into site/dist
 #   serve [PORT]  the web page and the HTTP API on this machine
+#   version X     give everything that is published the version X
+#   module PATH   give the Go module the path under which it is published
 #   tokenizers    the Rust tokenizer library, for the second opinion
 #   soak          the long tests: 32,768 tokens, long fuzzing
 #
@@ -195,11 +197,50 @@ check() {
 	sh core/kernel/internal/avogen/generate.sh --check
 	say "modules"
 	go mod tidy -diff
+	other_module
 	say "types"
 	for folder in wasm/js webgpu site; do types $folder; done
 	say "work tree"
 	status=$(git status --porcelain)
 	[ -z "$status" ] || { echo "$status" >&2; echo "build.sh: the work tree is not clean" >&2; exit 1; }
+}
+
+# set_module PATH gives the Go module another path, in go.mod and in every import.
+set_module() {
+	[ $# -eq 1 ] || { echo "usage: build.sh module PATH" >&2; exit 2; }
+	old=$(go list -m)
+	go mod edit -module "$1"
+	git ls-files '*.go' | xargs sed -i -E "s#([\"[])$old/(core|host|wasm|webgpu)([]/\"])#\1$1/\2\3#g"
+	git ls-files '*.go' | xargs gofmt -w
+}
+
+# other_module builds a copy of the tree under another path.
+other_module() {
+	say "another module path"
+	copy=$(mktemp -d)
+	trap 'rm -rf "$copy"' EXIT
+	git ls-files -z | xargs -0 cp --parents -t "$copy"
+	(
+		cd "$copy"
+		git init -q
+		git add -A
+		./build.sh module example.org/someone/m2embed
+		go build ./...
+		go vet ./host ./core
+	)
+	rm -rf "$copy"
+	trap - EXIT
+}
+
+# set_version X gives everything that is published the version X.
+set_version() {
+	[ $# -eq 1 ] || { echo "usage: build.sh version X.Y.Z" >&2; exit 2; }
+	sed -i "s/^const Version = .*/const Version = \"$1\"/" core/version.go
+	for folder in wasm/js site; do
+		(cd "$folder" && npm version "$1" --no-git-tag-version --allow-same-version >/dev/null)
+	done
+	sed -i "s/\"m2embed-inline\": \"[^\"]*\"/\"m2embed-inline\": \"$1\"/" wasm/js/package.json wasm/js/package-lock.json
+	go test -run TestVersion ./host
 }
 
 soak() {
@@ -247,6 +288,8 @@ serve)
 	sh site/build.sh build
 	bin/m2embed serve --site site/dist --address "127.0.0.1:${1:-8080}"
 	;;
+version) set_version "$@" ;;
+module) set_module "$@" ;;
 tokenizers) sh host/internal/tokenizertest/build-rust.sh test ;;
 soak) soak ;;
 *)

@@ -30,8 +30,8 @@ const spaceVersion = "m2embed space 1"
 // both halves added bit by bit. What goes in decides the vectors:
 //
 //   - the configuration as it was read, pooling, normalisation, padding and the
-//     maximum length included; numbers in decimal, no padding as max_length; but
-//     not the lengths to which vectors may be cut
+//     maximum length included; numbers in decimal, no padding as max_length, the
+//     maximum length as it holds; but not the lengths to which vectors may be cut
 //   - the tokenizer: its tokens in the order of their ids, its template and its
 //     settings
 //   - of each tensor that the model uses, by name: name, stored type, shape and
@@ -43,6 +43,7 @@ func space(c model.Config, t *tokenizer.Tokenizer, tensors map[string][]byte) st
 	if c.Padding.Mode == model.PadDefault {
 		c.Padding.Mode = model.PadMax
 	}
+	c.MaxSeqLen = c.MaxLength()
 	h := fnv.New128a()
 	piece(h, []byte(spaceVersion))
 	c.MatryoshkaDimensions = nil
@@ -54,6 +55,49 @@ func space(c model.Config, t *tokenizer.Tokenizer, tensors map[string][]byte) st
 		piece(h, []byte(name))
 		piece(h, tensors[name])
 	}
+	return folded(h)
+}
+
+// SpaceOf names the space of the vectors that a model makes with options: the
+// model's own space, unless padding, pooling or normalisation are others than the
+// model's; then one that is named after the space and all three. Where texts are
+// cut makes no other space.
+func SpaceOf(space string, c model.Config, o Options) string {
+	own := Options{Padding: c.Padding, Pooling: c.Pooling, Normalize: No}
+	if c.Normalize {
+		own.Normalize = Yes
+	}
+	own.Padding = namedPadding(own.Padding, c)
+	run := own
+	if o.Padding.Mode != model.PadDefault {
+		run.Padding = namedPadding(o.Padding, c)
+	}
+	if o.Pooling != model.PoolDefault {
+		run.Pooling = o.Pooling
+	}
+	if o.Normalize != ModelDefault {
+		run.Normalize = o.Normalize
+	}
+	if run.Padding == own.Padding && run.Pooling == own.Pooling && run.Normalize == own.Normalize {
+		return space
+	}
+	h := fnv.New128a()
+	piece(h, []byte(spaceVersion))
+	piece(h, []byte(space))
+	piece(h, fmt.Appendf(nil, "%v %v %v", run.Padding, run.Pooling, run.Normalize == Yes))
+	return folded(h)
+}
+
+// namedPadding gives one name to each way of padding to a model's maximum.
+func namedPadding(p model.Padding, c model.Config) model.Padding {
+	if p.Mode == model.PadDefault || p.Mode == model.PadToLength && p.Length == c.MaxLength() {
+		return model.Padding{Mode: model.PadMax}
+	}
+	return p
+}
+
+// folded is a sum of 128 bits as 64, in hexadecimal digits.
+func folded(h hash.Hash) string {
 	sum := h.Sum(nil)
 	for i := range 8 {
 		sum[i] ^= sum[8+i]

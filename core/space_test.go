@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"m2embed/core/checkpoint"
+	"m2embed/core/model"
 )
 
 // TestSpace: what decides vectors decides the space, and nothing else does.
@@ -47,6 +48,7 @@ func TestSpace(t *testing.T) {
 		"PyTorch":         spaceOf(config, vocabulary, read("pytorch_model.bin"), OpenOptions{}),
 		"legacy":          spaceOf(config, vocabulary, read("pytorch_model.legacy.bin"), OpenOptions{}),
 		"more in config":  spaceOf(bytes.Replace(config, []byte("{"), []byte(`{"comment": "x", `), 1), vocabulary, weights, OpenOptions{}),
+		"max_seq_len":     spaceOf(bytes.Replace(config, []byte("{"), []byte(`{"max_seq_len": 512, `), 1), vocabulary, weights, OpenOptions{}),
 		"default padding": spaceOf(bytes.Replace(config, []byte(`"padding"`), []byte(`"padding_was"`), 1), vocabulary, weights, OpenOptions{}),
 	} {
 		if name == "default padding" && bytes.Contains(config, []byte(`"padding"`)) {
@@ -77,6 +79,34 @@ func TestSpace(t *testing.T) {
 	} {
 		if other, ok := seen[got]; ok {
 			t.Errorf("%s: the space of %s", name, other)
+		}
+		seen[got] = name
+	}
+}
+
+// TestSpaceOf: options that make other vectors make another space, and those that
+// say what the model does anyway do not.
+func TestSpaceOf(t *testing.T) {
+	c := model.Config{MaxSeqLen: 512, LongConvLMax: 512, MaxPositionEmbeddings: 512, UsePositionalEncodings: true, Pooling: model.PoolClass}
+	padding := func(mode model.PaddingMode, n int) Options {
+		return Options{Padding: model.Padding{Mode: mode, Length: n}}
+	}
+	for name, o := range map[string]Options{
+		"nothing": {}, "a cut": {MaxLength: 7}, "its padding": padding(model.PadMax, 0), "its length": padding(model.PadToLength, 512),
+		"its pooling": {Pooling: model.PoolClass}, "its scale": {Normalize: No},
+	} {
+		if got := SpaceOf("model", c, o); got != "model" {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+	seen := map[string]string{}
+	for name, o := range map[string]Options{
+		"none": padding(model.PadNone, 0), "longest": padding(model.PadLongest, 0), "a length": padding(model.PadToLength, 64), "another": padding(model.PadToLength, 65),
+		"pooling": {Pooling: model.PoolMean}, "unit": {Normalize: Yes}, "unit, none": {Normalize: Yes, Padding: model.Padding{Mode: model.PadNone}},
+	} {
+		got := SpaceOf("model", c, o)
+		if !regexp.MustCompile("^[0-9a-f]{16}$").MatchString(got) || seen[got] != "" || got == SpaceOf("another model", c, o) {
+			t.Errorf("%s: %s, also that of %q", name, got, seen[got])
 		}
 		seen[got] = name
 	}

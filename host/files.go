@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -98,14 +99,9 @@ func openFiles(ctx context.Context, path string, o Options) (*Files, error) {
 	if err != nil {
 		return nil, err
 	}
-	files := &Files{}
-	if files.ConfigJSON, err = source.ReadConfig(); err != nil {
+	files, err := readParts(source)
+	if err != nil {
 		return nil, err
-	}
-	if source.Tokenizer != "" {
-		if files.Tokenizer, err = locate.ReadLimited(source.Tokenizer, locate.MaxTokenizerSize); err != nil {
-			return nil, err
-		}
 	}
 	f, err := os.Open(source.Weights)
 	if err != nil {
@@ -117,10 +113,8 @@ func openFiles(ctx context.Context, path string, o Options) (*Files, error) {
 	if n == len(head) && head[8] == '{' { // safetensors
 		return files, files.mapWeights(f, "")
 	}
-	if files.ConfigJSON != nil {
-		if files.ConfigJSON, err = configjson.SetPadding(files.ConfigJSON, ""); err != nil {
-			return nil, err
-		}
+	if err := files.padAsPyTorch(); err != nil {
+		return nil, err
 	}
 	if o.NoCache {
 		return files, files.mapWeights(f, "")
@@ -131,6 +125,71 @@ func openFiles(ctx context.Context, path string, o Options) (*Files, error) {
 		return files, files.mapWeights(f, fmt.Sprintf(", not cached (%v)", unwritable))
 	}
 	return files, err
+}
+
+// readParts reads configuration and tokenizer.
+func readParts(source locate.Paths) (files *Files, err error) {
+	files = &Files{}
+	if files.ConfigJSON, err = source.ReadConfig(); err != nil {
+		return nil, err
+	}
+	files.Tokenizer, err = source.ReadTokenizer()
+	return files, err
+}
+
+// padAsPyTorch gives the configuration that goes with a PyTorch file its
+// padding; see OpenFiles.
+func (m *Files) padAsPyTorch() (err error) {
+	if m.ConfigJSON != nil {
+		m.ConfigJSON, err = configjson.SetPadding(m.ConfigJSON, "")
+	}
+	return err
+}
+
+// filesIn opens the parts of a model in a file system, see OpenFS, and returns
+// the name of its weights.
+func filesIn(fsys fs.FS, o Options) (*Files, string, error) {
+	source, err := locate.In(fsys, o.Config, o.Tokenizer)
+	if err != nil {
+		return nil, "", err
+	}
+	files, err := readParts(source)
+	if err != nil {
+		return nil, "", err
+	}
+	return files, source.Weights, files.readWeights(fsys, source.Weights)
+}
+
+// readWeights opens a checkpoint of a file system: mapped where it is a file of
+// the operating system, in memory otherwise.
+func (m *Files) readWeights(fsys fs.FS, name string) error {
+	f, err := fsys.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if file, ok := f.(*os.File); ok {
+		if err := m.mapWeights(file, ""); err != nil {
+			return err
+		}
+	} else {
+		data, err := fs.ReadFile(fsys, name)
+		if err != nil {
+			return err
+		}
+		if m.Weights, err = checkpoint.OpenBytes(data); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		m.Writable, m.Close = true, func() error { return nil }
+		m.Describe = fmt.Sprintf("%s (%s, %.1f MB, in memory)", name, m.Weights.Format(), float64(len(data))/1e6)
+	}
+	if m.Weights.Format() == "safetensors" {
+		return nil
+	}
+	if err := m.padAsPyTorch(); err != nil {
+		return errors.Join(err, m.Close())
+	}
+	return nil
 }
 
 // mapWeights maps a checkpoint file and opens it over the mapping.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -98,6 +99,22 @@ func Open(path string, o Options) (*Model, error) {
 		if absolute, err := filepath.Abs(path); err == nil {
 			name = filepath.Base(absolute)
 		}
+	}
+	return newModel(name, files, o)
+}
+
+// OpenFS opens the model of a file system, such as one of an [embed.FS], an
+// archive or a bucket: a folder as [Open] takes one. Config and Tokenizer of the
+// options name files of it. Weights that are no file of the operating system are
+// read into memory; nothing is written, so that Cache and NoCache mean nothing.
+//
+// # Errors
+//
+// Those of Open.
+func OpenFS(fsys fs.FS, o Options) (*Model, error) {
+	files, name, err := filesIn(fsys, o)
+	if err != nil {
+		return nil, fmt.Errorf("open model: %w", err)
 	}
 	return newModel(name, files, o)
 }
@@ -235,6 +252,10 @@ func (m *Model) Info() Info {
 	}
 	return i
 }
+
+// SpaceOf names the space of the vectors that are made with options; see
+// [core.SpaceOf].
+func (m *Model) SpaceOf(o core.Options) string { return core.SpaceOf(m.space, m.config, o) }
 
 // Close waits for the calls that are under way and releases the model. Calls
 // after it are [ErrClosed]. It may be called more than once.

@@ -50,7 +50,7 @@ module() {
 	kernels
 	(cd "$root" && GOOS=wasip1 GOARCH=wasm go build -tags m2embed_kernels -buildmode=c-shared \
 		-trimpath -ldflags='-s -w' \
-		-gcflags=all=-l -gcflags=m2embed/...= -o "$out/go.wasm" ./wasm)
+		-gcflags=all=-l -gcflags="$(go list -m)/...=" -o "$out/go.wasm" ./wasm)
 	merge "$out/go.wasm" "$out/m2embed.wasm" ship
 	mv "$out/m2embed.wasm" "$wasm/module/m2embed.wasm" # at once, for those who read it
 }

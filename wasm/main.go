@@ -9,9 +9,6 @@ import (
 	"m2embed/core/tokenizer"
 )
 
-// release is the version of this module.
-const release = "0.1.0"
-
 var (
 	models = handles[*loading]{what: "model"}
 	runs   = handles[*run]{what: "run"}

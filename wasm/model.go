@@ -262,7 +262,7 @@ func (m *loading) describe() ([]byte, error) {
 	b = append(b, `,"space":`...)
 	b = strconv.AppendQuote(b, e.Space())
 	b = append(b, `,"version":`...)
-	b = strconv.AppendQuote(b, release)
+	b = strconv.AppendQuote(b, core.Version)
 	return append(b, '}'), nil
 }
 

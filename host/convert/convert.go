@@ -123,7 +123,7 @@ func convert(ctx context.Context, in, out string, o Options) error {
 		}
 	}
 	if target := filepath.Join(folder, filepath.Base(source.Tokenizer)); source.Tokenizer != "" && !sameFile(source.Tokenizer, target) {
-		data, err := locate.ReadLimited(source.Tokenizer, locate.MaxTokenizerSize)
+		data, err := source.ReadTokenizer()
 		if err != nil {
 			return err
 		}

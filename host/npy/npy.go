@@ -6,27 +6,31 @@ package npy
 
 import (
 	"archive/zip"
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
 	"math"
 )
 
-// headerSize is the size of the header that Writer writes, in bytes. It is
-// padded so that any number of rows fits in without moving the data.
+// headerSize is the size of the header of a .npy file, in bytes. It is padded so
+// that any number of rows fits in without moving the data.
 const headerSize = 128
 
-// header describes a C-ordered little-endian float32 matrix of the given
-// shape.
-func header(rows, columns int) []byte {
-	text := fmt.Sprintf("{'descr': '<f4', 'fortran_order': False, 'shape': (%d, %d), }", rows, columns)
+// header begins a .npy file whose array NumPy describes by the given literal.
+func header(array string) []byte {
 	b := append([]byte("\x93NUMPY\x01\x00"), 0, 0)
 	binary.LittleEndian.PutUint16(b[8:], headerSize-10)
-	b = append(b, text...)
+	b = append(b, array...)
 	for len(b) < headerSize-1 {
 		b = append(b, ' ')
 	}
 	return append(b, '\n')
+}
+
+// matrix describes a C-ordered little-endian float32 matrix.
+func matrix(rows, columns int) string {
+	return fmt.Sprintf("{'descr': '<f4', 'fortran_order': False, 'shape': (%d, %d), }", rows, columns)
 }
 
 // Writer writes a .npy file of a float32 matrix whose number of rows is known
@@ -51,7 +55,7 @@ func NewWriter(w io.WriteSeeker, columns int) (*Writer, error) {
 		return nil, fmt.Errorf("write npy: %w", err)
 	}
 	n := &Writer{w: w, start: start, columns: columns}
-	if _, err := w.Write(header(0, columns)); err != nil {
+	if _, err := w.Write(header(matrix(0, columns))); err != nil {
 		return nil, fmt.Errorf("write npy: %w", err)
 	}
 	return n, nil
@@ -82,7 +86,7 @@ func (n *Writer) Close() error {
 	if _, err := n.w.Seek(n.start, io.SeekStart); err != nil {
 		return fmt.Errorf("write npy: %w", err)
 	}
-	if _, err := n.w.Write(header(n.rows, n.columns)); err != nil {
+	if _, err := n.w.Write(header(matrix(n.rows, n.columns))); err != nil {
 		return fmt.Errorf("write npy: %w", err)
 	}
 	if _, err := n.w.Seek(n.start+headerSize+4*int64(n.rows)*int64(n.columns), io.SeekStart); err != nil {
@@ -91,19 +95,44 @@ func (n *Writer) Close() error {
 	return nil
 }
 
-// WriteArchive writes a .npz with one array, whose .npy file is read from npy.
-// It is stored without compression, as numpy.savez does.
-func WriteArchive(w io.Writer, name string, npy io.Reader) error {
+// Text is an array of no dimensions that holds a text.
+type Text struct{ Name, Value string }
+
+// WriteArchive writes a .npz with an array, whose .npy file is read from npy, and
+// with texts. It is stored without compression, as numpy.savez does.
+func WriteArchive(w io.Writer, name string, npy io.Reader, texts ...Text) error {
 	archive := zip.NewWriter(w)
-	entry, err := archive.CreateHeader(&zip.FileHeader{Name: name + ".npy", Method: zip.Store})
+	add := func(name string, npy io.Reader) error {
+		entry, err := archive.CreateHeader(&zip.FileHeader{Name: name + ".npy", Method: zip.Store})
+		if err == nil {
+			_, err = io.Copy(entry, npy)
+		}
+		return err
+	}
+	err := add(name, npy)
+	for _, t := range texts {
+		if err == nil {
+			err = add(t.Name, bytes.NewReader(textFile(t.Value)))
+		}
+	}
+	if err == nil {
+		err = archive.Close()
+	}
 	if err != nil {
 		return fmt.Errorf("write npz: %w", err)
 	}
-	if _, err := io.Copy(entry, npy); err != nil {
-		return fmt.Errorf("write npz: %w", err)
-	}
-	if err := archive.Close(); err != nil {
-		return fmt.Errorf("write npz: %w", err)
-	}
 	return nil
+}
+
+// textFile is a .npy file with a text, in UTF-32 as NumPy has strings.
+func textFile(text string) []byte {
+	letters := []rune(text)
+	b := header(fmt.Sprintf("{'descr': '<U%d', 'fortran_order': False, 'shape': (), }", max(1, len(letters))))
+	for _, r := range letters {
+		b = binary.LittleEndian.AppendUint32(b, uint32(r))
+	}
+	if len(letters) == 0 {
+		b = append(b, 0, 0, 0, 0)
+	}
+	return b
 }

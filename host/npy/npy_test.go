@@ -58,7 +58,7 @@ func TestWriter(t *testing.T) {
 }
 
 func TestHeaderHasRoom(t *testing.T) {
-	if n := len(header(math.MaxInt64, math.MaxInt64)); n != headerSize {
+	if n := len(header(matrix(math.MaxInt64, math.MaxInt64))); n != headerSize {
 		t.Errorf("header of %d bytes, want %d", n, headerSize)
 	}
 }
@@ -102,14 +102,14 @@ func (l *limited) Seek(int64, int) (int64, error) { return 0, nil }
 
 func TestWriteArchive(t *testing.T) {
 	var b bytes.Buffer
-	if err := WriteArchive(&b, "embedding", strings.NewReader("content")); err != nil {
+	if err := WriteArchive(&b, "embedding", strings.NewReader("content"), Text{"space", "0aé"}, Text{"empty", ""}); err != nil {
 		t.Fatal(err)
 	}
 	r, err := zip.NewReader(bytes.NewReader(b.Bytes()), int64(b.Len()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(r.File) != 1 || r.File[0].Name != "embedding.npy" || r.File[0].Method != zip.Store {
+	if len(r.File) != 3 || r.File[0].Name != "embedding.npy" || r.File[0].Method != zip.Store {
 		t.Fatalf("%+v", r.File[0])
 	}
 	f, err := r.File[0].Open()
@@ -118,6 +118,22 @@ func TestWriteArchive(t *testing.T) {
 	}
 	if got, err := io.ReadAll(f); err != nil || string(got) != "content" {
 		t.Errorf("%q, %v", got, err)
+	}
+	for name, want := range map[string]string{
+		"space": "{'descr': '<U3', 'fortran_order': False, 'shape': (), }|0\x00\x00\x00a\x00\x00\x00\xe9\x00\x00\x00",
+		"empty": "{'descr': '<U1', 'fortran_order': False, 'shape': (), }|\x00\x00\x00\x00",
+	} {
+		f, err := r.Open(name + ".npy")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(f)
+		if err != nil || len(got) < headerSize {
+			t.Fatalf("%s: %q, %v", name, got, err)
+		}
+		if text := strings.TrimSpace(string(got[10:headerSize])) + "|" + string(got[headerSize:]); text != want {
+			t.Errorf("%s: %q, want %q", name, text, want)
+		}
 	}
 	if err := WriteArchive(&limited{room: 3}, "embedding", strings.NewReader("content")); !errors.Is(err, errFull) {
 		t.Errorf("full disk: %v", err)

@@ -15,7 +15,7 @@ import (
 
 // writeEmbeddings writes a response vector by vector. Errors are the client's
 // and end the connection, since the status is out by then.
-func writeEmbeddings(w http.ResponseWriter, model string, asBase64 bool, results []core.Embedding, tokens int) error {
+func writeEmbeddings(w http.ResponseWriter, model, space string, asBase64 bool, results []core.Embedding, tokens int) error {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusOK)
 	out := bufio.NewWriterSize(w, 1<<16)
@@ -41,7 +41,7 @@ func writeEmbeddings(w http.ResponseWriter, model string, asBase64 bool, results
 	if err != nil {
 		panic(err) // a string
 	}
-	fmt.Fprintf(out, `],"model":%s,"usage":{"prompt_tokens":%d,"total_tokens":%d}}`+"\n", name, tokens, tokens)
+	fmt.Fprintf(out, `],"model":%s,"space":%q,"usage":{"prompt_tokens":%d,"total_tokens":%d}}`+"\n", name, space, tokens, tokens)
 	if err := out.Flush(); err != nil {
 		panic(http.ErrAbortHandler)
 	}

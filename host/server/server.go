@@ -332,7 +332,7 @@ func (s *Server) embed(w http.ResponseWriter, r *http.Request) error {
 		tokens += e.Tokens
 	}
 	patience(w)
-	return writeEmbeddings(w, s.options.ModelName, request.base64, results, tokens)
+	return writeEmbeddings(w, s.options.ModelName, core.SpaceOf(s.model.Info().Space, s.config, request.options), request.base64, results, tokens)
 }
 
 // read gives a request a place in the queue and reads and checks it.
@@ -388,6 +388,7 @@ type modelObject struct {
 	Pooling    string `json:"pooling"`
 	Normalize  bool   `json:"normalize"`
 	Engine     string `json:"engine"`
+	Space      string `json:"space"`
 }
 
 func (s *Server) object(name string) modelObject {
@@ -395,7 +396,7 @@ func (s *Server) object(name string) modelObject {
 	info := s.model.Info()
 	return modelObject{
 		name, "model", s.started.Unix(), "m2embed",
-		c.HiddenSize, c.MaxLength(), info.Padding.String(), c.Pooling.String(), c.Normalize, info.Engine,
+		c.HiddenSize, c.MaxLength(), info.Padding.String(), c.Pooling.String(), c.Normalize, info.Engine, info.Space,
 	}
 }
 

@@ -63,6 +63,7 @@ type response struct {
 		Embedding json.RawMessage
 	}
 	Model string
+	Space string
 	Usage map[string]int
 }
 

@@ -14,8 +14,10 @@ text, also an empty one, so that row i of the result belongs to line i.
 Results are written to a temporary file that gets its name when it is complete:
 after an error or Ctrl-C there is no output file, and one that was there before
 is unchanged. JSON lines have the members index, tokens (before cutting), length
-(positions run, pads included), truncated and embedding. A .npy holds a float32
-array (texts, D); a .npz the same array under the name embedding.
+(positions run, pads included), truncated, space and embedding. A .npy holds a
+float32 array (texts, D); a .npz the same array under the name embedding, and a
+text under the name space. Vectors compare within one space only: it names the
+model, its weights and the way of padding, pooling and scaling.
 
 The summary on standard error says what was run, pads included. Pads are input
 to M2-BERT like any token: a vector depends on the length to which its text was
@@ -67,7 +69,7 @@ func embed(c *call, in *inputFlags, out *outputFlags, which *modelFlags, how *ve
 	}
 	defer work.close()
 	work.quiet = quiet
-	sink, err := out.open(work.model.Config().HiddenSize)
+	sink, err := out.open(work.model.Config().HiddenSize, work.model.SpaceOf(how.options))
 	if err != nil {
 		return err
 	}

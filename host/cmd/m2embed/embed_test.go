@@ -69,7 +69,7 @@ func readOutput(t *testing.T, path string) [][]float32 {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(archive.File) != 1 || archive.File[0].Name != "embedding.npy" {
+		if len(archive.File) != 2 || archive.File[0].Name != "embedding.npy" || archive.File[1].Name != "space.npy" {
 			t.Fatalf("the archive holds %v", archive.File)
 		}
 		f, err := archive.Open("embedding.npy")
@@ -482,4 +482,51 @@ func (r *repeated) Read(p []byte) (int, error) {
 		r.at = (r.at + 1) % len(r.text)
 	}
 	return len(p), nil
+}
+
+// TestSpace: outputs name the space that inspect names, unless vectors are made
+// in another way than the model's.
+func TestSpace(t *testing.T) {
+	var inspected inspection
+	if err := json.Unmarshal([]byte(succeed(t, "inspect", tiny, "--json").stdout), &inspected); err != nil {
+		t.Fatal(err)
+	}
+	space := inspected.Space
+	if len(space) != 16 || !strings.Contains(succeed(t, "inspect", tiny).stdout, "space "+space+"\n") {
+		t.Errorf("space %q", space)
+	}
+	of := func(more ...string) string {
+		return parseLines(t, succeed(t, append([]string{"embed", "x", "--model", tiny}, more...)...).stdout)[0].Space
+	}
+	for _, same := range [][]string{{}, {"--padding", "max_length"}, {"--padding", "512"}, {"--normalize", "no"}, {"--max-length", "9"}, {"--threads", "1"}} {
+		if got := of(same...); got != space {
+			t.Errorf("%q: space %s, want %s", same, got, space)
+		}
+	}
+	seen := map[string][]string{space: {"the model's own"}}
+	for _, other := range [][]string{{"--padding", "none"}, {"--padding", "16"}, {"--pooling", "mean"}, {"--normalize", "yes"}} {
+		got := of(other...)
+		if seen[got] != nil {
+			t.Errorf("%q: the space of %q", other, seen[got])
+		}
+		seen[got] = other
+	}
+	path := filepath.Join(t.TempDir(), "v.npz")
+	succeed(t, "embed", "x", "--model", tiny, "--output", path)
+	archive, err := zip.OpenReader(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer archive.Close()
+	f, err := archive.Open("space.npy")
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := io.ReadAll(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := strings.ReplaceAll(string(data[128:]), "\x00", ""); text != space {
+		t.Errorf("the archive names the space %q, want %s", text, space)
+	}
 }

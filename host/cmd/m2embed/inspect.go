@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"m2embed/core"
 	"m2embed/core/checkpoint"
 	"m2embed/core/model"
 	"m2embed/host"
@@ -98,6 +99,7 @@ type inspection struct {
 	Config  *model.Config     `json:"config,omitempty"`
 	Padding string            `json:"padding,omitempty"`
 	Pooling string            `json:"pooling,omitempty"`
+	Space   string            `json:"space,omitempty"` // of the vectors
 	Tensors []tensorLine      `json:"tensors"`
 	Bytes   int64             `json:"bytes"`      // of all tensors, shared data once
 	Used    int64             `json:"used_bytes"` // of those that the model uses
@@ -157,6 +159,12 @@ func (r *inspection) addModel(files *host.Files, o host.Options, lengths []int) 
 		}
 		r.Costs = append(r.Costs, costOf(m, l))
 	}
+	e, err := core.Open(files.ConfigJSON, files.Tokenizer, files.Weights, core.OpenOptions{ConfigFromWeights: o.ConfigFromWeights, AnyTokenizer: o.AnyTokenizer, Threads: 1, FilterBudget: -1})
+	if err != nil {
+		return used, err
+	}
+	defer e.Close()
+	r.Space = e.Space()
 	return used, nil
 }
 
@@ -200,6 +208,9 @@ func (r *inspection) print(out io.Writer) error {
 	if c := r.Config; c != nil {
 		fmt.Fprintf(w, "M2-BERT: %d layers, D %d, I %d, at most %s tokens, vocabulary %s, pooling %s, padding %s\n",
 			c.NumHiddenLayers, c.HiddenSize, c.IntermediateSize, thousands(int64(c.MaxLength())), thousands(int64(c.VocabSize)), r.Pooling, r.Padding)
+	}
+	if r.Space != "" {
+		fmt.Fprintf(w, "space %s\n", r.Space)
 	}
 	fmt.Fprintf(w, "\nused  %-5s %15s  shape, name\n", "dtype", "bytes")
 	for _, t := range r.Tensors {

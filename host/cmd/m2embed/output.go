@@ -74,23 +74,23 @@ type sink struct {
 	discard func()       // in any case
 }
 
-// open creates the output, for vectors of d values.
-func (o *outputFlags) open(d int) (*sink, error) {
+// open creates the output, for vectors of d values in a space.
+func (o *outputFlags) open(d int, space string) (*sink, error) {
 	if o.path == "" {
-		return lineSink(o.call.stdout, o.format, func() error { return nil }, func() {}), nil
+		return lineSink(o.call.stdout, o.format, space, func() error { return nil }, func() {}), nil
 	}
 	file, err := atomicfile.Create(o.path)
 	if err != nil {
 		return nil, err
 	}
 	if o.format == "jsonl" || o.format == "text" {
-		return lineSink(file, o.format, file.Publish, file.Discard), nil
+		return lineSink(file, o.format, space, file.Publish, file.Discard), nil
 	}
-	return o.arraySink(file, d)
+	return o.arraySink(file, d, space)
 }
 
 // arraySink writes .npy, and .npz from a .npy beside it.
-func (o *outputFlags) arraySink(file *atomicfile.File, d int) (*sink, error) {
+func (o *outputFlags) arraySink(file *atomicfile.File, d int, space string) (*sink, error) {
 	data := file
 	discard := file.Discard
 	if o.format == "npz" {
@@ -118,7 +118,7 @@ func (o *outputFlags) arraySink(file *atomicfile.File, d int) (*sink, error) {
 				if _, err := data.Seek(0, io.SeekStart); err != nil {
 					return err
 				}
-				if err := npy.WriteArchive(file, "embedding", bufio.NewReaderSize(data, 1<<18)); err != nil {
+				if err := npy.WriteArchive(file, "embedding", bufio.NewReaderSize(data, 1<<18), npy.Text{Name: "space", Value: space}); err != nil {
 					return err
 				}
 			}
@@ -141,7 +141,7 @@ func (s *seekBuffer) Seek(offset int64, whence int) (int64, error) {
 }
 
 // lineSink writes JSON lines or short text.
-func lineSink(w io.Writer, format string, publish func() error, discard func()) *sink {
+func lineSink(w io.Writer, format, space string, publish func() error, discard func()) *sink {
 	buffered := bufio.NewWriterSize(w, 1<<16)
 	var line []byte
 	return &sink{
@@ -149,7 +149,7 @@ func lineSink(w io.Writer, format string, publish func() error, discard func()) 
 			if format == "text" {
 				line = appendShort(line[:0], index, e)
 			} else {
-				line = appendJSON(line[:0], index, e)
+				line = appendJSON(line[:0], index, space, e)
 			}
 			_, err := buffered.Write(line)
 			return err
@@ -166,8 +166,8 @@ func lineSink(w io.Writer, format string, publish func() error, discard func()) 
 
 // appendJSON writes an embedding as a line of JSON. Numbers are the shortest
 // that read back as the same float32.
-func appendJSON(b []byte, index int, e core.Embedding) []byte {
-	b = fmt.Appendf(b, `{"index":%d,"tokens":%d,"length":%d,"truncated":%t,"embedding":[`, index, e.Tokens, e.Length, e.Truncated)
+func appendJSON(b []byte, index int, space string, e core.Embedding) []byte {
+	b = fmt.Appendf(b, `{"index":%d,"tokens":%d,"length":%d,"truncated":%t,"space":%q,"embedding":[`, index, e.Tokens, e.Length, e.Truncated, space)
 	for i, v := range e.Vector {
 		if i > 0 {
 			b = append(b, ',')

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"m2embed/core"
 	"m2embed/core/checkpoint"
 )
 
@@ -85,6 +86,7 @@ type line struct {
 	Tokens    int
 	Length    int
 	Truncated bool
+	Space     string
 	Embedding []float32
 }
 
@@ -284,7 +286,7 @@ func TestFlagsAnywhere(t *testing.T) {
 
 func TestVersion(t *testing.T) {
 	r := succeed(t, "version")
-	for _, want := range []string{"m2embed ", "go1.", "kernels: go", "engines: native", "embedded model: "} {
+	for _, want := range []string{"m2embed " + core.Version, "go1.", "kernels: go", "engines: native", "embedded model: "} {
 		if !strings.Contains(r.stdout, want) {
 			t.Errorf("version lacks %q:\n%s", want, r.stdout)
 		}

@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"strings"
 
+	"m2embed/core"
 	"m2embed/core/kernel"
 	"m2embed/host"
 	"m2embed/host/small"
@@ -41,14 +42,11 @@ func versionText() string {
 	return b.String()
 }
 
-// version is the module's, or the commit that was built.
+// version is m2embed's, with the commit that was built where Go knows it.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		return "(unknown)"
-	}
-	if v := info.Main.Version; v != "" && v != "(devel)" {
-		return v
+		return core.Version
 	}
 	revision, modified := "", ""
 	for _, s := range info.Settings {
@@ -56,11 +54,11 @@ func version() string {
 		case s.Key == "vcs.revision":
 			revision = s.Value[:min(12, len(s.Value))]
 		case s.Key == "vcs.modified" && s.Value == "true":
-			modified = " (modified)"
+			modified = ", modified"
 		}
 	}
 	if revision == "" {
-		return "(devel)"
+		return core.Version
 	}
-	return revision + modified
+	return core.Version + " (" + revision + modified + ")"
 }

@@ -4,9 +4,9 @@ package locate
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -29,10 +29,23 @@ const CacheSuffix = ".m2embed.safetensors"
 // Paths are the files of a model; a part that is missing is "".
 type Paths struct {
 	Weights, Config, Tokenizer string
+
+	fsys fs.FS // where they are
 }
 
 // otherCheckpoints are files of training code that hold no model.
 var otherCheckpoints = []string{"training_args.bin", "optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt", "rng_state.pth"}
+
+// system opens files by their paths in the operating system.
+type system struct{}
+
+func (system) Open(path string) (fs.File, error) { return os.Open(path) }
+
+// folder is where a model's files lie side by side.
+type folder struct {
+	fs.FS
+	path string // of it, for messages and in front of the files' names
+}
 
 // Model finds the files of a model in a folder, or beside a checkpoint
 // file. config and tokenizer name those parts, if not empty.
@@ -41,53 +54,79 @@ func Model(path, config, tokenizer string) (Paths, error) {
 	if err != nil {
 		return Paths{}, err
 	}
-	p := Paths{Weights: path, Config: config, Tokenizer: tokenizer}
-	folder := filepath.Dir(path)
-	if stat.IsDir() {
-		folder = path
-		if p.Weights, err = findWeights(folder); err != nil {
-			return p, err
-		}
-	}
 	for _, named := range []string{config, tokenizer} {
 		if named == "" {
 			continue
 		}
 		if _, err := os.Stat(named); err != nil {
+			return Paths{}, err
+		}
+	}
+	p := Paths{Config: config, Tokenizer: tokenizer, fsys: system{}}
+	if !stat.IsDir() {
+		p.Weights, path = path, filepath.Dir(path)
+	}
+	return folder{os.DirFS(path), path}.locate(p)
+}
+
+// In finds the files of a model in a file system. config and tokenizer name
+// those parts, if not empty.
+func In(fsys fs.FS, config, tokenizer string) (Paths, error) {
+	return folder{FS: fsys}.locate(Paths{Config: config, Tokenizer: tokenizer, fsys: fsys})
+}
+
+// locate finds the parts of a model that are not named yet. A checkpoint that is
+// named can be inspected without a configuration, so that it is missed only where
+// a whole folder is asked for.
+func (f folder) locate(p Paths) (Paths, error) {
+	whole := p.Weights == ""
+	var err error
+	if whole {
+		if p.Weights, err = f.findWeights(); err != nil {
 			return p, err
 		}
 	}
 	if p.Config == "" {
-		if p.Config, err = findConfig(folder); err != nil && stat.IsDir() {
+		if p.Config, err = f.findConfig(); err != nil && whole {
 			return p, err
 		}
 	}
 	if p.Tokenizer == "" {
-		p.Tokenizer = firstFile(folder, "tokenizer.json", "vocab.txt")
+		p.Tokenizer = f.first("tokenizer.json", "vocab.txt")
 	}
 	return p, nil
 }
 
-// firstFile returns the first of the names that a folder has, or "".
-func firstFile(folder string, names ...string) string {
+// join is the path of a file of the folder.
+func (f folder) join(name string) string { return filepath.Join(f.path, name) }
+
+// String is the folder's path, for messages.
+func (f folder) String() string {
+	if f.path == "" {
+		return "the file system"
+	}
+	return f.path
+}
+
+// first returns the path of the first of the names that the folder has, or "".
+func (f folder) first(names ...string) string {
 	for _, name := range names {
-		path := filepath.Join(folder, name)
-		if stat, err := os.Stat(path); err == nil && stat.Mode().IsRegular() {
-			return path
+		if stat, err := fs.Stat(f, name); err == nil && stat.Mode().IsRegular() {
+			return f.join(name)
 		}
 	}
 	return ""
 }
 
-// findWeights returns the checkpoint of a folder.
-func findWeights(folder string) (string, error) {
-	if path := firstFile(folder, "model.safetensors", "pytorch_model.bin", "model.bin"); path != "" {
+// findWeights returns the checkpoint of the folder.
+func (f folder) findWeights() (string, error) {
+	if path := f.first("model.safetensors", "pytorch_model.bin", "model.bin"); path != "" {
 		return path, nil
 	}
-	if index := firstFile(folder, "model.safetensors.index.json", "pytorch_model.bin.index.json"); index != "" {
+	if index := f.first("model.safetensors.index.json", "pytorch_model.bin.index.json"); index != "" {
 		return "", fmt.Errorf("%s: checkpoints of several files are not supported", index)
 	}
-	candidates, err := filesWith(folder, ".safetensors", ".pt", ".pth", ".bin")
+	candidates, err := f.filesWith(".safetensors", ".pt", ".pth", ".bin")
 	if err != nil {
 		return "", err
 	}
@@ -96,48 +135,48 @@ func findWeights(folder string) (string, error) {
 	})
 	switch len(candidates) {
 	case 0:
-		return "", fmt.Errorf("no checkpoint in %s; want model.safetensors, pytorch_model.bin or one *.safetensors, *.pt or *.bin", folder)
+		return "", fmt.Errorf("no checkpoint in %s; want model.safetensors, pytorch_model.bin or one *.safetensors, *.pt or *.bin", f)
 	case 1:
-		return filepath.Join(folder, candidates[0]), nil
+		return f.join(candidates[0]), nil
 	}
-	return "", fmt.Errorf("several checkpoints in %s (%s); name one of them", folder, strings.Join(candidates, ", "))
+	return "", fmt.Errorf("several checkpoints in %s (%s); name one of them", f, strings.Join(candidates, ", "))
 }
 
-// findConfig returns config.json or the only retrieval YAML of a folder. The
+// findConfig returns config.json or the only retrieval YAML of the folder. The
 // error tells why there is none.
-func findConfig(folder string) (string, error) {
-	if path := firstFile(folder, "config.json"); path != "" {
+func (f folder) findConfig() (string, error) {
+	if path := f.first("config.json"); path != "" {
 		return path, nil
 	}
-	candidates, err := filesWith(folder, ".yaml", ".yml")
+	candidates, err := f.filesWith(".yaml", ".yml")
 	if err != nil {
 		return "", err
 	}
 	var found []string
 	for _, name := range candidates {
-		data, err := ReadLimited(filepath.Join(folder, name), MaxConfigSize)
+		data, err := readLimited(f, name, MaxConfigSize)
 		if err == nil && bytes.Contains(data, []byte("model_config:")) {
 			found = append(found, name)
 		}
 	}
 	switch len(found) {
 	case 0:
-		return "", fmt.Errorf("no configuration in %s; want config.json or a retrieval YAML", folder)
+		return "", fmt.Errorf("no configuration in %s; want config.json or a retrieval YAML", f)
 	case 1:
-		return filepath.Join(folder, found[0]), nil
+		return f.join(found[0]), nil
 	}
-	return "", fmt.Errorf("several YAML configurations in %s (%s); name one of them", folder, strings.Join(found, ", "))
+	return "", fmt.Errorf("several YAML configurations in %s (%s); name one of them", f, strings.Join(found, ", "))
 }
 
-// filesWith lists the regular files of a folder with the given endings.
-func filesWith(folder string, endings ...string) ([]string, error) {
-	entries, err := os.ReadDir(folder)
+// filesWith lists the regular files of the folder with the given endings.
+func (f folder) filesWith(endings ...string) ([]string, error) {
+	entries, err := fs.ReadDir(f, ".")
 	if err != nil {
 		return nil, err
 	}
 	var names []string
 	for _, e := range entries {
-		if slices.Contains(endings, filepath.Ext(e.Name())) && firstFile(folder, e.Name()) != "" {
+		if slices.Contains(endings, filepath.Ext(e.Name())) && f.first(e.Name()) != "" {
 			names = append(names, e.Name())
 		}
 	}
@@ -149,7 +188,7 @@ func (p Paths) ReadConfig() ([]byte, error) {
 	if p.Config == "" {
 		return nil, nil
 	}
-	data, err := ReadLimited(p.Config, MaxConfigSize)
+	data, err := readLimited(p.fsys, p.Config, MaxConfigSize)
 	if err != nil {
 		return nil, err
 	}
@@ -161,9 +200,21 @@ func (p Paths) ReadConfig() ([]byte, error) {
 	return data, nil
 }
 
+// ReadTokenizer returns the bytes of the tokenizer, or nil.
+func (p Paths) ReadTokenizer() ([]byte, error) {
+	if p.Tokenizer == "" {
+		return nil, nil
+	}
+	return readLimited(p.fsys, p.Tokenizer, MaxTokenizerSize)
+}
+
 // ReadLimited reads a whole file of at most limit bytes.
 func ReadLimited(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
+	return readLimited(system{}, path, limit)
+}
+
+func readLimited(fsys fs.FS, name string, limit int64) ([]byte, error) {
+	f, err := fsys.Open(name)
 	if err != nil {
 		return nil, err
 	}
@@ -173,7 +224,7 @@ func ReadLimited(path string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	if int64(len(data)) > limit {
-		return nil, errors.New(path + " is larger than " + fmt.Sprint(limit) + " bytes")
+		return nil, fmt.Errorf("%s is larger than %d bytes", name, limit)
 	}
 	return data, nil
 }

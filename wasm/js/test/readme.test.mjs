@@ -1,4 +1,4 @@
-// Every JavaScript snippet of the README runs as it stands, with the packages installed beside it.
+// Every JavaScript snippet of the READMEs runs as it stands, with the packages installed beside it.
 import { execFile } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import assert from 'node:assert/strict';
@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
 const here = fileURLToPath(new URL('..', import.meta.url));
-const snippets = [...readFileSync(join(here, 'README.md'), 'utf8').matchAll(/^```js\n([\s\S]*?)^```/gm)].map((found) => found[1]);
+const snippets = ['README.md', '../../README.md'].flatMap((name) => [...readFileSync(join(here, name), 'utf8').matchAll(/^```js\n([\s\S]*?)^```/gm)].map((found) => found[1]));
 
 test(`${snippets.length} snippets`, async (t) => {
   assert.ok(snippets.length > 3);
