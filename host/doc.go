@@ -10,6 +10,11 @@
 //	defer model.Close()
 //	vectors, err := model.Embed(ctx, "a text", "another")
 //
+// [OpenFS] opens the model of an [io/fs.FS]. [Options] choose the engine: this
+// processor, m2embed.wasm under wazero, or a GPU. [Model.Info] says what was
+// opened; its Space names the vectors' space, and only vectors of one space can
+// be compared.
+//
 // [Model.EmbedInputs] has all choices and reports. An input that cannot run is a
 // [core.InputError], a failing engine or damaged weights a [core.Fault].
 package host

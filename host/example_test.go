@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"os"
 	"testing/fstest"
 
 	"m2embed/core"
@@ -29,6 +30,25 @@ func ExampleOpen() {
 	// Output:
 	// 3 vectors of 256 numbers
 	// cats are nearer to each other than to taxes: true
+}
+
+// The engine wasm runs m2embed.wasm under wazero, in bounded memory; with the tag
+// m2embed_module the module is built in.
+func ExampleOptions() {
+	module, err := os.ReadFile("../wasm/module/m2embed.wasm")
+	if err != nil {
+		log.Fatal(err)
+	}
+	model, err := host.Open("", host.Options{Engine: "wasm", Module: module, MemoryLimit: 256 << 20})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer model.Close()
+	vectors, err := model.Embed(context.Background(), "a text")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(len(vectors[0]), "numbers from", model.Info().Engine)
 }
 
 // A model in a file system: here in memory, as one of an embed.FS would be.

@@ -3,6 +3,8 @@
 //
 //	module → compiled once, kept on disk → a pool of instances → vectors
 //
+// Programs open models with host.Open, whose engine "wasm" this is.
+//
 // An instance is not safe for parallel calls and holds the weights once, so an
 // [Engine] keeps several only when it is asked to. Native core is faster; this
 // package is for hosts that want the portable artefact, a memory limit, or a

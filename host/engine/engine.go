@@ -202,19 +202,6 @@ func (e *Engine) embed(ctx context.Context, inputs []core.Input, o core.Options)
 	}
 }
 
-// Texts is Embed for plain texts and the model's own options: their vectors.
-func (e *Engine) Texts(ctx context.Context, texts ...string) ([][]float32, error) {
-	found, err := e.Embed(ctx, core.Texts(texts...), core.Options{})
-	if err != nil {
-		return nil, err
-	}
-	vectors := make([][]float32, len(found))
-	for i, f := range found {
-		vectors[i] = f.Vector
-	}
-	return vectors, nil
-}
-
 // Memory is the linear memory that idle instances hold, in bytes.
 func (e *Engine) Memory() uint64 {
 	e.mu.Lock()

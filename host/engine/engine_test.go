@@ -529,3 +529,16 @@ func TestMemoryLimit(t *testing.T) {
 		t.Errorf("after the limit was hit: %v", err)
 	}
 }
+
+// Texts is Embed for plain texts and the model's own options: their vectors.
+func (e *Engine) Texts(ctx context.Context, texts ...string) ([][]float32, error) {
+	found, err := e.Embed(ctx, core.Texts(texts...), core.Options{})
+	if err != nil {
+		return nil, err
+	}
+	vectors := make([][]float32, len(found))
+	for i, f := range found {
+		vectors[i] = f.Vector
+	}
+	return vectors, nil
+}

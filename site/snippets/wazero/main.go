@@ -8,46 +8,26 @@ import (
 	"fmt"
 	"log"
 	"os"
-	"path/filepath"
 
-	"m2embed/host/engine"
+	"m2embed/host"
 )
 
 func main() {
 	if len(os.Args) < 4 {
 		log.Fatal("usage: wazero m2embed.wasm model-folder text...")
 	}
-	wasm, folder, texts := os.Args[1], os.Args[2], os.Args[3:]
-	read := func(name string) []byte {
-		b, err := os.ReadFile(name)
-		if err != nil {
-			log.Fatal(err)
-		}
-		return b
-	}
-	weights, err := os.Open(filepath.Join(folder, "model.safetensors"))
+	module, err := os.ReadFile(os.Args[1])
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer weights.Close()
-	about, err := weights.Stat()
+	model, err := host.Open(os.Args[2], host.Options{Engine: "wasm", Module: module})
 	if err != nil {
 		log.Fatal(err)
 	}
+	defer model.Close()
 
-	ctx := context.Background()
-	model, err := engine.Open(ctx, read(wasm), engine.Model{
-		Config:    read(filepath.Join(folder, "config.json")),
-		Tokenizer: read(filepath.Join(folder, "tokenizer.json")),
-		Weights:   weights,
-		Size:      about.Size(),
-	}, engine.Options{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer model.Close(ctx)
-
-	vectors, err := model.Texts(ctx, texts...)
+	texts := os.Args[3:]
+	vectors, err := model.Embed(context.Background(), texts...)
 	if err != nil {
 		log.Fatal(err)
 	}
