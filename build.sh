@@ -227,6 +227,7 @@ other_module() {
 		./build.sh module example.org/someone/m2embed
 		go build ./...
 		go vet ./host ./core
+		GOOS=wasip1 GOARCH=wasm go build -tags m2embed_kernels -buildmode=c-shared -o module.wasm ./wasm
 	)
 	rm -rf "$copy"
 	trap - EXIT
