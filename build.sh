@@ -210,7 +210,7 @@ set_module() {
 	[ $# -eq 1 ] || { echo "usage: build.sh module PATH" >&2; exit 2; }
 	old=$(go list -m)
 	go mod edit -module "$1"
-	git ls-files '*.go' | xargs sed -i -E "s#([\"[])$old/(core|host|wasm|webgpu)([]/\"])#\1$1/\2\3#g"
+	git ls-files '*.go' | xargs sed -i -E "s#([\"[])$old/#\1$1/#g"
 	git ls-files '*.go' | xargs gofmt -w
 }
 
