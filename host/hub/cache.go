@@ -130,16 +130,15 @@ func moveFile(from, to string) error {
 		return err
 	}
 	defer in.Close()
-	out, err := os.CreateTemp(filepath.Dir(to), ".m2embed-*")
+	out, err := atomicfile.Create(to)
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(out, in)
-	if err = errors.Join(err, out.Sync(), out.Close()); err == nil {
-		err = os.Rename(out.Name(), to)
+	defer out.Discard()
+	if _, err := io.Copy(out, in); err != nil {
+		return err
 	}
-	if err != nil {
-		os.Remove(out.Name())
+	if err := out.Publish(); err != nil {
 		return err
 	}
 	in.Close()

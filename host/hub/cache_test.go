@@ -174,3 +174,33 @@ func TestEnvironment(t *testing.T) {
 		}
 	}
 }
+
+// TestMoveFile: a file moves within a disk and onto another, and leaves nothing.
+func TestMoveFile(t *testing.T) {
+	folders := map[string]string{"the same disk": t.TempDir()}
+	if other, err := os.MkdirTemp("/dev/shm", "m2embed-"); err == nil {
+		defer os.RemoveAll(other)
+		folders["memory"] = other
+	}
+	for name, folder := range folders {
+		from, to := filepath.Join(folder, "from"), filepath.Join(t.TempDir(), "to")
+		if err := os.WriteFile(from, []byte(name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := moveFile(from, to); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.ReadFile(to); err != nil || string(got) != name {
+			t.Errorf("from %s: %q, %v", name, got, err)
+		}
+		for _, folder := range []string{folder, filepath.Dir(to)} {
+			entries, err := os.ReadDir(folder)
+			if err != nil || len(entries) > 1 || len(entries) == 1 && entries[0].Name() != "to" {
+				t.Errorf("from %s: left %v in %s (%v)", name, entries, folder, err)
+			}
+		}
+	}
+	if err := moveFile(filepath.Join(t.TempDir(), "absent"), filepath.Join(t.TempDir(), "to")); err == nil {
+		t.Error("moved what is not there")
+	}
+}
