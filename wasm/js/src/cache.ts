@@ -1,10 +1,15 @@
 /**
  * Fetched files, kept in the Cache API of a page or worker, one entry for each
  * address. An entry appears, in the place of an earlier one, only once it is
- * closed.
+ * closed. Node, Deno and Bun keep them on disk, where that is asked for.
  */
 
+import { hasFileSystem } from './source.js';
+
 const DEFAULT_NAME = 'm2embed';
+
+/** Whether files are kept on disk here. */
+export const onDisk = hasFileSystem && typeof document === 'undefined' && !('WebSocketPair' in globalThis);
 
 export interface Store {
   /** What is kept, if anything is. */
@@ -21,11 +26,13 @@ export interface Writer {
   abort(): void;
 }
 
-/** The entry for an address; undefined where there is no Cache API. */
+/** The entry for an address; undefined where nothing is kept. */
 export async function openStore(option: boolean | string | undefined, url: string | undefined): Promise<Store | undefined> {
+  if (url === undefined || !/^https?:/.test(url)) return undefined;
+  if (onDisk) return option ? (await import('./disk.js')).openDisk(typeof option === 'string' ? option : 'files', url) : undefined;
   const inPage = typeof document !== 'undefined' || typeof (globalThis as { WorkerGlobalScope?: unknown }).WorkerGlobalScope !== 'undefined';
-  const wanted = option ?? (inPage && typeof caches !== 'undefined' && !('Deno' in globalThis) && !('WebSocketPair' in globalThis));
-  if (!wanted || url === undefined || !/^https?:/.test(url) || typeof caches === 'undefined') return undefined;
+  const wanted = option ?? (inPage && !('WebSocketPair' in globalThis));
+  if (!wanted) return undefined;
   let cache: Cache;
   try {
     cache = await caches.open(typeof option === 'string' ? option : DEFAULT_NAME);
@@ -33,7 +40,7 @@ export async function openStore(option: boolean | string | undefined, url: strin
     return undefined; // refused, in a private window say
   }
   return {
-    match: async () => (await cache.match(url)) ?? undefined,
+    match: () => cache.match(url).catch(() => undefined),
     delete: async () => void (await cache.delete(url)),
     writer: (total, answer) => openWriter(cache, url, total, answer),
   };

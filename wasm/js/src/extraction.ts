@@ -58,7 +58,7 @@ export interface PipelineOptions extends Omit<Options, 'onProgress' | 'backend' 
 const POOLING = { none: 'none', mean: 'mean_hidden', cls: 'cls_hidden', first_token: 'cls_hidden', model: 'model' } as const;
 const DEVICES = { auto: 'auto', wasm: 'wasm', cpu: 'wasm', webgpu: 'webgpu', gpu: 'webgpu' } as const;
 const PRECISIONS = { auto: 'f32', fp32: 'f32', fp16: 'f16' } as const;
-const LOADING = ['module', 'signal', 'cache', 'sha256', 'fetch', 'retries', 'gpu', 'memoryLimit', 'filterBudget', 'workers', 'createWorker', 'device', 'dtype', 'progress_callback'];
+const LOADING = ['module', 'signal', 'cache', 'sha256', 'fetch', 'retries', 'gpu', 'memoryLimit', 'filterBudget', 'workers', 'createWorker', 'revision', 'hub', 'token', 'onWarning', 'device', 'dtype', 'progress_callback'];
 const EXTRACTING = ['pooling', 'normalize', 'truncation', 'max_length', 'quantize', 'precision', 'signal'];
 
 export interface FeatureExtractionPipeline {

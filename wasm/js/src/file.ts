@@ -51,6 +51,7 @@ export class ModelFile {
     const source = this.source as Address; // only addresses have a store
     if (!kept) return download(source, this.what, this.o, anew ? await request(source, this.what, { cache: 'reload' }, this.o) : undefined);
     const changed = await this.changed(kept);
+    if (changed) discard(kept);
     if (changed) return download(source, this.what, this.o, changed);
     this.cached = true;
     const opened = await open(kept, this.o);

@@ -2,14 +2,17 @@
  * Models from a hub of the Hugging Face kind:
  *
  * ```js
- * const model = await M2Embed.load(await hubFiles('togethercomputer/m2-bert-80M-2k-retrieval'));
+ * const model = await M2Embed.load('togethercomputer/m2-bert-80M-2k-retrieval');
+ * const files = await hubFiles('togethercomputer/m2-bert-80M-2k-retrieval'); // or in two steps
  * ```
  *
  * Small files are fetched at once; the weights stream into memory when the model
- * loads, checked against the sum that the hub tells, and kept in a page's cache.
+ * loads, checked against the sum that the hub tells. All are kept: in a page's
+ * cache, or on disk. Where the hub cannot be reached, what is kept is used.
  */
 
-import { body, checkStatus, request } from './download.js';
+import { onDisk, openStore } from './cache.js';
+import { body, checkStatus, discard, request } from './download.js';
 import { isPage, read } from './stream.js';
 import { readAll } from './source.js';
 import { M2EmbedError, type Integrity, type ModelFiles, type Source } from './types.js';
@@ -25,6 +28,8 @@ export interface HubOptions {
   tokenizer?: Source;
   /** Hears what the user should know, in one sentence. */
   onWarning?: (message: string) => void;
+  /** Where files are kept; default the page's Cache API or the folder of M2EMBED_CACHE (else `~/.cache/m2embed`), `false` nowhere. */
+  cache?: boolean | string;
   signal?: AbortSignal;
   fetch?: typeof globalThis.fetch;
 }
@@ -32,6 +37,7 @@ export interface HubOptions {
 /** The files of a model, and the sums that M2Embed.load checks them by. */
 export interface HubFiles extends ModelFiles {
   sha256: Integrity;
+  cache?: boolean | string;
 }
 
 interface Listed {
@@ -48,21 +54,46 @@ export async function hubFiles(repo: string, options: HubOptions = {}): Promise<
   const revision = encodeURIComponent(options.revision ?? 'main');
   const at = (repo: string, name: string, revision: string): Request =>
     new Request(`${hub}/${repo}/resolve/${revision}/${name}`, { headers: options.token === undefined ? {} : { Authorization: `Bearer ${options.token}` } });
-  const get = async (source: Request, what: string): Promise<Uint8Array> => {
-    const answer = await request(source, what, {}, options);
-    if (!answer.ok) checkStatus(answer, what, step(answer.status, options));
-    const bytes = await readAll({ total: 0, hint: 0, ...read(body(answer), options.signal) });
-    if (isPage(bytes)) throw new M2EmbedError('network', `fetch ${what}: the hub answered with a page of HTML; is ${hub} the address of a hub?`);
-    return bytes;
-  };
-  const json = async <T>(source: Request, what: string): Promise<T> => {
-    const bytes = await get(source, what);
+  const cache = options.cache ?? (onDisk ? true : undefined);
+  const all = async (answer: Response): Promise<Uint8Array> => readAll({ total: 0, hint: 0, ...read(body(answer), options.signal) });
+  const get = async <T>(source: Request, what: string, parse: (bytes: Uint8Array) => T): Promise<T> => {
+    const store = await openStore(cache, source.url);
+    const kept = await store?.match();
+    const tag = onDisk ? kept?.headers.get('etag') : undefined; // a page's browser asks by itself
+    let answer: Response | undefined;
     try {
-      return JSON.parse(new TextDecoder().decode(bytes)) as T;
-    } catch (cause) {
-      throw new M2EmbedError('network', `fetch ${what}: the answer is not JSON: ${(cause as Error).message}`, { cause });
+      answer = await request(source, what, tag ? { headers: { 'If-None-Match': tag } } : {}, options);
+    } catch (error) {
+      if (!kept || options.signal?.aborted) throw error;
     }
+    if (kept && (!answer || answer.status === 304 || answer.status >= 500)) {
+      if (answer) discard(answer);
+      try {
+        return parse(await all(kept));
+      } catch (error) {
+        await store!.delete();
+        throw error;
+      }
+    }
+    if (kept) discard(kept);
+    if (!answer!.ok) checkStatus(answer!, what, step(answer!.status, options));
+    const bytes = await all(answer!);
+    if (isPage(bytes)) throw new M2EmbedError('network', `fetch ${what}: the hub answered with a page of HTML; is ${hub} the address of a hub?`);
+    const parsed = parse(bytes);
+    const writer = store?.writer(bytes.length, answer!.headers);
+    await writer?.write(bytes);
+    await writer?.close();
+    return parsed;
   };
+  const json = <T>(source: Request, what: string): Promise<T> =>
+    get(source, what, (bytes) => {
+      try {
+        return JSON.parse(new TextDecoder().decode(bytes)) as T;
+      } catch (cause) {
+        throw new M2EmbedError('network', `fetch ${what}: the answer is not JSON: ${(cause as Error).message}`, { cause });
+      }
+    });
+  const whole = (bytes: Uint8Array): Uint8Array => bytes;
 
   const headers = at(repo, '', revision).headers;
   const listed = await json<Listed[]>(new Request(`${hub}/api/models/${repo}/tree/${revision}`, { headers }), `the files of ${repo}`);
@@ -78,18 +109,19 @@ export async function hubFiles(repo: string, options: HubOptions = {}): Promise<
   config['padding'] ??= 'max_length';
   let tokenizer: Source | undefined;
   if (find('tokenizer.json')) {
-    const bytes = await get(at(repo, 'tokenizer.json', revision), `tokenizer.json of ${repo}`);
+    const bytes = await get(at(repo, 'tokenizer.json', revision), `tokenizer.json of ${repo}`, whole);
     const why = unfit(bytes, Number(config['vocab_size'] ?? 30528));
     if (why === undefined) tokenizer = bytes;
     else options.onWarning?.(`the tokenizer.json of ${repo} does not fit its weights: ${why}; the tokenizer of bert-base-uncased is used instead`);
   }
   // The token is for this repository, and not sent for another.
-  tokenizer ??= options.tokenizer ?? (await get(new Request(`${hub}/google-bert/bert-base-uncased/resolve/main/tokenizer.json`), 'the tokenizer of bert-base-uncased'));
+  tokenizer ??= options.tokenizer ?? (await get(new Request(`${hub}/google-bert/bert-base-uncased/resolve/main/tokenizer.json`), 'the tokenizer of bert-base-uncased', whole));
   return {
     config: new TextEncoder().encode(JSON.stringify(config)),
     tokenizer,
     weights: at(repo, name, revision),
     sha256: typeof sum === 'string' && /^[0-9a-f]{64}$/i.test(sum) ? { weights: sum } : {},
+    ...(cache !== undefined && { cache }),
   };
 }
 
@@ -110,7 +142,7 @@ function checkHub({ hub = 'https://huggingface.co', token }: HubOptions): string
 /** The next step after an answer without a file. */
 function step(status: number, { token }: HubOptions): string | undefined {
   if (status === 401 || status === 403) return token === undefined ? 'pass a { token } that may read the repository' : 'the token may not read the repository, or its terms are not accepted yet';
-  if (status === 404) return 'check the name and the revision; private repositories need a { token }';
+  if (status === 404) return 'check the name and the revision; private repositories need a { token }; the address of a folder begins with ./ or / or ends with /';
   if (status === 429) return 'too many requests: wait, or pass a { token }';
   return undefined;
 }

@@ -87,8 +87,10 @@ export interface LoadOptions {
   signal?: AbortSignal;
   /**
    * Where the fetched files are kept: `true` or a name for the Cache API of a
-   * page, `false` (default outside pages) for nowhere. The README tells when
-   * what is kept is used.
+   * page, or a folder of that name on disk (below M2EMBED_CACHE, else
+   * `~/.cache/m2embed`) in Node, Deno and Bun; `false` for nowhere. Default: kept in
+   * pages, and everywhere if they are of a hub. The README tells when what is kept
+   * is used.
    */
   cache?: boolean | string;
   sha256?: Integrity;

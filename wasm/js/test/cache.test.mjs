@@ -38,7 +38,8 @@ async function page(t, start = chromium) {
     return { ...found, asked };
   };
   const keys = () => browser.evaluate(async () => (await (await caches.open('m2embed')).keys()).map((request) => new URL(request.url).pathname + new URL(request.url).search));
-  return { files, load, keys, evaluate: browser.evaluate };
+  const cdp = async () => Object.assign(await browser.page.context().newCDPSession(browser.page), { origin: server.url });
+  return { files, load, keys, evaluate: browser.evaluate, cdp };
 }
 
 for (const start of [chromium, firefox]) {
@@ -133,4 +134,44 @@ test('a new sha256 replaces the entry of an address', async (t) => {
   assert.equal((await keys()).length, 3);
   assert.equal((await load(sum(otherWeights))).cached.weights, true);
   assert.equal((await load(sum(weights))).code, 'integrity');
+});
+
+test('a full disk: the model works, and nothing half is kept', async (t) => {
+  const { load, keys, cdp } = await page(t);
+  const session = await cdp();
+  await session.send('Storage.overrideQuotaForOrigin', { origin: session.origin, quotaSize: 20_000 });
+  const full = await load();
+  assert.equal(full.code, undefined, full.message);
+  assert.ok(!(await keys()).some((key) => key.endsWith('model.safetensors')), 'the weights are kept in 20 kB');
+  const again = await load();
+  assert.deepEqual([again.code, again.cached.weights, again.vector], [undefined, false, full.vector]);
+  await session.send('Storage.overrideQuotaForOrigin', { origin: session.origin });
+  await load();
+  assert.equal((await load()).cached.weights, true);
+});
+
+test('storage denied: the model works, and is fetched each time', async (t) => {
+  const { evaluate } = await page(t);
+  const found = await evaluate(async () => {
+    // A frame without an origin of its own has no storage, as pages in some private windows.
+    const frame = document.createElement('iframe');
+    frame.sandbox = 'allow-scripts';
+    frame.srcdoc = `<script type="module">
+      const { M2Embed } = await import('${location.origin}/wasm/js/dist/index.js');
+      try {
+        const denied = await (async () => caches.open('x'))().then(() => 'open', (error) => error.name);
+        const model = await M2Embed.load('${location.origin}/testdata/tiny/', { module: '${location.origin}/wasm/js/dist/m2embed.wasm' });
+        parent.postMessage({ denied, vector: Array.from(await model.embed('a text')) }, '*');
+      } catch (error) {
+        parent.postMessage({ code: error.code, message: error.message }, '*');
+      }
+    </` + `script>`;
+    return new Promise((resolve) => {
+      addEventListener('message', ({ data }) => resolve(data), { once: true });
+      document.body.append(frame);
+    });
+  });
+  assert.equal(found.message, undefined);
+  assert.equal(found.denied, 'SecurityError');
+  assert.equal(found.vector.length, 64);
 });

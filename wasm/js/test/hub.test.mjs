@@ -1,9 +1,11 @@
 // Models from a hub: a local server with its routes, its storage on another origin, and all that can go wrong.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { test } from 'node:test';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
 import { M2Embed, M2EmbedError } from 'm2embed';
 import { hubFiles } from 'm2embed/hub';
 
@@ -13,6 +15,10 @@ const config = JSON.parse(read('config.json'));
 const uncased = read('tokenizer.json');
 const fails = (work, code, text) => assert.rejects(work, (e) => (assert.ok(e instanceof M2EmbedError, String(e)), assert.equal(e.code, code, e.message), assert.match(e.message, text), true));
 
+process.env.M2EMBED_CACHE = mkdtempSync(join(tmpdir(), 'm2embed-cache-'));
+after(() => rmSync(process.env.M2EMBED_CACHE, { recursive: true, force: true }));
+const kept = join(process.env.M2EMBED_CACHE, 'files');
+
 async function listen(t, answer) {
   const seen = [];
   const server = createServer((request, response) => {
@@ -21,7 +27,7 @@ async function listen(t, answer) {
   });
   await new Promise((done) => server.listen(0, '127.0.0.1', done));
   t.after(() => (server.closeAllConnections(), server.close()));
-  return { url: `http://127.0.0.1:${server.address().port}`, seen };
+  return { url: `http://127.0.0.1:${server.address().port}`, seen, server };
 }
 
 /** A hub with one repository; weights lie in storage on another origin. */
@@ -38,15 +44,18 @@ async function start(t, { files, oid, status, html } = {}) {
     if (request.url === '/google-bert/bert-base-uncased/resolve/main/tokenizer.json') return response.end(uncased);
     const name = request.url.split('/resolve/v1/')[1];
     if (!all[name]) return response.writeHead(404).end('no');
-    if (/json$/.test(name)) return response.end(all[name]);
+    const etag = `"${createHash('sha1').update(all[name]).digest('hex')}"`;
+    if (request.headers['if-none-match'] === etag) return response.writeHead(304, { etag }).end();
+    if (/json$/.test(name)) return response.writeHead(200, { etag }).end(all[name]);
     response.writeHead(302, { location: `${storage.url}/${name}` }).end();
   });
-  return { hub, storage, options: { hub: hub.url, revision: 'v1', token: 'secret' } };
+  return { all, hub, storage, options: { hub: hub.url, revision: 'v1', token: 'secret' } };
 }
 
-const want = async () => {
-  const model = await M2Embed.load({ config: Buffer.from(JSON.stringify({ padding: 'max_length', ...config })), tokenizer: uncased, weights: read('model.safetensors') });
-  return model.embed('A text');
+const module = await WebAssembly.compile(readFileSync(new URL('../dist/m2embed.wasm', import.meta.url)));
+const want = async (o) => {
+  const model = await M2Embed.load({ config: Buffer.from(JSON.stringify({ padding: 'max_length', ...config })), tokenizer: uncased, weights: read('model.safetensors') }, { module });
+  return model.embed('A text', o);
 };
 
 test('a model, and a token that stays with the hub', async (t) => {
@@ -58,6 +67,83 @@ test('a model, and a token that stays with the hub', async (t) => {
   const threads = await M2Embed.load(await hubFiles('me/model', options), { workers: 1 });
   assert.deepEqual(await threads.embed('A text'), await want());
   await threads.dispose();
+  assert.equal(storage.seen.length, 1, 'the weights were fetched again');
+});
+
+test('load by name, kept on disk, offline, changed, damaged', async (t) => {
+  const { all, hub, storage, options } = await start(t);
+  const load = async (o = {}) => {
+    hub.seen.length = storage.seen.length = 0;
+    const cached = {};
+    const model = await M2Embed.load('me/model', { module, ...options, ...o, onProgress: (p) => (cached[p.stage] = p.cached) });
+    const vector = await model.embed('A text', { padding: 'none' });
+    await model.dispose();
+    return { vector, cached: cached.weights, fetched: storage.seen.length };
+  };
+  const first = await load();
+  assert.deepEqual(first, { vector: await want({ padding: 'none' }), cached: false, fetched: 1 });
+  assert.deepEqual(await load(), { ...first, cached: true, fetched: 0 });
+  assert.deepEqual(await load({ workers: 1 }), { ...first, cached: true, fetched: 0 });
+  assert.ok(readdirSync(kept).length >= 4 && readdirSync(kept).every((name) => /^[0-9a-f]{32}$/.test(name)), readdirSync(kept).join());
+
+  // Damaged: cut, and of other bytes.
+  const [file] = readdirSync(kept).map((name) => join(kept, name)).filter((name) => readFileSync(name).includes(`${hub.url}/me/model/resolve/v1/model.safetensors`));
+  truncateSync(file, statSync(file).size - 10);
+  assert.deepEqual(await load(), first);
+  const bytes = readFileSync(file);
+  writeFileSync(file, bytes.fill(7, bytes.length - 10));
+  assert.deepEqual(await load(), first);
+  assert.deepEqual(await load(), { ...first, cached: true, fetched: 0 });
+
+  // New weights of the same name bring a new sum.
+  const other = Buffer.from(all['model.safetensors']);
+  other.fill(0, other.length - 4096);
+  const before = all['model.safetensors'];
+  all['model.safetensors'] = other;
+  const changed = await load();
+  assert.equal(changed.fetched, 1);
+  assert.notDeepEqual(changed.vector, first.vector);
+  all['model.safetensors'] = before;
+  await load();
+
+  // Kept elsewhere, and nowhere.
+  await load({ cache: 'mine' });
+  assert.ok(existsSync(join(process.env.M2EMBED_CACHE, 'mine')));
+  await load({ cache: '../out' });
+  assert.ok(existsSync(join(process.env.M2EMBED_CACHE, '..%2Fout')));
+  const count = readdirSync(kept).length;
+  const again = await load({ cache: false });
+  assert.deepEqual([again.fetched, readdirSync(kept).length], [1, count]);
+
+  // The hub is away.
+  await new Promise((done) => (hub.server.closeAllConnections(), hub.server.close(done)));
+  assert.deepEqual(await load(), { ...first, cached: true, fetched: 0 });
+  await fails(load({ revision: 'v2' }), 'network', /fetch/);
+});
+
+test('what cannot be kept is used all the same', async (t) => {
+  const { options } = await start(t);
+  const own = process.env.M2EMBED_CACHE;
+  t.after(() => (process.env.M2EMBED_CACHE = own));
+  const blocked = join(own, 'blocked');
+  writeFileSync(blocked, 'a file');
+  process.env.M2EMBED_CACHE = join(blocked, 'below');
+  const model = await M2Embed.load('me/model', options);
+  assert.deepEqual(await model.embed('A text'), await want());
+  await model.dispose();
+});
+
+test('a folder of that name is a folder, and options of a hub want a repository', async (t) => {
+  const before = process.cwd();
+  t.after(() => process.chdir(before));
+  process.chdir(join(new URL('.', folder).pathname, '..', '..'));
+  const model = await M2Embed.load('testdata/tiny');
+  assert.equal((await model.embed('A text')).length, 64);
+  await model.dispose();
+  await fails(M2Embed.load('./testdata/tiny', { revision: 'v1' }), 'bad_argument', /revision: only for a repository/);
+  await fails(M2Embed.load(folder, { token: 'x' }), 'bad_argument', /token: only for a repository/);
+  const { options } = await start(t, { status: 404 });
+  await fails(M2Embed.load('me/model', options), 'network', /begins with \.\/ or/);
 });
 
 test('a checkpoint, a tokenizer that keeps case, padding of its own', async (t) => {

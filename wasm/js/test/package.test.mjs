@@ -41,3 +41,9 @@ test('publint has nothing to say', async () => {
     assert.match(stdout, /All good/);
   }
 });
+
+test('attw has nothing to say', async () => {
+  // The package is ES modules alone; a wasm file has no types that every resolution knows.
+  const options = ['--profile', 'esm-only', '--exclude-entrypoints', 'm2embed.wasm', '--no-color', '--no-emoji', '--pack', '.'];
+  await exec(join(here, 'node_modules/.bin/attw'), options, { cwd: here }).catch((error) => assert.fail(error.stdout + error.stderr));
+});
