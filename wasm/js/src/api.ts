@@ -44,7 +44,7 @@ export function loader(home: Home): Loader {
       const fromHub = { ...(revision !== undefined && { revision }), ...(hub !== undefined && { hub }), ...(token !== undefined && { token }) };
       if (await isRepository(source, Object.keys(fromHub))) source = await fetchFiles(source as string, { onWarning: (message) => console.warn(message), ...fromHub, ...(onWarning && { onWarning }) }, rest);
       // Files of a hub bring the sums that they are checked by, and where they are kept.
-      const { sha256, cache } = source as Partial<HubFiles>;
+      const { sha256, cache } = (source ?? {}) as Partial<HubFiles>;
       if (sha256 && rest.sha256 === undefined) rest.sha256 = sha256;
       if (cache !== undefined && rest.cache === undefined) rest.cache = cache;
       if (workers === undefined && createWorker === undefined) {
