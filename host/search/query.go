@@ -78,7 +78,9 @@ func (ix *Index) Query(ctx context.Context, query string, q Query) (Answer, erro
 }
 
 func (ix *Index) query(ctx context.Context, query string, q Query) (Answer, error) {
+	text := meaning(query)
 	if q.Plain {
+		text = query
 		query = strings.NewReplacer(`"`, " ", " -", " ", "* ", " ").Replace(" " + query + " ")
 	}
 	terms := parse(query)
@@ -87,7 +89,6 @@ func (ix *Index) query(ctx context.Context, query string, q Query) (Answer, erro
 	}
 	var vector []float32
 	if q.Mode != Words && ix.options.Embedder != nil {
-		text := meaning(query)
 		if text == "" {
 			return Answer{}, errors.New("the query is empty")
 		}
@@ -146,10 +147,10 @@ func meaning(query string) string {
 			kept = append(kept, strings.TrimSuffix(w, "*"))
 		}
 	}
-	if len(kept) == 0 {
-		return strings.TrimSpace(query)
+	if text := strings.TrimSpace(strings.Join(kept, " ")); text != "" {
+		return text
 	}
-	return strings.TrimSpace(strings.Join(kept, " "))
+	return strings.TrimSpace(query)
 }
 
 // meaning scores every passage by its vector.

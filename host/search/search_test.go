@@ -309,6 +309,7 @@ func TestRerank(t *testing.T) {
 		"on which port does the server listen": 2,
 		`-nightly "the * job`:                  3,
 		"server port 5222":                     2,
+		`"-`:                                   5, // nothing that is like a text
 	} {
 		got, err := Rerank(t.Context(), Options{Embedder: bag{}}, query, texts)
 		if err != nil || len(got) != len(texts) || got[0].Index != want {

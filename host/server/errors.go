@@ -93,7 +93,9 @@ func (s *Server) noRoute(w http.ResponseWriter, r *http.Request) {
 	var allowed []string
 	for _, route := range Routes {
 		method, path, _ := strings.Cut(route, " ")
-		if path == r.URL.Path {
+		prefix, _, open := strings.Cut(path, "{")
+		open = open && !strings.HasSuffix(path, "{$}")
+		if path == r.URL.Path || open && strings.HasPrefix(r.URL.Path, prefix) || path == "/{$}" && r.URL.Path == "/" {
 			allowed = append(allowed, method)
 		}
 	}

@@ -26,10 +26,7 @@ func (s *Server) refuse(r *http.Request) *apiError {
 	case "/healthz", "/health", "/readyz":
 		return nil
 	}
-	if err := s.authorize(r); err != nil {
-		return err
-	}
-	return checkType(r)
+	return s.authorize(r)
 }
 
 // checkHost refuses names that are not the server's. A page elsewhere can let
@@ -110,9 +107,6 @@ func (s *Server) authorize(r *http.Request) *apiError {
 // checkType demands that a body says it is JSON. Browsers send forms and plain
 // text to any server without asking it first, but JSON only where CORS lets them.
 func checkType(r *http.Request) *apiError {
-	if r.Method != http.MethodPost {
-		return nil
-	}
 	given := r.Header.Get("Content-Type")
 	kind, _, err := mime.ParseMediaType(given)
 	if err == nil && (kind == "application/json" || strings.HasPrefix(kind, "application/") && strings.HasSuffix(kind, "+json")) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -231,11 +232,20 @@ func (r *requestReader) number(name string) (int, error) {
 	if err != nil || kind == 'n' {
 		return 0, err
 	}
-	n, err := strconv.ParseInt(token.String(), 10, 32)
-	if err != nil {
+	n, ok := wholeNumber(token.String())
+	if !ok {
 		return 0, invalid(name, "%s is %s, want a whole number", name, clip(token.String()))
 	}
-	return int(n), nil
+	return n, nil
+}
+
+// wholeNumber reads a number of JSON that is whole and fits into 32 bits.
+func wholeNumber(text string) (int, bool) {
+	x, err := strconv.ParseFloat(text, 64)
+	if err != nil || x != math.Trunc(x) || math.Abs(x) > math.MaxInt32 {
+		return 0, false
+	}
+	return int(x), true
 }
 
 func (r *requestReader) padding() error {

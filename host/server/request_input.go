@@ -1,8 +1,6 @@
 package server
 
 import (
-	"strconv"
-
 	"m2embed/core"
 )
 
@@ -95,8 +93,8 @@ func (r *requestReader) readIDs() error {
 			r.inputs = append(r.inputs, core.Input{IDs: ids})
 			return nil
 		}
-		id, err := strconv.ParseInt(token.String(), 10, 32)
-		if err != nil {
+		id, ok := wholeNumber(token.String())
+		if !ok {
 			return invalid("input", "input %d, token %d is %s, want a token id", len(r.inputs), len(ids), clip(token.String()))
 		}
 		ids = append(ids, int32(id))

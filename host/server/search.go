@@ -78,22 +78,35 @@ func (s *Server) rerank(ctx context.Context, query string, texts []string) ([]se
 }
 
 // rerankText is a document of POST /v1/rerank: a text or an object with one.
-type rerankText string
+type rerankText text
 
 func (t *rerankText) UnmarshalJSON(data []byte) error {
-	var text *string
-	if json.Unmarshal(data, &text) != nil {
-		var object struct {
-			Text *string `json:"text"`
-		}
-		if json.Unmarshal(data, &object) == nil {
-			text = object.Text
-		}
+	var object struct {
+		Text *text `json:"text"`
 	}
-	if text == nil {
+	var err error
+	switch data[0] {
+	case '"':
+		err = json.Unmarshal(data, &object.Text)
+	case '{':
+		err = json.Unmarshal(data, &object)
+	}
+	if err != nil || object.Text == nil {
 		return invalid("documents", "a document is neither a text nor an object with the member text")
 	}
-	*t = rerankText(*text)
+	*t = rerankText(*object.Text)
+	return nil
+}
+
+// whole is a whole number, which JSON may write as 2.0 or 2e0.
+type whole int
+
+func (n *whole) UnmarshalJSON(data []byte) error {
+	i, ok := wholeNumber(string(data))
+	if !ok {
+		return invalid("", "%s, want a whole number", clip(string(data)))
+	}
+	*n = whole(i)
 	return nil
 }
 
@@ -103,7 +116,7 @@ func (s *Server) cohereRerank(w http.ResponseWriter, r *http.Request) error {
 		Model     *string      `json:"model"`
 		Query     string       `json:"query"`
 		Documents []rerankText `json:"documents"`
-		Top       *int         `json:"top_n"`
+		Top       *whole       `json:"top_n"`
 		Return    *bool        `json:"return_documents"`
 	}
 	place, err := s.decode(w, r, &asked)
@@ -135,7 +148,7 @@ func (s *Server) cohereRerank(w http.ResponseWriter, r *http.Request) error {
 	}
 	results := []result{}
 	for _, k := range ranked {
-		if asked.Top != nil && len(results) == *asked.Top {
+		if asked.Top != nil && len(results) == int(*asked.Top) {
 			break
 		}
 		one := result{Index: k.Index, Score: k.Score}
@@ -156,23 +169,23 @@ func (s *Server) cohereRerank(w http.ResponseWriter, r *http.Request) error {
 // teiRerank answers POST /rerank.
 func (s *Server) teiRerank(w http.ResponseWriter, r *http.Request) error {
 	var asked struct {
-		Query  string   `json:"query"`
-		Texts  []string `json:"texts"`
-		Return *bool    `json:"return_text"`
+		Query  string `json:"query"`
+		Texts  []text `json:"texts"`
+		Return *bool  `json:"return_text"`
 	}
 	place, err := s.decode(w, r, &asked)
 	if err != nil {
 		return err
 	}
 	defer place.leave()
-	ranked, err := s.rerank(r.Context(), asked.Query, asked.Texts)
+	ranked, err := s.rerank(r.Context(), asked.Query, plain(asked.Texts))
 	if err != nil {
 		return err
 	}
 	type result struct {
 		Index int     `json:"index"`
 		Score float64 `json:"score"`
-		Text  *string `json:"text,omitempty"`
+		Text  *text   `json:"text,omitempty"`
 	}
 	results := make([]result, len(ranked))
 	for i, k := range ranked {
@@ -216,7 +229,7 @@ var searchModes = map[string]search.Mode{"": search.Both, "both": search.Both, "
 func (s *Server) search(w http.ResponseWriter, r *http.Request) error {
 	var asked struct {
 		Query    string            `json:"query"`
-		Top      *int              `json:"top"`
+		Top      *whole            `json:"top"`
 		Mode     string            `json:"mode"`
 		Passages bool              `json:"passages"`
 		All      bool              `json:"all"`
@@ -233,7 +246,7 @@ func (s *Server) search(w http.ResponseWriter, r *http.Request) error {
 	mode, known := searchModes[asked.Mode]
 	top := 10
 	if asked.Top != nil {
-		top = *asked.Top
+		top = int(*asked.Top)
 	}
 	switch {
 	case s.index == nil:

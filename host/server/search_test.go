@@ -69,6 +69,9 @@ func TestSearch(t *testing.T) {
 		`{"query":"\"port wine\""}`:                                                         "wine",
 		`{"query":"parcel","mode":"words","passages":true,"before":"2027-01-01T00:00:00Z"}`: "a/b.md",
 	} {
+		for _, marks := range []string{`\"\"`, `-`, `*`, `\"\" \"`} { // of the query language alone
+			find(`{"query":"` + marks + `"}`)
+		}
 		if got := find(body); len(got.Hits) != 1 || got.Hits[0].ID != want {
 			t.Errorf("%s: %+v, want %s", body, got, want)
 		}
@@ -150,9 +153,16 @@ func TestSearchErrors(t *testing.T) {
 		{s, "POST", "/v1/rerank", `{"query":"","documents":["a"]}`, 400, "blank"},
 		{s, "POST", "/v1/rerank", `{"query":"x","documents":[null]}`, 400, "neither"},
 		{s, "POST", "/v1/rerank", `{"query":"x","documents":[{"title":"a"}]}`, 400, "neither"},
+		{s, "POST", "/v1/rerank", `{"query":"x","documents":[{"text":{}}]}`, 400, "neither"},
+		{s, "POST", "/v1/rerank", `{"query":"x","documents":["a"],"top_n":1.5}`, 400, "whole number"},
 		{s, "POST", "/v1/rerank", `{"query":"x","documents":["a"],"top_n":0}`, 400, "at least 1"},
 		{s, "POST", "/v1/rerank", `{"query":"x","documents":["a"],"model":"other"}`, 404, "no model"},
 		{s, "POST", "/rerank", `{"query":"x","texts":"a"}`, 422, "texts"},
+		{s, "POST", "/rerank", `{"query":"x","texts":[null]}`, 422, "null in place of a text"},
+		{s, "POST", "/similarity", `{"inputs":{"source_sentence":"a","sentences":[null]}}`, 422, "null in place of a text"},
+		{s, "POST", "/tokenize", `{"inputs":[null]}`, 422, "null in place of a text"},
+		{s, "POST", "/decode", `{"ids":[[null]]}`, 422, "ids is not"},
+		{s, "POST", "/decode", `{"ids":[null]}`, 422, "ids is not"},
 	} {
 		w := ask(c.s, c.method, c.path, c.body)
 		var e struct{ Error json.RawMessage }

@@ -147,7 +147,8 @@ func New(m Model, o Options) *Server {
 	handlers, known := s.handlers(), map[string]bool{}
 	for i, route := range Routes {
 		mux.HandleFunc(route, handlers[i])
-		if _, path, _ := strings.Cut(route, " "); !strings.Contains(path, "{") && !known[path] {
+		_, path, _ := strings.Cut(route, " ")
+		if path = strings.TrimSuffix(path, "{$}"); path != "/" && !known[path] {
 			known[path] = true
 			mux.HandleFunc(path, s.noRoute)
 		}
@@ -268,6 +269,13 @@ func (r *statusRecorder) Unwrap() http.ResponseWriter { return r.ResponseWriter 
 // answer makes a handler of what answers or fails, and of how an API says so.
 func (s *Server) answer(try func(w http.ResponseWriter, r *http.Request) error, refuse func(http.ResponseWriter, *apiError)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			if err := checkType(r); err != nil {
+				s.metrics.refuse(err)
+				writeError(w, err)
+				return
+			}
+		}
 		err := try(w, r)
 		if err == nil {
 			return

@@ -269,7 +269,7 @@ func TestBadRequests(t *testing.T) {
 		allow        string
 	}{
 		{"GET", "/v1/embeddings", 405, "POST"}, {"DELETE", "/v1/models", 405, "GET"}, {"POST", "/metrics", 405, "GET"},
-		{"GET", "/", 404, ""}, {"GET", "/v1/completions", 404, ""}, {"POST", "/v2", 404, ""}, {"GET", "/v1/models/other", 404, ""},
+		{"GET", "/", 405, "POST"}, {"POST", "/v1/models/x", 405, "GET"}, {"PATCH", "/documents/a/b", 405, "DELETE"}, {"GET", "/v1/completions", 404, ""}, {"POST", "/v2", 404, ""}, {"GET", "/v1/models/other", 404, ""},
 	} {
 		w := ask(s, c.method, c.path, "")
 		if w.Code != c.status || w.Header().Get("Allow") != c.allow || !strings.HasPrefix(w.Body.String(), `{"error":{`) {

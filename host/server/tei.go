@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 
 	"m2embed/core"
@@ -238,8 +239,8 @@ func (s *Server) decode(w http.ResponseWriter, r *http.Request, into any) (*admi
 func (s *Server) teiSimilarity(w http.ResponseWriter, r *http.Request) error {
 	var asked struct {
 		Inputs struct {
-			Source    *string  `json:"source_sentence"`
-			Sentences []string `json:"sentences"`
+			Source    *text  `json:"source_sentence"`
+			Sentences []text `json:"sentences"`
 		} `json:"inputs"`
 	}
 	place, err := s.decode(w, r, &asked)
@@ -254,7 +255,7 @@ func (s *Server) teiSimilarity(w http.ResponseWriter, r *http.Request) error {
 	case len(in.Sentences) >= s.options.BatchLimit:
 		return invalid("inputs", "%d sentences, want fewer than %d", len(in.Sentences), s.options.BatchLimit)
 	}
-	results, err := s.run(r.Context(), core.Texts(append([]string{*in.Source}, in.Sentences...)...), core.Options{})
+	results, err := s.run(r.Context(), core.Texts(plain(append([]text{*in.Source}, in.Sentences...))...), core.Options{})
 	if err != nil {
 		return err
 	}
@@ -267,14 +268,30 @@ func (s *Server) teiSimilarity(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// text is a string that may not be null, which Go reads as an empty one.
+type text string
+
+func (t *text) UnmarshalJSON(data []byte) error {
+	if data[0] != '"' {
+		return invalid("", "%s in place of a text", clip(string(data)))
+	}
+	return json.Unmarshal(data, (*string)(t))
+}
+
+func plain(texts []text) []string {
+	strings := make([]string, len(texts))
+	for i, t := range texts {
+		strings[i] = string(t)
+	}
+	return strings
+}
+
 // oneOrMore is a JSON value or a list of such.
 type oneOrMore[T any] []T
 
 func (l *oneOrMore[T]) UnmarshalJSON(data []byte) error {
-	var many []T
-	if err := json.Unmarshal(data, &many); err == nil {
-		*l = many
-		return nil
+	if data[0] == '[' {
+		return json.Unmarshal(data, (*[]T)(l))
 	}
 	var one T
 	err := json.Unmarshal(data, &one)
@@ -285,8 +302,8 @@ func (l *oneOrMore[T]) UnmarshalJSON(data []byte) error {
 // teiTokenize answers POST /tokenize. start and stop count bytes.
 func (s *Server) teiTokenize(w http.ResponseWriter, r *http.Request) error {
 	var asked struct {
-		Inputs  oneOrMore[string] `json:"inputs"`
-		Special *bool             `json:"add_special_tokens"`
+		Inputs  oneOrMore[text] `json:"inputs"`
+		Special *bool           `json:"add_special_tokens"`
 	}
 	place, err := s.decode(w, r, &asked)
 	if err != nil {
@@ -309,7 +326,7 @@ func (s *Server) teiTokenize(w http.ResponseWriter, r *http.Request) error {
 	}
 	o := tokenizer.Options{Offsets: true, Interrupt: r.Context().Err, WithoutSpecialTokens: asked.Special != nil && !*asked.Special}
 	all := make([][]token, len(asked.Inputs))
-	for i, text := range asked.Inputs {
+	for i, text := range plain(asked.Inputs) {
 		e, err := t.Encode(text, o)
 		if err != nil {
 			return &core.InputError{Index: i, Err: err}
@@ -341,17 +358,18 @@ func (s *Server) teiDecode(w http.ResponseWriter, r *http.Request) error {
 	if s.model.Tokenizer() == nil {
 		return errIDsOnly
 	}
-	var one []int32
-	var rows [][]int32
+	var one []whole
+	var rows [][]whole
 	if json.Unmarshal(asked.IDs, &one) == nil && len(one) > 0 {
-		rows = [][]int32{one}
-	} else if json.Unmarshal(asked.IDs, &rows) != nil || len(rows) == 0 {
+		rows = [][]whole{one}
+	} else if json.Unmarshal(asked.IDs, &rows) != nil || len(rows) == 0 || slices.ContainsFunc(rows, func(row []whole) bool { return row == nil }) {
 		return invalid("ids", "ids is not a list of token ids nor a list of such lists")
 	}
 	texts := make([]string, len(rows))
-	for i, ids := range rows {
-		for k, id := range ids {
-			if id < 0 || int(id) >= s.model.Tokenizer().VocabularySize() {
+	for i, row := range rows {
+		ids := make([]int32, len(row))
+		for k, id := range row {
+			if ids[k] = int32(id); id < 0 || int(id) >= s.model.Tokenizer().VocabularySize() {
 				return invalid("ids", "row %d, token %d is %d, but the vocabulary ends at %d", i, k, id, s.model.Tokenizer().VocabularySize()-1)
 			}
 		}
