@@ -15,7 +15,8 @@
 #   version X     give everything that is published the version X
 #   module PATH   give the Go module the path under which it is published
 #   tokenizers    the Rust tokenizer library, for the second opinion
-#   soak          the long tests: 32,768 tokens, long fuzzing
+#   clients       real clients of OpenAI, TEI, Ollama, Cohere and others against the server
+#   soak          the long tests: 32,768 tokens, long fuzzing, the clients
 #
 # Needs Go 1.21 or later (the right version is fetched by it) and, for all but
 # build and embed without a wasm module, Node 20 or later with npm. Debian
@@ -260,6 +261,8 @@ soak() {
 	sh wasm/build.sh parity
 	sh wasm/build.sh bundlers
 	sh webgpu/build.sh soak
+	sh host/clients/build.sh test
+	sh host/clients/build.sh schema
 }
 
 verb=${1:-}
@@ -292,6 +295,7 @@ serve)
 version) set_version "$@" ;;
 module) set_module "$@" ;;
 tokenizers) sh host/internal/tokenizertest/build-rust.sh test ;;
+clients) sh host/clients/build.sh test && sh host/clients/build.sh schema ;;
 soak) soak ;;
 *)
 	sed -n '2,/^set -eu/p' "$0" | sed '$d; s/^# \{0,1\}//' >&2
