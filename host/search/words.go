@@ -192,6 +192,21 @@ func phrase(terms []term) string {
 
 func quote(words []string) string { return `"` + strings.Join(words, " ") + `"` }
 
+// plain are the FTS5 expressions of a query's words, each once, that need not be
+// there.
+func plain(terms []term) []string {
+	var words []string
+	for _, t := range terms {
+		if t.excluded || t.quoted || t.stopped() {
+			continue
+		}
+		if m := t.match(); !slices.Contains(words, m) {
+			words = append(words, m)
+		}
+	}
+	return words
+}
+
 // expression is the FTS5 expression of a query, "" where it has no words to look
 // for.
 func expression(terms []term) string {
