@@ -4,6 +4,7 @@
  * closed. Node, Deno and Bun keep them on disk, where that is asked for.
  */
 
+import { openDisk } from './disk.js';
 import { hasFileSystem } from './source.js';
 
 const DEFAULT_NAME = 'm2embed';
@@ -29,7 +30,7 @@ export interface Writer {
 /** The entry for an address; undefined where nothing is kept. */
 export async function openStore(option: boolean | string | undefined, url: string | undefined): Promise<Store | undefined> {
   if (url === undefined || !/^https?:/.test(url)) return undefined;
-  if (onDisk) return option ? (await import('./disk.js')).openDisk(typeof option === 'string' ? option : 'files', url) : undefined;
+  if (onDisk) return option ? openDisk(typeof option === 'string' ? option : 'files', url) : undefined;
   const inPage = typeof document !== 'undefined' || typeof (globalThis as { WorkerGlobalScope?: unknown }).WorkerGlobalScope !== 'undefined';
   const wanted = option ?? (inPage && !('WebSocketPair' in globalThis));
   if (!wanted) return undefined;
