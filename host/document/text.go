@@ -121,6 +121,7 @@ func (j *job) readPieces(k kind, begun []byte, r io.Reader, s source) error {
 
 // Lines returns the text of a file as UTF-8 if it is plain text, unpacked if need
 // be, each line of which may be a text of its own. Else it says what else it is.
+// Without a name all text is plain; JSON lines are text of lines, too.
 func Lines(name string, r io.Reader) (text io.Reader, other string, err error) {
 	for range maxDepth {
 		buffered := bufio.NewReaderSize(r, headBytes)
@@ -129,7 +130,7 @@ func Lines(name string, r io.Reader) (text io.Reader, other string, err error) {
 			return nil, "", plainError(err)
 		}
 		k := kindOf(name, head)
-		if k == kindText {
+		if k == kindText || k == kindJSONLines || name == "" && k < kindGzip {
 			return decode(buffered, head), "", nil
 		}
 		if k != kindGzip {

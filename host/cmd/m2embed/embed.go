@@ -1,6 +1,6 @@
 package main
 
-import "m2embed/core"
+import "cmp"
 
 var embedCommand = &command{
 	name:     "embed",
@@ -9,15 +9,21 @@ var embedCommand = &command{
 	details: `
 Texts come from the arguments and --text, or from a file, or as token ids. A
 file is embedded piece by piece: it may be larger than memory. Every line is a
-text, also an empty one, so that row i of the result belongs to line i.
+text, also an empty one, so that row i of the result belongs to line i. Folders,
+and files that are no plain text, are read as m2embed index reads them: each
+document is a text, rows of tables and pages of HTML among them; the results have
+its name as id. Files in a folder that cannot be read are listed at the end, and
+the exit code is 1.
 
 Results are written to a temporary file that gets its name when it is complete:
 after an error or Ctrl-C there is no output file, and one that was there before
 is unchanged. JSON lines have the members index, tokens (before cutting), length
-(positions run, pads included), truncated, space and embedding. A .npy holds a
-float32 array (texts, D); a .npz the same array under the name embedding, and a
-text under the name space. Vectors compare within one space only: it names the
-model, its weights and the way of padding, pooling and scaling.
+(positions run, pads included), truncated, space and embedding, and for a
+document id. A .npy holds a float32 array (texts, D); a .npz the same array
+under the name embedding, and a text under the name space; a .parquet the
+columns id (the number of the line or text, or the document's name), text and
+vector, and the space in its metadata. Vectors compare within one space only: it
+names the model, its weights and the way of padding, pooling and scaling.
 
 The summary on standard error says what was run, pads included. Pads are input
 to M2-BERT like any token: a vector depends on the length to which its text was
@@ -31,7 +37,7 @@ different orders, so their vectors differ in the last digits.
 Options of the original embed_text.py scripts:
 
   --text TEXT              the same; several texts are allowed
-  --output-file FILE       --output FILE (.npy, .npz, .jsonl)
+  --output-file FILE       --output FILE (.npy, .npz, .jsonl, .parquet)
   --model-name REPO        m2embed pull REPO FOLDER, then --model FOLDER
   --yaml-file FILE         --config FILE
   --checkpoint FILE        --model FILE
@@ -45,6 +51,7 @@ Examples:
 
   m2embed embed "The quick brown fox"
   m2embed embed --input lines.txt --output vectors.npy
+  m2embed embed --input faq.csv --field answer --output faq.parquet
   m2embed embed --model m2-bert-80M-2k --input corpus.jsonl --output v.npz
   some command | m2embed embed > vectors.jsonl
 
@@ -69,17 +76,21 @@ func embed(c *call, in *inputFlags, out *outputFlags, which *modelFlags, how *ve
 	}
 	defer work.close()
 	work.quiet = quiet
-	sink, err := out.open(work.model.Config().HiddenSize, work.model.SpaceOf(how.options))
+	sink, err := out.open(work.model.Info(), work.model.SpaceOf(how.options))
 	if err != nil {
 		return err
 	}
 	defer sink.discard()
-	err = work.run(work.source, in.batch, func(i int, _ core.Input, e core.Embedding) error { return sink.write(i, e) })
+	err = work.run(work.source, in.batch, sink.write)
 	if err != nil {
 		return err
 	}
+	var unread error
+	if work.source.unread != nil {
+		unread = work.source.unread()
+	}
 	if work.texts == 0 {
-		return errNoTexts(in)
+		return cmp.Or(unread, errNoTexts(in))
 	}
 	if err := sink.finish(); err != nil {
 		return err
@@ -87,5 +98,5 @@ func embed(c *call, in *inputFlags, out *outputFlags, which *modelFlags, how *ve
 	if !quiet {
 		c.note("%s", work.summary())
 	}
-	return nil
+	return unread
 }

@@ -18,6 +18,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/parquet-go/parquet-go"
 )
 
 // goldenTolerance is that of pooled vectors of the tiny model: the original's
@@ -301,7 +303,10 @@ func TestBadInput(t *testing.T) {
 		words []string
 	}{
 		"no file":            {[]string{"embed", "--input", "no/such/file"}, []string{"no/such/file"}},
-		"a folder":           {[]string{"embed", "--input", t.TempDir()}, []string{"folder"}},
+		"an empty folder":    {[]string{"embed", "--input", t.TempDir()}, []string{"holds no texts"}},
+		"a program":          {[]string{"embed", "--input", write(t, "a.txt", []byte("\x00\x01"))}, []string{"holds no texts"}},
+		"a missing column":   {[]string{"embed", "--field", "x", "--input", write(t, "a.csv", []byte("id,text\n1,a\n"))}, []string{`no column "x"`, "id, text"}},
+		"a folder of ids":    {[]string{"embed", "--ids", t.TempDir()}, []string{"folder"}},
 		"an empty file":      {[]string{"embed", "--input", write(t, "a.txt", nil)}, []string{"a.txt holds no texts"}},
 		"no JSON":            {[]string{"embed", "--input", write(t, "a.jsonl", []byte("{\"text\":\"a\"}\nplain"))}, []string{"a.jsonl: line 2", "not JSON"}},
 		"cut JSON":           {[]string{"embed", "--input", write(t, "a.jsonl", []byte(`{"text":"a`))}, []string{"line 1", "not JSON"}},
@@ -528,5 +533,79 @@ func TestSpace(t *testing.T) {
 	}
 	if text := strings.ReplaceAll(string(data[128:]), "\x00", ""); text != space {
 		t.Errorf("the archive names the space %q, want %s", text, space)
+	}
+}
+
+// TestEmbedDocuments: files that are no plain text, and folders, are read as index
+// reads them.
+func TestEmbedDocuments(t *testing.T) {
+	folder := t.TempDir()
+	put := func(name, text string) string {
+		t.Helper()
+		path := filepath.Join(folder, name)
+		if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	table := put("faq.csv", "id;question;answer\n1;When?;At noon\n2;Where?;At the caf\xe9\n")
+	rows := parseLines(t, succeed(t, "embed", "--input", table, "--field", "answer").stdout)
+	want := parseLines(t, succeed(t, "embed", "At noon", "At the café").stdout)
+	if len(rows) != 2 || !slices.Equal(rows[0].Embedding, want[0].Embedding) || !slices.Equal(rows[1].Embedding, want[1].Embedding) || rows[1].Index != 1 {
+		t.Errorf("%d rows", len(rows))
+	}
+	if out := succeed(t, "embed", "--input", table).stdout; !strings.Contains(out, `"id":`+strconv.Quote(table+"#2")) {
+		t.Errorf("%.200s", out)
+	}
+	titled := parseLines(t, succeed(t, "embed", "--input", table, "--field", "answer", "--title-field", "question").stdout)
+	if both := parseLines(t, succeed(t, "embed", "When? At noon").stdout); !slices.Equal(titled[0].Embedding, both[0].Embedding) {
+		t.Error("the title is not before the text")
+	}
+	// Lines in another charset, and packed.
+	lines := put("latin.txt", "At noon\nAt the caf\xe9\n")
+	for i, l := range parseLines(t, succeed(t, "embed", "--input", lines).stdout) {
+		if !slices.Equal(l.Embedding, want[i].Embedding) {
+			t.Errorf("line %d of Latin-1", i+1)
+		}
+	}
+	put("page.html", "<title>t</title><p>Seen</p><script>not</script>")
+	put("bad.json", "[")
+	r := m2embed("embed", "--input", folder, "--output", filepath.Join(folder, "out.jsonl"))
+	if r.code != exitFailure || !strings.Contains(r.stderr, "bad.json: ") || !strings.Contains(r.stderr, "1 file could not be read") {
+		t.Errorf("code %d: %s", r.code, r.stderr)
+	}
+	data, err := os.ReadFile(filepath.Join(folder, "out.jsonl"))
+	if got := parseLines(t, string(data)); err != nil || len(got) != 4 {
+		t.Errorf("%d texts in the folder, %v", len(got), err)
+	}
+}
+
+// TestEmbedParquet reads back what was written.
+func TestEmbedParquet(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "v.parquet")
+	succeed(t, "embed", "first text", "second, größer", "--output", path)
+	want := parseLines(t, succeed(t, "embed", "first text", "second, größer").stdout)
+	rows, err := parquet.ReadFile[parquetRow](path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(rows) != 2 || rows[0].ID != "1" || rows[1].ID != "2" || rows[1].Text != "second, größer" || !slices.Equal(rows[0].Vector, want[0].Embedding) || !slices.Equal(rows[1].Vector, want[1].Embedding) {
+		t.Errorf("%d rows: %.300v", len(rows), rows)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	stat, err := f.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := parquet.OpenFile(f, stat.Size())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if space, ok := p.Lookup("m2embed.space"); !ok || space == "" {
+		t.Errorf("space %q", space)
 	}
 }

@@ -56,7 +56,7 @@ func (w *embedding) close() {
 }
 
 // run embeds all of a source; yield gets the results in order.
-func (w *embedding) run(s *source, most int, yield func(index int, in core.Input, e core.Embedding) error) error {
+func (w *embedding) run(s *source, most int, yield func(index int, in item, e core.Embedding) error) error {
 	var bar *progress
 	if !w.quiet {
 		bar = newProgress(w.call, "embedding")
@@ -81,7 +81,7 @@ func (w *embedding) run(s *source, most int, yield func(index int, in core.Input
 		}
 		for i, e := range results {
 			w.count(e)
-			if err := yield(w.texts-1, b.inputs[i], e); err != nil {
+			if err := yield(w.texts-1, b.items[i], e); err != nil {
 				return err
 			}
 		}
@@ -111,8 +111,12 @@ func (w *embedding) batch(s *source, b *batch, read int64, bar *progress) ([]cor
 // the batch.
 func located(err error, s *source, b *batch) error {
 	var input *core.InputError
-	if errors.As(err, &input) && input.Index < len(b.places) {
-		return fmt.Errorf("%s: %w", s.where(b.places[input.Index]), input.Err)
+	if errors.As(err, &input) && input.Index < len(b.items) {
+		where := b.items[input.Index].name
+		if where == "" {
+			where = s.where(b.items[input.Index].place)
+		}
+		return fmt.Errorf("%s: %w", where, input.Err)
 	}
 	return err
 }

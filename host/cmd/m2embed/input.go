@@ -11,9 +11,11 @@ import (
 	"os"
 	"path/filepath"
 	"sort"
+	"strconv"
 	"strings"
 
 	"m2embed/core"
+	"m2embed/host/document"
 )
 
 // Limits of a batch: texts, and bytes of texts, that are in memory at once.
@@ -36,22 +38,24 @@ type inputFlags struct {
 func defineInput(c *call) *inputFlags {
 	f := &inputFlags{call: c}
 	c.flags.StringArrayVar(&f.texts, "text", nil, "a `text`; may be given several times, and before other texts as an argument")
-	c.flags.StringVar(&f.file, "input", "", "`file` with a text a line, - for standard input, which is also read where no text is named; a name that ends in .jsonl, or --field, means a JSON object a line")
-	c.flags.StringVar(&f.field, "field", "", "`name` of the member with the text in JSON lines (default text)")
+	c.flags.StringVar(&f.file, "input", "", "`file` with a text a line, - for standard input, which is also read where no text is named; or a folder or any file that m2embed index reads, whose documents are the texts. A name that ends in .jsonl, or --field with text, means a JSON object a line")
+	c.flags.StringVar(&f.field, "field", "", "`name` of the member with the text in JSON lines (default text), or of the column of a table (default: it is recognised)")
 	return f
 }
 
 // defineBatch adds the flags of commands that go through files.
 func (f *inputFlags) defineBatch() {
-	f.call.flags.StringVar(&f.title, "title-field", "", "`name` of a member of JSON lines that is put, with a space, before the text, as the original embeds corpora")
+	f.call.flags.StringVar(&f.title, "title-field", "", "`name` of a member of JSON lines, or column, that is put, with a space, before the text, as the original embeds corpora")
 	f.call.flags.StringVar(&f.ids, "ids", "", "JSON `file` with lists of token ids, special tokens included, instead of texts; - for standard input")
 	f.call.flags.IntVar(&f.batch, "batch", defaultBatch, "`number` of texts that are worked on together (fewer where they exceed 16 MiB); a matter of speed, except with --padding longest")
 }
 
-// item is one input and where it is from: a line, or its number.
+// item is one input and where it is from: a line, or its number, and for a
+// document its name.
 type item struct {
 	core.Input
 	place int
+	name  string
 	bytes int // of the source, read for it
 }
 
@@ -61,6 +65,17 @@ type source struct {
 	where func(place int) string
 	total int64 // sum of the items' bytes, 0 if unknown
 	close func() error
+	// unread says at the end which files could not be read, if some could; nil
+	// where there are none that may be passed over.
+	unread func() error
+}
+
+// id names an item in results.
+func (i *item) id() string {
+	if i.name != "" {
+		return i.name
+	}
+	return strconv.Itoa(i.place)
 }
 
 // open returns the inputs that flags and arguments name.
@@ -100,6 +115,10 @@ func (f *inputFlags) open(arguments []string) (*source, error) {
 		}
 		stat, err := file.Stat()
 		if err == nil && stat.IsDir() {
+			if f.ids == "" {
+				file.Close()
+				return f.documentSource(name, 0), nil
+			}
 			err = fmt.Errorf("%s is a folder, want a file", name)
 		}
 		if err != nil {
@@ -110,13 +129,28 @@ func (f *inputFlags) open(arguments []string) (*source, error) {
 		}
 		r, source.close, display = file, file.Close, name
 	}
-	buffered := bufio.NewReaderSize(newContextReader(f.call.ctx, r), 1<<16)
+	r = newContextReader(f.call.ctx, r)
 	if f.ids != "" {
-		f.idSource(source, buffered, display)
-	} else {
-		f.lineSource(source, buffered, display)
+		f.idSource(source, bufio.NewReaderSize(r, 1<<16), display)
+		return source, nil
 	}
-	return source, nil
+	lines, other, err := document.Lines(strings.TrimPrefix(name, "-"), r)
+	switch {
+	case err != nil:
+		return nil, errors.Join(fmt.Errorf("%s: %w", display, err), source.close())
+	case other == "":
+		if strings.EqualFold(filepath.Ext(name), ".gz") {
+			source.total = 0 // of the file, not of what is in it
+		}
+		f.lineSource(source, bufio.NewReaderSize(lines, 1<<16), display)
+		return source, nil
+	case source.total == 0:
+		return nil, errors.Join(fmt.Errorf("%s is %s, want text; other files are read by their names", display, other), source.close())
+	}
+	if err := source.close(); err != nil {
+		return nil, err
+	}
+	return f.documentSource(name, source.total), nil
 }
 
 func textSource(texts []string) *source {
@@ -131,7 +165,7 @@ func textSource(texts []string) *source {
 				return item{}, io.EOF
 			}
 			at++
-			return item{core.Input{Text: texts[at-1]}, at, len(texts[at-1]) + 1}, nil
+			return item{Input: core.Input{Text: texts[at-1]}, place: at, bytes: len(texts[at-1]) + 1}, nil
 		},
 		where: func(place int) string { return fmt.Sprintf("text %d", place) },
 		total: int64(total),
@@ -165,7 +199,7 @@ func (f *inputFlags) lineSource(s *source, r *bufio.Reader, name string) {
 				text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
 			}
 			if !objects {
-				return item{core.Input{Text: string(text)}, line, read}, nil
+				return item{Input: core.Input{Text: string(text)}, place: line, bytes: read}, nil
 			}
 			if len(bytes.TrimSpace(text)) == 0 {
 				continue
@@ -174,7 +208,7 @@ func (f *inputFlags) lineSource(s *source, r *bufio.Reader, name string) {
 			if err != nil {
 				return item{}, fmt.Errorf("%s: %w", s.where(line), err)
 			}
-			return item{core.Input{Text: value}, line, read}, nil
+			return item{Input: core.Input{Text: value}, place: line, bytes: read}, nil
 		}
 	}
 }
@@ -284,13 +318,13 @@ func (c *contextReader) Read(p []byte) (int, error) {
 // batch is what runs together.
 type batch struct {
 	inputs []core.Input
-	places []int
+	items  []item
 	bytes  int // of the source
 }
 
 // fill reads the next batch; it is empty at the end.
 func (s *source) fill(b *batch, most int) error {
-	b.inputs, b.places, b.bytes = b.inputs[:0], b.places[:0], 0
+	b.inputs, b.items, b.bytes = b.inputs[:0], b.items[:0], 0
 	held := 0
 	for len(b.inputs) < most && held < batchBytes {
 		i, err := s.next()
@@ -302,7 +336,7 @@ func (s *source) fill(b *batch, most int) error {
 			return err
 		}
 		b.inputs = append(b.inputs, i.Input)
-		b.places = append(b.places, i.place)
+		b.items = append(b.items, i)
 		held += len(i.Text) + 4*len(i.IDs)
 	}
 	return nil

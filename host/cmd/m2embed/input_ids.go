@@ -37,7 +37,7 @@ func (f *inputFlags) idSource(s *source, r *bufio.Reader, name string) {
 		}
 		read := d.json.InputOffset() - last
 		last += read
-		return item{core.Input{IDs: ids}, count, int(read)}, nil
+		return item{Input: core.Input{IDs: ids}, place: count, bytes: int(read)}, nil
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"encoding/json/jsontext"
 	"errors"
 	"fmt"
 	"io"
@@ -12,12 +13,13 @@ import (
 	"strings"
 
 	"m2embed/core"
+	"m2embed/host"
 	"m2embed/host/internal/atomicfile"
 	"m2embed/host/npy"
 )
 
 // formats of embed's output.
-var formats = []string{"npy", "npz", "jsonl", "text"}
+var formats = []string{"npy", "npz", "jsonl", "parquet", "text"}
 
 // outputFlags say where vectors go.
 type outputFlags struct {
@@ -27,8 +29,8 @@ type outputFlags struct {
 
 func defineOutput(c *call) *outputFlags {
 	o := &outputFlags{call: c}
-	c.flags.StringVar(&o.path, "output", "", "`file` for the vectors: .npy, .npz or .jsonl; - for standard output, which is the default")
-	c.flags.StringVar(&o.format, "format", "", "`npy|npz|jsonl|text` where the file's name does not tell; standard output takes jsonl (default in a pipe) and text (short, default on a terminal)")
+	c.flags.StringVar(&o.path, "output", "", "`file` for the vectors: .npy, .npz, .jsonl or .parquet; - for standard output, which is the default")
+	c.flags.StringVar(&o.format, "format", "", "`npy|npz|jsonl|parquet|text` where the file's name does not tell; standard output takes jsonl (default in a pipe) and text (short, default on a terminal)")
 	return o
 }
 
@@ -43,7 +45,7 @@ func (o *outputFlags) check() error {
 	if o.path == "" || o.path == "-" {
 		o.path = ""
 		switch {
-		case o.format == "npy" || o.format == "npz":
+		case o.format == "npy" || o.format == "npz" || o.format == "parquet":
 			return usagef("--format %s needs a file: --output FILE", o.format)
 		case o.format == "" && isTerminal(o.call.stdout):
 			o.format = "text"
@@ -54,14 +56,14 @@ func (o *outputFlags) check() error {
 	}
 	if o.format == "" {
 		switch extension := strings.ToLower(filepath.Ext(o.path)); extension {
-		case ".npy", ".npz", ".jsonl":
+		case ".npy", ".npz", ".jsonl", ".parquet":
 			o.format = extension[1:]
 		case ".ndjson":
 			o.format = "jsonl"
 		case ".txt":
 			o.format = "text"
 		default:
-			return usagef("--output %s: the name ends in none of .npy, .npz, .jsonl; give a --format", o.path)
+			return usagef("--output %s: the name ends in none of .npy, .npz, .jsonl, .parquet; give a --format", o.path)
 		}
 	}
 	return nil
@@ -69,13 +71,13 @@ func (o *outputFlags) check() error {
 
 // sink takes embeddings in order.
 type sink struct {
-	write   func(index int, e core.Embedding) error
+	write   func(index int, in item, e core.Embedding) error
 	finish  func() error // after the last one
 	discard func()       // in any case
 }
 
-// open creates the output, for vectors of d values in a space.
-func (o *outputFlags) open(d int, space string) (*sink, error) {
+// open creates the output, for vectors of a model in a space.
+func (o *outputFlags) open(m host.Info, space string) (*sink, error) {
 	if o.path == "" {
 		return lineSink(o.call.stdout, o.format, space, func() error { return nil }, func() {}), nil
 	}
@@ -86,7 +88,10 @@ func (o *outputFlags) open(d int, space string) (*sink, error) {
 	if o.format == "jsonl" || o.format == "text" {
 		return lineSink(file, o.format, space, file.Publish, file.Discard), nil
 	}
-	return o.arraySink(file, d, space)
+	if o.format == "parquet" {
+		return parquetSink(file, m, space), nil
+	}
+	return o.arraySink(file, m.Dimension, space)
 }
 
 // arraySink writes .npy, and .npz from a .npy beside it.
@@ -108,7 +113,7 @@ func (o *outputFlags) arraySink(file *atomicfile.File, d int, space string) (*si
 		return nil, err
 	}
 	return &sink{
-		write:   func(_ int, e core.Embedding) error { return w.WriteRow(e.Vector) },
+		write:   func(_ int, _ item, e core.Embedding) error { return w.WriteRow(e.Vector) },
 		discard: discard,
 		finish: func() error {
 			if err := errors.Join(w.Close(), buffered.Flush()); err != nil {
@@ -145,11 +150,11 @@ func lineSink(w io.Writer, format, space string, publish func() error, discard f
 	buffered := bufio.NewWriterSize(w, 1<<16)
 	var line []byte
 	return &sink{
-		write: func(index int, e core.Embedding) error {
+		write: func(index int, in item, e core.Embedding) error {
 			if format == "text" {
 				line = appendShort(line[:0], index, e)
 			} else {
-				line = appendJSON(line[:0], index, space, e)
+				line = appendJSON(line[:0], index, in.name, space, e)
 			}
 			_, err := buffered.Write(line)
 			return err
@@ -166,8 +171,14 @@ func lineSink(w io.Writer, format, space string, publish func() error, discard f
 
 // appendJSON writes an embedding as a line of JSON. Numbers are the shortest
 // that read back as the same float32.
-func appendJSON(b []byte, index int, space string, e core.Embedding) []byte {
-	b = fmt.Appendf(b, `{"index":%d,"tokens":%d,"length":%d,"truncated":%t,"space":%q,"embedding":[`, index, e.Tokens, e.Length, e.Truncated, space)
+func appendJSON(b []byte, index int, name, space string, e core.Embedding) []byte {
+	b = fmt.Appendf(b, `{"index":%d,`, index)
+	if name != "" {
+		b = append(b, `"id":`...)
+		b, _ = jsontext.AppendQuote(b, name)
+		b = append(b, ',')
+	}
+	b = fmt.Appendf(b, `"tokens":%d,"length":%d,"truncated":%t,"space":%q,"embedding":[`, e.Tokens, e.Length, e.Truncated, space)
 	for i, v := range e.Vector {
 		if i > 0 {
 			b = append(b, ',')

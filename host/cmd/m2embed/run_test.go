@@ -82,6 +82,7 @@ func write(t *testing.T, name string, data []byte) string {
 
 // line is a line of embed's JSON.
 type line struct {
+	ID        string // of documents
 	Index     int
 	Tokens    int
 	Length    int
@@ -197,10 +198,10 @@ func TestUsage(t *testing.T) {
 		{"embed x --threads -1", []string{"--threads"}},
 		{"embed x --engine abacus", []string{"abacus", "native"}},
 		{"embed x --batch 0", []string{"--batch"}},
-		{"embed x --output out.bin", []string{".npy, .npz, .jsonl"}},
+		{"embed x --output out.bin", []string{".npy, .npz, .jsonl, .parquet"}},
 		{"embed x --output= --format npy", []string{"--output is empty"}},
 		{"embed x --format npy", []string{"needs a file"}},
-		{"embed x --format csv", []string{"npy, npz, jsonl, text"}},
+		{"embed x --format csv", []string{"npy, npz, jsonl, parquet, text"}},
 		{"embed x --input y", []string{"exclude each other"}},
 		{"embed x --ids y", []string{"exclude each other"}},
 		{"embed x --field text", []string{"--field", "--input"}},

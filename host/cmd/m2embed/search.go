@@ -79,7 +79,7 @@ func rankLines(c *call, in *inputFlags, which *modelFlags, how *vectorFlags, top
 	defer work.close()
 	var query []float32
 	first := &embedding{call: c, model: work.model, vector: how, quiet: true}
-	err = first.run(textSource(c.args), 1, func(_ int, _ core.Input, e core.Embedding) error { query = e.Vector; return nil })
+	err = first.run(textSource(c.args), 1, func(_ int, _ item, e core.Embedding) error { query = e.Vector; return nil })
 	if err != nil {
 		return fmt.Errorf("query: %w", err)
 	}
@@ -87,7 +87,7 @@ func rankLines(c *call, in *inputFlags, which *modelFlags, how *vectorFlags, top
 	better := func(a, b hit) int {
 		return cmp.Or(cmp.Compare(b.Similarity, a.Similarity), cmp.Compare(a.Index, b.Index))
 	}
-	err = work.run(work.source, in.batch, func(i int, in core.Input, e core.Embedding) error {
+	err = work.run(work.source, in.batch, func(i int, in item, e core.Embedding) error {
 		h := hit{Similarity: core.Cosine(query, e.Vector), Index: i, Text: in.Text}
 		at, _ := slices.BinarySearchFunc(best, h, better)
 		if at < top {

@@ -38,7 +38,7 @@ func similarity(c *call, in *inputFlags, which *modelFlags, how *vectorFlags, as
 	defer work.close()
 	var texts []string
 	var vectors [][]float32
-	err = work.run(work.source, defaultBatch, func(i int, in core.Input, e core.Embedding) error {
+	err = work.run(work.source, defaultBatch, func(i int, in item, e core.Embedding) error {
 		if i >= maxCompared {
 			return fmt.Errorf("more than %d texts", maxCompared)
 		}
