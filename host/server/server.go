@@ -30,6 +30,9 @@ import (
 	"m2embed/core/tokenizer"
 	"m2embed/host"
 	"m2embed/host/search"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Options are the limits of a server; the zero value is good.
@@ -51,6 +54,7 @@ type Options struct {
 	Origins    []string      // of pages elsewhere that may ask ("https://example.org"), or "*"
 	Profile    bool          // answer /debug/pprof
 	Log        *slog.Logger  // for requests that fail; nil for none
+	Tracer     trace.Tracer  // of requests and their time in the engine; nil for none
 }
 
 // Model is what is served: a *host.Model.
@@ -196,6 +200,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		// The connection may still have the deadline of an earlier response.
 		http.NewResponseController(w).SetWriteDeadline(time.Time{})
 		began, id := time.Now(), identify(w, r)
+		r, traced := s.traced(r, id)
 		s.active.Add(1)
 		defer s.active.Done()
 		defer func() {
@@ -209,6 +214,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 				}
 			}
 			s.metrics.request(routeOf(r), recorder.status, time.Since(began))
+			traced(recorder.status, routeOf(r))
 		}()
 		if s.crossOrigin(recorder, r) {
 			return
@@ -371,6 +377,11 @@ func patience(w http.ResponseWriter) {
 func (s *Server) run(ctx context.Context, inputs []core.Input, o core.Options) ([]core.Embedding, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
 	defer cancel()
+	if s.options.Tracer != nil {
+		var span trace.Span
+		ctx, span = s.options.Tracer.Start(ctx, "embed", trace.WithAttributes(attribute.Int("texts", len(inputs))))
+		defer span.End()
+	}
 	results, err := s.queue.do(ctx, newTask(inputs, o, s.config))
 	if err != nil {
 		return nil, err

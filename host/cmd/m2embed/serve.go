@@ -41,6 +41,9 @@ theirs. With --tls-cert and --tls-key it speaks HTTPS.
 Under systemd it takes the socket that systemd opened in place of --address, and
 says when it is ready.
 
+With OTEL_EXPORTER_OTLP_ENDPOINT set it sends traces there, by OTLP over HTTP;
+OpenTelemetry's other environment variables are obeyed, too.
+
 Clients that insist on a model's name get it by --alias text-embedding-3-small,
 or by --any-model. Those that send token ids of another tokenizer, as LangChain
 does by default, are refused: OpenAIEmbeddings(check_embedding_ctx_length=False)
@@ -143,6 +146,16 @@ func (s *serving) run() error {
 	if s.logJSON {
 		s.options.Log = slog.New(slog.NewJSONHandler(s.call.stderr, nil))
 	}
+	tracer, stopTraces, err := traces(s.call.ctx)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err := stopTraces(); err != nil {
+			s.call.note("the last traces were not sent: %s", oneLine(err))
+		}
+	}()
+	s.options.Tracer = tracer
 	var tlsConfig *tls.Config
 	scheme := "http"
 	if s.cert != "" {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -70,5 +71,45 @@ func TestHostsFor(t *testing.T) {
 		if got := hostsFor(c.address, c.names); !slices.Equal(got, c.want) {
 			t.Errorf("%v, %q: %q, want %q", c.address, c.names, got, c.want)
 		}
+	}
+}
+
+// TestTraces: spans go to where OpenTelemetry's variables say, as children of the
+// client's, and the last ones before the server ends; without texts.
+func TestTraces(t *testing.T) {
+	sent := make(chan string, 10)
+	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		sent <- r.URL.Path + " " + r.Header.Get("X-Key") + " " + string(body)
+	}))
+	defer collector.Close()
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.URL)
+	t.Setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-key=secret")
+	t.Setenv("OTEL_SERVICE_NAME", "embedder of the test")
+	address, stop, code := serve(t)
+	r, err := http.NewRequest("POST", address+"/v1/embeddings", strings.NewReader(`{"input":"confidential"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Traceparent", "00-0102030405060708090a0b0c0d0e0f10-1112131415161718-01")
+	if w, err := http.DefaultClient.Do(r); err != nil || w.StatusCode != 200 {
+		t.Fatalf("%v, %v", w, err)
+	}
+	http.DefaultClient.CloseIdleConnections()
+	stop()
+	<-code
+	close(sent)
+	all := ""
+	for text := range sent {
+		all += text
+	}
+	for _, want := range []string{"/v1/traces secret", "\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10", "\x11\x12\x13\x14\x15\x16\x17\x18", "POST /v1/embeddings", "embed", "embedder of the test"} {
+		if !strings.Contains(all, want) {
+			t.Errorf("no %q in %q", want, all)
+		}
+	}
+	if strings.Contains(all, "confidential") {
+		t.Error("a text is in the traces")
 	}
 }
