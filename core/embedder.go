@@ -88,6 +88,18 @@ func Open(config, vocabulary []byte, weights Weights, o OpenOptions) (*Embedder,
 // Close ends the embedder's threads; no call may be under way.
 func (e *Embedder) Close() { e.model.Close() }
 
+// Trim gives up memory that is kept to make later calls faster. The next call
+// makes it again; calls under way are not disturbed.
+func (e *Embedder) Trim() {
+	for range cap(e.runs) {
+		select {
+		case <-e.runs:
+		default:
+		}
+	}
+	e.model.Trim()
+}
+
 // Dimension is the length D of a vector.
 func (e *Embedder) Dimension() int { return e.model.Config().HiddenSize }
 

@@ -255,6 +255,27 @@ func TestConcurrentUse(t *testing.T) {
 	}
 }
 
+// TestTrim: nothing is kept after it, and the next call has the same bits, also
+// while others trim.
+func TestTrim(t *testing.T) {
+	e := openTiny(t, OpenOptions{Threads: 2})
+	in := Input{Text: text(60, 1)}
+	want := embed(t, e, Options{}, in)[0].Vector
+	if e.Model().FilterBytes() == 0 || len(e.runs) == 0 {
+		t.Fatal("nothing was kept")
+	}
+	e.Trim()
+	if bytes, runs := e.Model().FilterBytes(), len(e.runs); bytes != 0 || runs != 0 {
+		t.Errorf("%d bytes of filters and %d runs are kept", bytes, runs)
+	}
+	trimmed := Options{Progress: func(_, _ float64) error { e.Trim(); return nil }}
+	for _, o := range []Options{{}, trimmed, trimmed} {
+		if got := embed(t, e, o, in)[0].Vector; !slices.Equal(got, want) {
+			t.Error("other bits")
+		}
+	}
+}
+
 // TestNoAllocation: the forward pass allocates nothing once it is warm.
 func TestNoAllocation(t *testing.T) {
 	e := openTiny(t, OpenOptions{Threads: 1})

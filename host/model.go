@@ -190,6 +190,14 @@ func (m *Model) Embed(ctx context.Context, texts ...string) ([][]float32, error)
 	return vectors, nil
 }
 
+// Trim gives up memory that the engine native keeps to make later calls faster.
+// Other engines keep theirs.
+func (m *Model) Trim() {
+	if p, ok := m.engine.(processor); ok {
+		p.embedder.Trim()
+	}
+}
+
 // EmbedInputs makes one vector for each input, in order. Cancelling ctx stops
 // the work within some tens of milliseconds; see [core.Embedder.Embed], errors
 // included. After Close it is [ErrClosed].

@@ -95,6 +95,10 @@ func (m *Model) Kernels() string { return m.set.Name }
 // FilterBytes is the memory that kept filter spectra take at the moment.
 func (m *Model) FilterBytes() int { return m.spectra.bytes() }
 
+// Trim gives up the filter spectra that are kept for later runs, which make them
+// again.
+func (m *Model) Trim() { m.spectra.trim() }
+
 // Close ends the model's threads. Runs must have ended.
 func (m *Model) Close() { m.workers.close() }
 

@@ -144,6 +144,15 @@ func (s *spectra) evict(n int) {
 	}
 }
 
+// trim gives up everything that no run reads.
+func (s *spectra) trim() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for n := range s.buckets {
+		s.evict(n)
+	}
+}
+
 // keep stores memory that room handed out and that is filled now.
 func (s *spectra) keep(n int, key filterKey, x *spectrum) {
 	s.mu.Lock()

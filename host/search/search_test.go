@@ -374,11 +374,11 @@ func TestNarrow(t *testing.T) {
 	for query, want := range map[string]string{
 		"common":                     "",
 		"seldom":                     "",
-		"seldom often":              `("seldom")`,
-		"common often seldom":       `("seldom")`,
-		"common often":              `("often") AND ("common")`,
+		"seldom often":               `("seldom")`,
+		"common often seldom":        `("seldom")`,
+		"common often":               `("often") AND ("common")`,
 		"common nowhere":             "",
-		`common "often" -seldom`:    "",
+		`common "often" -seldom`:     "",
 		"common mostly seldom never": `("seldom")`,
 	} {
 		got, err := narrow(context.Background(), tx, plain(parse(query)), wordRows, wordCandidates)

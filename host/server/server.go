@@ -145,6 +145,9 @@ func New(m Model, o Options) *Server {
 	}
 	s := &Server{model: m, config: m.Config(), options: o, started: time.Now()}
 	s.queue = newQueue(m.EmbedInputs, queueLimits{o.Concurrent, o.Concurrent + max(o.Waiting, 0), o.QueueBytes, o.PassTokens})
+	if t, ok := m.(interface{ Trim() }); ok {
+		s.queue.idle = func() { t.Trim(); debug.FreeOSMemory() }
+	}
 	s.metrics = newMetrics(s)
 	s.queue.observe = s.metrics.group
 	mux := http.NewServeMux()

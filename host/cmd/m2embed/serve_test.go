@@ -3,10 +3,14 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -71,6 +75,85 @@ func TestHostsFor(t *testing.T) {
 		if got := hostsFor(c.address, c.names); !slices.Equal(got, c.want) {
 			t.Errorf("%v, %q: %q, want %q", c.address, c.names, got, c.want)
 		}
+	}
+}
+
+// TestServeFaults: the model's folder may go away while it is served, clients may
+// leave in the middle, and a request that is under way when the server stops is
+// answered.
+func TestServeFaults(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "model")
+	if err := os.CopyFS(folder, os.DirFS(tiny)); err != nil {
+		t.Fatal(err)
+	}
+	address, stop, code := serve(t, "--model", folder)
+	ask := func(text string) (string, error) {
+		r, err := http.Post(address+"/v1/embeddings", "application/json", strings.NewReader(`{"input":"`+text+`"}`))
+		if err != nil {
+			return "", err
+		}
+		defer r.Body.Close()
+		body, err := io.ReadAll(r.Body)
+		if err == nil && r.StatusCode != 200 {
+			err = errors.New(r.Status)
+		}
+		return string(body), err
+	}
+	want, err := ask("x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(folder); err != nil && runtime.GOOS != "windows" {
+		t.Fatal(err)
+	}
+	for _, part := range []string{"POST /v1", "POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"input\":", ""} {
+		c, err := net.Dial("tcp", strings.TrimPrefix(address, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(c, part)
+		c.Close()
+	}
+	if got, err := ask("x"); err != nil || got != want {
+		t.Errorf("without its folder: %.100s, %v", got, err)
+	}
+	// The body's end comes once the server is stopping.
+	c, err := net.Dial("tcp", strings.TrimPrefix(address, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	io.WriteString(c, "POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 13\r\n\r\n{\"input\"")
+	for {
+		r, err := http.Get(address + "/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(r.Body)
+		r.Body.Close()
+		if strings.Contains(string(body), "\nm2embed_queue_bytes 13\n") {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	http.DefaultClient.CloseIdleConnections()
+	stop()
+	for {
+		if late, err := net.Dial("tcp", strings.TrimPrefix(address, "http://")); err != nil {
+			break // it takes no new ones
+		} else {
+			late.Close()
+		}
+		time.Sleep(time.Millisecond)
+	}
+	io.WriteString(c, `:"x"}`)
+	answer, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil || answer.StatusCode != 200 {
+		t.Fatalf("a request under way: %v, %v", answer, err)
+	}
+	body, _ := io.ReadAll(answer.Body)
+	if c := <-code; string(body) != want || c != exitInterrupted && c != exitOK {
+		t.Errorf("a request under way: %.100s; code %d", body, c)
 	}
 }
 
