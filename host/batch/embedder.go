@@ -99,7 +99,7 @@ type Embedder struct {
 //
 // # Errors
 //
-// Those of host.Open, options that are refused, and a model without a tokenizer.
+// Those of host.Open and of [New].
 func Open(path string, how host.Options, o Options) (*Embedder, error) {
 	c, err := o.core()
 	if err != nil {
@@ -110,14 +110,24 @@ func Open(path string, how host.Options, o Options) (*Embedder, error) {
 	if err != nil {
 		return nil, err
 	}
-	e, err := newEmbedder(m, o, c)
+	e, err := New(m, o)
 	if err != nil {
 		return nil, errors.Join(err, m.Close())
 	}
 	return e, nil
 }
 
-func newEmbedder(m *host.Model, o Options, c core.Options) (*Embedder, error) {
+// New is an embedder with an opened model.
+//
+// # Errors
+//
+// Options that are refused or that the model cannot follow, and a model without a
+// tokenizer.
+func New(m *host.Model, o Options) (*Embedder, error) {
+	c, err := o.core()
+	if err != nil {
+		return nil, err
+	}
 	if o.MaxBytes == 0 {
 		o.MaxBytes = DefaultMaxBytes
 	}
