@@ -28,9 +28,10 @@ var serveCommand = &command{
 	details: `
 Answers POST /v1/embeddings and /v1/rerank, GET /v1/models, the routes of TEI and
 Ollama, /healthz, /metrics (for Prometheus) and /openapi.yaml, which describes it
-all. With --index POST /search searches in an index by words and meaning, and POST
-/documents adds to it. With --site it serves the files of a folder, too. Ctrl-C or SIGTERM stops it: requests under way are finished for as
-long as --grace says.
+all. With --index POST /search searches in an index by words and meaning, and
+POST /documents adds to it. With --site it serves the files of a folder, too.
+Ctrl-C or SIGTERM stops it: requests under way are finished for as long as
+--grace says.
 
 Anyone who reaches the address may use it, unless the environment variable
 M2EMBED_TOKEN holds a token that all requests but /healthz must bear. On a
