@@ -20,6 +20,9 @@ const HEAD = 16 << 10;
 // Named by variables so that bundlers for pages leave them alone.
 const [fsName, pathName, osName] = ['node:fs/promises', 'node:path', 'node:os'];
 
+/** The process; bundlers for pages would put a stand-in where they see its name alone. */
+const here = (): { pid: number; env: Record<string, string | undefined> } => (globalThis as unknown as { process: { pid: number; env: Record<string, string | undefined> } }).process;
+
 /** The entry for an address, in a folder of this name below M2EMBED_CACHE, or else the user's cache folder. */
 export async function openDisk(name: string, url: string): Promise<Store> {
   const [fs, path, os] = await Promise.all([
@@ -29,7 +32,7 @@ export async function openDisk(name: string, url: string): Promise<Store> {
   ]);
   const sum = new Sha256();
   sum.update(new TextEncoder().encode(url));
-  const { M2EMBED_CACHE: own, XDG_CACHE_HOME: xdg } = process.env;
+  const { M2EMBED_CACHE: own, XDG_CACHE_HOME: xdg } = here().env;
   const folder = path.join(own || path.join(xdg || path.join(os.homedir(), '.cache'), 'm2embed'), encodeURIComponent(name).replace(/^\.+$/, '_'));
   const file = path.join(folder, sum.hex().slice(0, 32));
 
@@ -82,7 +85,7 @@ export async function openDisk(name: string, url: string): Promise<Store> {
 const WIDTH = 16;
 
 function openWriter(fs: typeof import('node:fs/promises'), folder: string, file: string, url: string, answer: Headers | undefined): Writer {
-  const part = `${file}.${process.pid}-${Math.random().toString(36).slice(2)}`;
+  const part = `${file}.${here().pid}-${Math.random().toString(36).slice(2)}`;
   const headers: Record<string, string> = {};
   for (const name of ['etag', 'last-modified']) {
     const value = answer?.get(name);
