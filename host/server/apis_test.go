@@ -70,6 +70,15 @@ func TestTEI(t *testing.T) {
 	if len(cosines) != 2 || cosines[0] != core.Cosine(ab[0], ab[1]) || math.Abs(cosines[1]-1) > 1e-12 {
 		t.Errorf("cosines %v", cosines)
 	}
+	atRoot := answerOf[[]float64](t, s, "POST", "/", `{"inputs":{"source_sentence":"a","sentences":["b","a"]}}`)
+	if !slices.Equal(atRoot, cosines) {
+		t.Errorf("cosines at the root %v, want %v", atRoot, cosines)
+	}
+	for _, bad := range []string{`{}`, `{"sentences":["a"]}`, `{"source_sentence":"a","sentences":[]}`, `{"source_sentence":1,"sentences":["a"]}`, `{"source_sentence":"a","sentences":[null]}`} {
+		if w := ask(s, "POST", "/", body(bad)); w.Code != 422 || !strings.Contains(w.Body.String(), "source_sentence") {
+			t.Errorf("%s: %d %s", bad, w.Code, w.Body)
+		}
+	}
 	states := answerOf[[][][]float32](t, s, "POST", "/embed_all", body(`["a b c","d"]`))
 	if len(states) != 2 || len(states[0]) != 5 || len(states[1]) != 3 {
 		t.Fatalf("%d texts, %d tokens of the first", len(states), len(states[0]))

@@ -24,6 +24,7 @@ type request struct {
 	base64     bool
 	dimensions int // 0: not given
 	cutLeft    bool
+	comparison bool // of the first text with the others
 }
 
 // requestReader reads a request member by member, so that no more is held of

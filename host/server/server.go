@@ -113,10 +113,9 @@ var Routes = []string{
 
 // handlers are those of Routes.
 func (s *Server) handlers() []http.HandlerFunc {
-	embed := s.answer(s.teiEmbed, writeTEIError)
 	return []http.HandlerFunc{
 		s.answer(s.embed, writeError), s.models, s.oneModel,
-		embed, embed, s.answer(s.teiStates, writeTEIError), s.answer(s.teiSimilarity, writeTEIError),
+		s.answer(s.teiEmbed, writeTEIError), s.answer(s.teiRoot, writeTEIError), s.answer(s.teiStates, writeTEIError), s.answer(s.teiSimilarity, writeTEIError),
 		s.answer(s.teiTokenize, writeTEIError), s.answer(s.teiDecode, writeTEIError), s.teiInfo, s.health,
 		s.answer(s.teiRerank, writeTEIError), s.answer(s.cohereRerank, writeError), s.answer(s.cohereRerank, writeError),
 		s.answer(s.search, writeError), s.answer(s.addDocuments, writeError), s.answer(s.countDocuments, writeError), s.answer(s.removeDocument, writeError),

@@ -53,6 +53,56 @@ func teiMember(r *requestReader, name string) error {
 	return r.json.SkipValue()
 }
 
+// rootMember reads a member of POST /. Hugging Face's clients send sentences to
+// compare there, too.
+func rootMember(r *requestReader, name string) error {
+	if name == "inputs" && r.json.PeekKind() == '{' {
+		return r.readComparison()
+	}
+	return teiMember(r, name)
+}
+
+// readComparison reads a sentence and those to compare it with.
+func (r *requestReader) readComparison() error {
+	value, err := r.json.ReadValue()
+	if err != nil {
+		return err
+	}
+	var asked comparison
+	if err := json.Unmarshal(value, &asked); err != nil {
+		return invalid("inputs", "inputs is an object, want a string, a list or one with source_sentence, a text, and sentences, a list of texts")
+	}
+	r.inputs, err = asked.inputs(r.most)
+	r.input, r.comparison = true, true
+	return err
+}
+
+// comparison is what POST /similarity asks for.
+type comparison struct {
+	Source    *text  `json:"source_sentence"`
+	Sentences []text `json:"sentences"`
+}
+
+// inputs are the sentence and those that it is compared with, at most so many.
+func (c comparison) inputs(most int) ([]core.Input, error) {
+	switch {
+	case c.Source == nil || len(c.Sentences) == 0:
+		return nil, invalid("inputs", "inputs lacks source_sentence, a text, or sentences, a list of texts")
+	case len(c.Sentences) >= most:
+		return nil, invalid("inputs", "%d sentences, want fewer than %d", len(c.Sentences), most)
+	}
+	return core.Texts(plain(append([]text{*c.Source}, c.Sentences...))...), nil
+}
+
+// cosines are those of the first vector with the others.
+func cosines(results []core.Embedding) []float64 {
+	scores := make([]float64, len(results)-1)
+	for i := range scores {
+		scores[i] = core.Cosine(results[0].Vector, results[i+1].Vector)
+	}
+	return scores
+}
+
 // truncate reads whether texts may be cut; null leaves it to the model.
 func (r *requestReader) truncate(name string) error {
 	kind, err := r.kind()
@@ -70,14 +120,23 @@ func (r *requestReader) truncate(name string) error {
 	return err
 }
 
-// teiEmbed answers POST /embed and POST /.
+// teiEmbed answers POST /embed.
 func (s *Server) teiEmbed(w http.ResponseWriter, r *http.Request) error {
-	place, request, err := s.read(w, r, teiMember)
+	return s.teiAnswer(w, r, teiMember)
+}
+
+// teiRoot answers POST /.
+func (s *Server) teiRoot(w http.ResponseWriter, r *http.Request) error {
+	return s.teiAnswer(w, r, rootMember)
+}
+
+func (s *Server) teiAnswer(w http.ResponseWriter, r *http.Request, members func(r *requestReader, name string) error) error {
+	place, request, err := s.read(w, r, members)
 	if err != nil {
 		return err
 	}
 	defer place.leave()
-	if request.options.Normalize == core.ModelDefault {
+	if request.options.Normalize == core.ModelDefault && !request.comparison {
 		request.options.Normalize = core.Yes // TEI's default
 	}
 	if err := s.cutLeft(request); err != nil {
@@ -88,6 +147,10 @@ func (s *Server) teiEmbed(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	patience(w)
+	if request.comparison {
+		writeJSON(w, http.StatusOK, cosines(results))
+		return nil
+	}
 	w.Header().Set("Content-Type", "application/json")
 	out := bufio.NewWriterSize(w, 1<<16)
 	writeVectors(out, results)
@@ -238,33 +301,23 @@ func (s *Server) decode(w http.ResponseWriter, r *http.Request, into any) (*admi
 // vector with that of the first one.
 func (s *Server) teiSimilarity(w http.ResponseWriter, r *http.Request) error {
 	var asked struct {
-		Inputs struct {
-			Source    *text  `json:"source_sentence"`
-			Sentences []text `json:"sentences"`
-		} `json:"inputs"`
+		Inputs comparison `json:"inputs"`
 	}
 	place, err := s.decode(w, r, &asked)
 	if err != nil {
 		return err
 	}
 	defer place.leave()
-	in := asked.Inputs
-	switch {
-	case in.Source == nil || len(in.Sentences) == 0:
-		return invalid("inputs", "inputs lacks source_sentence, a text, or sentences, a list of texts")
-	case len(in.Sentences) >= s.options.BatchLimit:
-		return invalid("inputs", "%d sentences, want fewer than %d", len(in.Sentences), s.options.BatchLimit)
-	}
-	results, err := s.run(r.Context(), core.Texts(plain(append([]text{*in.Source}, in.Sentences...))...), core.Options{})
+	inputs, err := asked.Inputs.inputs(s.options.BatchLimit)
 	if err != nil {
 		return err
 	}
-	scores := make([]float64, len(in.Sentences))
-	for i := range scores {
-		scores[i] = core.Cosine(results[0].Vector, results[i+1].Vector)
+	results, err := s.run(r.Context(), inputs, core.Options{})
+	if err != nil {
+		return err
 	}
 	patience(w)
-	writeJSON(w, http.StatusOK, scores)
+	writeJSON(w, http.StatusOK, cosines(results))
 	return nil
 }
 
