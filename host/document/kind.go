@@ -93,7 +93,7 @@ func isBinary(head []byte) bool {
 	if bytes.IndexByte(head, 0) >= 0 {
 		return true
 	}
-	return 50*controls(head) > len(head)
+	return 50*controls(head) > len(head)+400 // some in a short text are no reason
 }
 
 // controls counts bytes that no text has, but for escapes of colours and

@@ -307,7 +307,7 @@ func TestBrokenPipe(t *testing.T) {
 		}
 	}
 	r := runWith(context.Background(), iotest.ErrReader(fmt.Errorf("line noise")), "embed", "-")
-	r.fail(t, exitFailure, "standard input: line 1", "line noise")
+	r.fail(t, exitFailure, "standard input: ", "line noise")
 }
 
 type failing struct{}
