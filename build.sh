@@ -206,11 +206,12 @@ check() {
 	[ -z "$status" ] || { echo "$status" >&2; echo "build.sh: the work tree is not clean" >&2; exit 1; }
 }
 
-# set_module PATH gives the Go module another path, in go.mod and in every import.
+# set_module PATH gives the Go module another path: in go.mod, in those of the
+# modules within, and in every import.
 set_module() {
 	[ $# -eq 1 ] || { echo "usage: build.sh module PATH" >&2; exit 2; }
 	old=$(go list -m)
-	go mod edit -module "$1"
+	git ls-files '*go.mod' | xargs sed -i -E "s#^(module |replace |\t)$old([ /]|\$)#\1$1\2#"
 	git ls-files '*.go' | xargs sed -i -E "s#([\"[])$old/#\1$1/#g"
 	git ls-files '*.go' | xargs gofmt -w
 }
@@ -226,6 +227,10 @@ other_module() {
 		git init -q
 		git add -A
 		./build.sh module example.org/someone/m2embed
+		if git grep -nE '"m2embed/|^module m2embed|(^|[[:space:]])m2embed (v0|=>)' -- '*.go' '*go.mod'; then
+			echo "build.sh: module leaves the path where it stands above" >&2
+			exit 1
+		fi
 		go build ./...
 		go vet ./host ./core
 		GOOS=wasip1 GOARCH=wasm go build -tags m2embed_kernels -buildmode=c-shared -o module.wasm ./wasm
