@@ -12,6 +12,7 @@
 #   bundlers      the npm package in every bundler, as a table
 #   site          the web page, into site/dist
 #   serve [PORT]  the web page and the HTTP API on this machine
+#   beam          bin/m2embed-beam, for "m2embed batch --runner"
 #   version X     give everything that is published the version X
 #   module PATH   give the Go module the path under which it is published
 #   tokenizers    the Rust tokenizer library, for the second opinion
@@ -72,19 +73,23 @@ test_race() {
 	CGO_ENABLED=1 go test -race -short -timeout 20m -run 'Close|Steps|PoolKeepBits' ./host/engine
 }
 
-# test_beam vets and tests the module for Apache Beam, which stands by itself so that
-# nothing else waits for its 500 packages. Versions follow those of the main module,
-# in a copy of go.mod that keeps the work tree as it is.
-test_beam() {
-	say "Apache Beam"
+# in_beam COMMAND… runs a command in the module for Apache Beam, which stands by
+# itself so that nothing else waits for its 500 packages. Versions follow those of the
+# main module, in a copy of go.mod that keeps the work tree as it is.
+in_beam() {
 	mkdir -p build/beam
 	cp host/beam/go.mod host/beam/go.sum build/beam
 	(
+		export GOFLAGS="-mod=mod -modfile=$PWD/build/beam/go.mod"
 		cd host/beam
-		export GOFLAGS="-mod=mod -modfile=$PWD/../../build/beam/go.mod"
-		go vet ./...
-		go test -timeout 20m ./...
+		"$@"
 	)
+}
+
+test_beam() {
+	say "Apache Beam"
+	in_beam go vet ./...
+	in_beam go test -timeout 20m ./...
 }
 
 # test_arm64 runs cross-compiled tests in an emulated processor, the kernels also
@@ -297,6 +302,7 @@ serve)
 	sh site/build.sh build
 	bin/m2embed serve --site site/dist --address "127.0.0.1:${1:-8080}"
 	;;
+beam) in_beam go build -o "$PWD/bin/m2embed-beam" ./cmd/m2embed-beam ;;
 version) set_version "$@" ;;
 module) set_module "$@" ;;
 tokenizers) sh host/internal/tokenizertest/build-rust.sh test ;;

@@ -438,8 +438,8 @@ func flip(name string) error {
 	return os.WriteFile(name, data, 0o666)
 }
 
-// FuzzRead reads files of all kinds: records or an error, never a panic.
-func FuzzRead(f *testing.F) {
+// FuzzRecords reads files of all kinds: records or an error, never a panic.
+func FuzzRecords(f *testing.F) {
 	f.Add(0, []byte(`{"id":1,"text":"a"}`+"\n{}\nx\n"))
 	f.Add(1, []byte("id,text\n1,\"a\"\"b\"\n2\n"))
 	f.Add(2, []byte("a\n\n\xff\n"))

@@ -30,8 +30,13 @@ var opened = struct {
 	by map[string]*batch.Embedder
 }{by: map[string]*batch.Embedder{}}
 
-// open returns the embedder for options.
-func open(ctx context.Context, o Options) (*batch.Embedder, error) {
+// Open returns this process's embedder for options, which all transforms share. It
+// is open until the process ends.
+//
+// # Errors
+//
+// Those of [batch.Open], and of the file system that the model is fetched from.
+func Open(ctx context.Context, o Options) (*batch.Embedder, error) {
 	o.IDField, o.TextField = "", ""
 	key, err := json.Marshal(o)
 	if err != nil {

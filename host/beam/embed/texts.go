@@ -149,13 +149,13 @@ type embedFn struct {
 
 // Setup opens the model, or finds it open in this process.
 func (f *embedFn) Setup(ctx context.Context) error {
-	_, err := open(ctx, f.Options)
+	_, err := Open(ctx, f.Options)
 	return err
 }
 
 // StartBundle begins a batch.
 func (f *embedFn) StartBundle(ctx context.Context, _ func(beam.EventTime, Result), _ func(beam.EventTime, Rejected)) error {
-	e, err := open(ctx, f.Options)
+	e, err := Open(ctx, f.Options)
 	if err != nil {
 		return err
 	}

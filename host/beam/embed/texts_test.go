@@ -216,7 +216,7 @@ func TestTextsRemoteModel(t *testing.T) {
 	}
 	wait.Wait()
 	for _, url := range []string{"memfs://models/none", "nowhere://x"} {
-		if _, err := open(context.Background(), Options{Model: url}); err == nil || !strings.Contains(err.Error(), url) {
+		if _, err := Open(context.Background(), Options{Model: url}); err == nil || !strings.Contains(err.Error(), url) {
 			t.Errorf("%s: %v", url, err)
 		}
 	}
