@@ -36,7 +36,7 @@ type Request struct {
 // How is what the bytes of a folder depend on.
 type How struct {
 	Model      string  `json:"model"`
-	Space      string  `json:"space"` // see core's Embedder.Space
+	Space      string  `json:"space"` // of the vectors, see core.SpaceOf
 	Dimension  int     `json:"dimension"`
 	Format     string  `json:"format"`
 	Text       bool    `json:"text"`
@@ -180,7 +180,7 @@ func Prepare(ctx context.Context, e *Embedder, r Request) (j *Job, err error) {
 func (r Request) how(e *Embedder) (How, error) {
 	info := e.model.Info()
 	h := How{
-		Model: info.Name, Space: info.Space, Dimension: info.Dimension, Format: r.Format, Text: r.Text,
+		Model: info.Name, Space: e.model.SpaceOf(e.core), Dimension: info.Dimension, Format: r.Format, Text: r.Text,
 		Columns: r.Columns, Duplicates: r.Duplicates, Shards: r.Shards, Options: e.options,
 	}
 	h.Options.TokenBudget = 0 // no byte depends on it
@@ -405,7 +405,7 @@ func (j *Job) Shard(ctx context.Context, e *Embedder, k int, report func(Progres
 	if s, err := j.done(k); err == nil {
 		return s, nil
 	}
-	if space := e.model.Info().Space; space != j.plan.Space {
+	if space := e.model.SpaceOf(e.core); space != j.plan.Space {
 		return Shard{}, fmt.Errorf("the model here is of space %s, the job of %s", space, j.plan.Space)
 	}
 	s, err := j.shard(ctx, e, k, report)
