@@ -195,14 +195,21 @@ func quote(words []string) string { return `"` + strings.Join(words, " ") + `"` 
 // plain are the FTS5 expressions of a query's words, each once, that need not be
 // there.
 func plain(terms []term) []string {
-	var words []string
+	var words, stopped []string
 	for _, t := range terms {
-		if t.excluded || t.quoted || t.stopped() {
+		list := &words
+		switch {
+		case t.excluded || t.quoted:
 			continue
+		case t.stopped():
+			list = &stopped
 		}
-		if m := t.match(); !slices.Contains(words, m) {
-			words = append(words, m)
+		if m := t.match(); !slices.Contains(*list, m) {
+			*list = append(*list, m)
 		}
+	}
+	if len(words) == 0 {
+		return stopped
 	}
 	return words
 }
