@@ -34,9 +34,20 @@ func TestKilledWriter(t *testing.T) {
 		if err := child.Start(); err != nil {
 			t.Fatal(err)
 		}
-		timer := time.AfterFunc(time.Duration(150+37*i%200)*time.Millisecond, func() { child.Process.Kill() })
+		// Every other one is killed only after it has added something, however slow
+		// the machine is.
 		lines := bufio.NewScanner(out)
-		for lines.Scan() {
+		var timer *time.Timer
+		kill := func() {
+			timer = time.AfterFunc(time.Duration(150+37*i%200)*time.Millisecond, func() { child.Process.Kill() })
+		}
+		if i%2 == 1 {
+			kill()
+		}
+		for first := true; lines.Scan(); first = false {
+			if first && i%2 == 0 {
+				kill()
+			}
 			var n int
 			if _, err := fmt.Sscanf(lines.Text(), "added %d", &n); err == nil {
 				committed = n + 1
@@ -45,7 +56,9 @@ func TestKilledWriter(t *testing.T) {
 			}
 		}
 		child.Wait()
-		timer.Stop()
+		if timer != nil {
+			timer.Stop()
+		}
 		ix, err := Open(path, Options{Embedder: bag{}, Space: "bag"})
 		if err != nil {
 			t.Fatalf("after %d kills: %v", i+1, err)

@@ -13,7 +13,8 @@ import (
 
 // The ranking. Whoever ranks elsewhere, as the page does, does this:
 //
-// Candidates are the best 400 passages by words, the best 400 by meaning (or four
+// Candidates are the best 400 passages by words (of all, or of those with its
+// rarest words: see [narrow]), the best 400 by meaning (or four
 // times as many as are wanted, if that is more) and those that hold something
 // exactly. Each has three numbers:
 //

@@ -313,3 +313,60 @@ func FuzzQuery(f *testing.F) {
 		}
 	})
 }
+
+// TestNarrow: where words are in more passages than are worth scoring, the best
+// of those that are scored are those of all.
+func TestNarrow(t *testing.T) {
+	ix := open(t, filepath.Join(t.TempDir(), "x.db"), Options{})
+	r := rand.New(rand.NewPCG(9, 9))
+	var documents []Document
+	for i := range 2 * wordRows {
+		text := "common"
+		for range r.IntN(20) {
+			text += [2]string{" often filler", " mostly filler"}[r.IntN(2)]
+		}
+		if r.IntN(20) == 0 {
+			text += " seldom"
+		}
+		documents = append(documents, Document{ID: fmt.Sprint(i), Text: text})
+	}
+	add(t, ix, documents...)
+	tx, err := ix.db.BeginTx(context.Background(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback()
+	for query, want := range map[string]string{
+		"common":                     "",
+		"seldom":                     "",
+		"seldom often":               `("seldom")`,
+		"common often seldom":        `("seldom")`,
+		"common often":               `("often") AND ("common")`,
+		"common nowhere":             "",
+		`common "often" -seldom`:     "",
+		"common mostly seldom never": `("seldom")`,
+	} {
+		got, err := narrow(context.Background(), tx, plain(parse(query)), wordRows, wordCandidates)
+		if err != nil || got != want {
+			t.Errorf("%s: %s, %v, want %s", query, got, err, want)
+		}
+		a, err := ix.Query(context.Background(), query, Query{All: true, Top: 5})
+		if err != nil || len(a.Hits) != 5 {
+			t.Fatalf("%s: %d hits, %v", query, len(a.Hits), err)
+		}
+		rows, err := tx.Query("SELECT -rank FROM words WHERE words MATCH ? ORDER BY rank LIMIT 5", expression(parse(query)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 0; rows.Next(); i++ {
+			var best float64
+			if err := rows.Scan(&best); err != nil {
+				t.Fatal(err)
+			}
+			if math.Abs(best-a.Hits[i].BM25) > 1e-9 {
+				t.Errorf("%s: BM25 %d is %g, want %g", query, i, a.Hits[i].BM25, best)
+			}
+		}
+		rows.Close()
+	}
+}

@@ -192,6 +192,28 @@ func phrase(terms []term) string {
 
 func quote(words []string) string { return `"` + strings.Join(words, " ") + `"` }
 
+// plain are the FTS5 expressions of a query's words, each once, that need not be
+// there.
+func plain(terms []term) []string {
+	var words, stopped []string
+	for _, t := range terms {
+		list := &words
+		switch {
+		case t.excluded || t.quoted:
+			continue
+		case t.stopped():
+			list = &stopped
+		}
+		if m := t.match(); !slices.Contains(*list, m) {
+			*list = append(*list, m)
+		}
+	}
+	if len(words) == 0 {
+		return stopped
+	}
+	return words
+}
+
 // expression is the FTS5 expression of a query, "" where it has no words to look
 // for.
 func expression(terms []term) string {

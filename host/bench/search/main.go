@@ -1,0 +1,185 @@
+// Command search measures the index of host/search: how long a query takes over
+// many passages, how fast they go in, and the room they take. Passages are drawn
+// word by word from the frequencies of testdata/eval/heldout.json.gz, with names
+// and numbers among them; their vectors are drawn by lot, as a scan takes as long
+// over any; queries are embedded by the embedded model and ask for two to eight
+// words.
+//
+//	go run ./host/bench/search -passages 100000
+package main
+
+import (
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"m2embed/host"
+	"m2embed/host/search"
+)
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "search:", err)
+		os.Exit(1)
+	}
+}
+
+// passageWords is how many words a passage has: 192 tokens, about.
+const passageWords = 140
+
+// lot is an embedder of vectors by lot.
+type lot struct {
+	r *rand.Rand
+	d int
+}
+
+func (l lot) Embed(_ context.Context, texts ...string) ([][]float32, error) {
+	out := make([][]float32, len(texts))
+	for i := range out {
+		out[i] = make([]float32, l.d)
+		for k := range out[i] {
+			out[i][k] = float32(l.r.NormFloat64())
+		}
+	}
+	return out, nil
+}
+
+func run() error {
+	passages := flag.Int("passages", 100000, "`number` of passages")
+	queries := flag.Int("queries", 200, "`number` of queries")
+	folder := flag.String("folder", "", "`folder` that keeps the index for the next run; empty for none")
+	flag.Parse()
+	if *folder == "" {
+		var err error
+		if *folder, err = os.MkdirTemp("", "m2embed-bench"); err != nil {
+			return err
+		}
+		defer os.RemoveAll(*folder)
+	}
+	words, err := vocabulary()
+	if err != nil {
+		return err
+	}
+	m, err := host.Open("", host.Options{Threads: 1})
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	ctx := context.Background()
+	path := filepath.Join(*folder, fmt.Sprintf("search-%d.db", *passages))
+	size, err := fill(ctx, path, *passages, words, m.Info().Dimension)
+	if err != nil {
+		return err
+	}
+	ix, err := search.Open(path, search.Options{Embedder: m, Space: "bench", ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	defer ix.Close()
+	start := time.Now()
+	if _, err := ix.Query(ctx, "the first query", search.Query{}); err != nil {
+		return err
+	}
+	fmt.Printf("first query, all vectors read: %.0f ms\n", ms(time.Since(start)))
+	info, err := ix.Info(ctx)
+	if err != nil {
+		return err
+	}
+	if size > 0 {
+		fmt.Printf("%d passages: %d B a passage, %d of them text\n", info.Passages, info.Bytes/int64(info.Passages), size/info.Passages)
+	}
+	r := rand.New(rand.NewPCG(3, 4))
+	for _, kind := range []struct {
+		name string
+		mode search.Mode
+	}{{"both", search.Both}, {"words", search.Words}, {"meaning", search.Meaning}} {
+		var took []time.Duration
+		for range *queries {
+			q := make([]string, 2+r.IntN(7))
+			for i := range q {
+				q[i] = words[r.IntN(len(words))]
+			}
+			start := time.Now()
+			if _, err := ix.Query(ctx, strings.Join(q, " "), search.Query{Mode: kind.mode}); err != nil {
+				return err
+			}
+			took = append(took, time.Since(start))
+		}
+		slices.Sort(took)
+		fmt.Printf("%s: median %.1f ms, p95 %.1f ms, best %.1f ms\n", kind.name, ms(took[len(took)/2]), ms(took[len(took)*95/100]), ms(took[0]))
+	}
+	return nil
+}
+
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// vocabulary is all words of the texts in their order, with repetition: a draw
+// from it has their frequencies.
+func vocabulary() ([]string, error) {
+	f, err := os.Open("testdata/eval/heldout.json.gz")
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		return nil, err
+	}
+	var h struct {
+		Texts []struct{ Text string }
+	}
+	if err := json.NewDecoder(z).Decode(&h); err != nil {
+		return nil, err
+	}
+	var words []string
+	for _, t := range h.Texts {
+		words = append(words, strings.Fields(t.Text)...)
+	}
+	return words, nil
+}
+
+// fill makes the index unless it is there, and returns the bytes of all texts.
+func fill(ctx context.Context, path string, passages int, words []string, d int) (size int, err error) {
+	if _, err := os.Stat(path); err == nil {
+		return 0, nil
+	}
+	r := rand.New(rand.NewPCG(1, 2))
+	ix, err := search.Open(path, search.Options{Embedder: lot{r, d}, Space: "bench"})
+	if err != nil {
+		return 0, err
+	}
+	defer ix.Close()
+	start := time.Now()
+	for n := 0; n < passages; {
+		var documents []search.Document
+		for range 200 {
+			var b strings.Builder
+			for i := range passageWords {
+				b.WriteString(words[r.IntN(len(words))])
+				if i%20 == 19 {
+					b.WriteString(".\n\n")
+				} else {
+					b.WriteByte(' ')
+				}
+			}
+			documents = append(documents, search.Document{ID: fmt.Sprint(n + len(documents)), Text: b.String()})
+			size += b.Len()
+		}
+		a, err := ix.Add(ctx, documents...)
+		if err != nil {
+			return 0, err
+		}
+		n += a.Documents
+	}
+	took := time.Since(start)
+	fmt.Printf("indexed without embedding: %.0f passages a second\n", float64(passages)/took.Seconds())
+	return size, nil
+}
