@@ -1,6 +1,7 @@
 /** All tests of the page, in one process and one browser. */
 
 import './try.test.mjs';
+import './ranking.test.mjs';
 import './search.test.mjs';
 import './reading.test.mjs';
 import './model.test.mjs';

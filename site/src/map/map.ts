@@ -23,7 +23,7 @@ let dirty = true;
 export function startMap(): void {
   plane = new Plane({
     describe: (i) => ({ title: entries[i]!.document.name, text: snippet(entries[i]!, 160) }),
-    open: (i) => openPassage(entries[i]!.document, entries[i]!.passage),
+    open: (i) => openPassage(entries[i]!.document, { passages: [entries[i]!.passage] }),
   });
   const plain = h('button', { type: 'button', id: 'map-plain', 'aria-pressed': 'true', onclick: () => showPrincipal() }, 'Overview');
   const close = h('button', { type: 'button', id: 'map-umap', 'aria-pressed': 'false', onclick: () => void showUmap() }, 'Neighbourhoods');
@@ -174,7 +174,7 @@ function fillGroup(list: HTMLElement, members: readonly number[]): void {
   const shown = list.childElementCount;
   for (const i of members.slice(shown, shown + LISTED)) {
     const entry = entries[i]!;
-    list.append(h('li', null, h('button', { type: 'button', onclick: () => openPassage(entry.document, entry.passage) }, snippet(entry, 90))));
+    list.append(h('li', null, h('button', { type: 'button', onclick: () => openPassage(entry.document, { passages: [entry.passage] }) }, snippet(entry, 90))));
   }
   const left = members.length - shown - LISTED;
   if (left > 0) {

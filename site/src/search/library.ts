@@ -273,16 +273,3 @@ function done<T>(request: IDBRequest<T>): Promise<T> {
 }
 
 export const library = new Library();
-
-/** Ranks passages for a unit query vector (D): their order, best first, and the cosine of each. */
-export function rank(entries: readonly Entry[], query: Float32Array): { order: Uint32Array; scores: Float32Array } {
-  const scores = new Float32Array(entries.length);
-  for (let i = 0; i < entries.length; i++) {
-    const { vector } = entries[i]!;
-    let sum = 0;
-    for (let j = 0; j < query.length; j++) sum += query[j]! * vector[j]!;
-    scores[i] = sum;
-  }
-  const order = Uint32Array.from(entries, (_, i) => i).sort((a, b) => scores[b]! - scores[a]! || a - b);
-  return { order, scores };
-}

@@ -1,46 +1,23 @@
 /** Search my documents: bringing files in, the library, and searching it. */
 
 import { acceptDrops } from '../model/drawer.js';
-import { $, cosineText, count, counted, debounce, duration, h, isAbort, openDialog, saveFile, throttle } from '../dom.js';
+import { $, count, counted, duration, h, isAbort, openDialog, saveFile, throttle } from '../dom.js';
 import { engine } from '../engine.js';
 import { explain, notify, report } from '../notice.js';
-import type { Span } from './cut.js';
 import { exportLibrary, importLibrary } from './exchange.js';
-import { bestSentence } from './highlight.js';
 import { Job } from './job.js';
-import { library, rank, type Document, type Entry } from './library.js';
-import { placeAt } from './place.js';
+import { library, type Document } from './library.js';
 import { openPassage } from './reader.js';
 import { readFile, type Source } from './read.js';
-import { VirtualList } from './virtual-list.js';
+import { search, startResults } from './results.js';
 
-const PAUSE = 110;
+/** How often the list of documents and the results follow a job, in ms. */
+const FOLLOW = 250;
 
 let job: Job | undefined;
-let entries: readonly Entry[] = [];
-let order: Uint32Array | undefined;
-let scores: Float32Array | undefined;
-let queryVector: Float32Array | undefined;
-/** The best sentence of passages, by their key, for the query of `bestFor`. */
-let best = new Map<string, Span>();
-let bestFor = '';
-let searching: AbortController | undefined;
-let list: VirtualList;
 
 export function startSearch(): void {
-  list = new VirtualList({ root: $('results'), draw: drawRow, open: (i) => openRow(i), settled: (first, last) => void markBest(first, last) });
-  const query = $<HTMLInputElement>('query');
-  const later = debounce(PAUSE, () => void search());
-  query.addEventListener('input', () => {
-    searching?.abort(new DOMException('typed on', 'AbortError'));
-    later();
-  });
-  query.addEventListener('keydown', (event) => {
-    if (event.key === 'ArrowDown' && entries.length > 0) {
-      event.preventDefault();
-      $('results').focus();
-    }
-  });
+  startResults(drawEmpty);
   const files = $<HTMLInputElement>('files');
   $('choose').addEventListener('click', () => files.click());
   files.addEventListener('change', () => {
@@ -62,7 +39,7 @@ export function startSearch(): void {
     if (file) importLibrary(file).then(imported, (error: unknown) => report(error));
   });
   $('clear').addEventListener('click', confirmClear);
-  const relist = throttle(60, () => {
+  const relist = throttle(FOLLOW, () => {
     drawDocuments();
     void search();
   });
@@ -78,7 +55,6 @@ export function startSearch(): void {
     if (engine.state.phase !== phase) relist();
     phase = engine.state.phase;
   });
-  document.addEventListener('section', () => list.show(entries.length));
   void library.open().then(() => {
     drawDocuments();
     void search();
@@ -272,42 +248,6 @@ function confirmClear(): void {
   openDialog(dialog, 'Delete the whole library?', h('p', null, 'The documents and their vectors are removed from this browser. Export them first if you want to keep them.'), h('div', { class: 'row' }, go));
 }
 
-// Searching
-
-async function search(): Promise<void> {
-  const query = $<HTMLInputElement>('query').value.trim();
-  const time = $('query-time');
-  searching?.abort(new DOMException('typed on', 'AbortError'));
-  const mine = (searching = new AbortController());
-  entries = library.entries(engine.choice.id);
-  order = scores = queryVector = undefined;
-  const same = query === bestFor;
-  if (!same) best = new Map();
-  bestFor = query;
-  if (query !== '' && entries.length > 0 && engine.state.phase === 'ready') {
-    const { model } = engine.state;
-    try {
-      const started = performance.now();
-      const vector = await model.embed(query, { normalize: true, signal: mine.signal });
-      if (mine.signal.aborted) return;
-      ({ order, scores } = rank(entries, vector));
-      queryVector = vector;
-      time.textContent = duration(performance.now() - started);
-    } catch (error) {
-      if (!isAbort(error)) {
-        engine.recover(error);
-        void report(error);
-      }
-      return;
-    }
-  } else time.textContent = '';
-  $('results').hidden = entries.length === 0;
-  const empty = $('no-results');
-  empty.hidden = entries.length > 0;
-  if (entries.length === 0) drawEmpty(empty);
-  list.show(entries.length, same);
-}
-
 function drawEmpty(root: HTMLElement): void {
   if (library.documents.length > 0) {
     root.replaceChildren(job ? 'The first passages will show here.' : 'These documents were embedded with another model. Choose it in the drawer, or embed them again.');
@@ -315,70 +255,4 @@ function drawEmpty(root: HTMLElement): void {
   }
   const sample = h('button', { type: 'button', onclick: () => void import('./sample.js').then(({ sample: source }) => embed([source], [])) }, 'Try it with a short text');
   root.replaceChildren(h('p', null, 'Drop a document, and ask it something. The words need not match.'), sample);
-}
-
-const keyOf = ({ document, index }: Entry): string => `${engine.choice.id} ${document.id} ${index}`;
-
-function entryAt(i: number): Entry | undefined {
-  return entries[order ? order[i]! : i];
-}
-
-/** Where a passage stands, in words. */
-export function place({ document, index, passage }: Entry): string {
-  const named = placeAt(document.places, passage.start);
-  if (named !== '') return named;
-  if (document.passages.length === 1) return `whole document, ${counted(passage.tokens, 'token')}`;
-  return `${document.mode === 'whole' ? 'part' : 'passage'} ${count(index + 1)} of ${count(document.passages.length)}`;
-}
-
-function drawRow(element: HTMLElement, i: number): void {
-  const entry = entryAt(i);
-  if (!entry) return;
-  const score = scores && order ? scores[order[i]!]! : undefined;
-  const bar = h('span', { class: 'bar', 'aria-hidden': 'true' }, h('i'));
-  (bar.firstElementChild as HTMLElement).style.width = `${Math.round(100 * Math.max(0, Math.min(1, score ?? 0)))}%`;
-  const mark = best.get(keyOf(entry));
-  const { text } = entry.document;
-  const { start, end } = entry.passage;
-  // The marked sentence has to be among the few lines that are shown.
-  const from = mark && mark.start - start > 160 ? mark.start - 90 : start;
-  const to = Math.min(end, from + 700);
-  const body = h('div', { class: 'text' });
-  if (from > start) body.append('… ');
-  if (mark) body.append(text.slice(from, mark.start), h('mark', null, text.slice(mark.start, mark.end)), text.slice(mark.end, Math.max(to, mark.end)));
-  else body.append(text.slice(from, to));
-  element.replaceChildren(
-    h('div', { class: 'where' }, h('b', null, entry.document.name), h('span', null, place(entry)), score !== undefined && h('span', { class: 'score' }, bar, cosineText(score))),
-    body,
-  );
-}
-
-/** Marks the best sentence of the rows in view. */
-async function markBest(first: number, last: number): Promise<void> {
-  if (!queryVector || engine.state.phase !== 'ready' || !searching) return;
-  const { signal } = searching;
-  const { model } = engine.state;
-  const vector = queryVector;
-  const query = $<HTMLInputElement>('query').value.trim();
-  try {
-    for (let i = first; i < last; i++) {
-      const entry = entryAt(i);
-      if (!entry || best.has(keyOf(entry))) continue;
-      // Long documents cost seconds each: only the best few.
-      if (entry.passage.tokens > 2048 && i > 2) continue;
-      const span = await bestSentence(model, entry, query, vector, signal);
-      if (signal.aborted) return;
-      if (span) {
-        best.set(keyOf(entry), span);
-        list.refresh(i);
-      }
-    }
-  } catch (error) {
-    if (!isAbort(error)) console.error(error);
-  }
-}
-
-function openRow(i: number): void {
-  const entry = entryAt(i);
-  if (entry) openPassage(entry.document, entry.passage, best.get(keyOf(entry)));
 }

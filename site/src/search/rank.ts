@@ -1,0 +1,180 @@
+/**
+ * Puts words and meaning together, as host/search/rank.go does: a passage's
+ * words count as its BM25 over the best one's, its meaning as its cosine's place
+ * between the mean of all passages' and the best. A document has the best of
+ * each of its passages.
+ */
+
+import type { WordIndex } from './word-index.js';
+import { alternatives, demands, fold, phrase, type Term } from './words.js';
+
+export type Mode = 'both' | 'words' | 'meaning';
+
+const WORD_WEIGHT = 0.4;
+/** Added for the share of the query's rare identifiers and numbers that a passage holds. */
+const EXACT_WEIGHT = 0.5;
+/** Standard deviations above the mean where a cosine begins to say something. */
+const GOOD_DEVIATIONS = 3;
+/** The share of the best BM25 below which words say little. */
+const GOOD_WORDS = 0.5;
+/** Passages that are candidates by words, and by meaning. */
+const CANDIDATES = 400;
+
+export interface Query {
+  terms: readonly Term[];
+  mode: Mode;
+  /** The group that a passage belongs to, its document, or undefined where it may not be found. */
+  group(row: number): number | undefined;
+}
+
+export interface Hit {
+  /** The best passage. */
+  row: number;
+  score: number;
+  /** NaN where there is no vector. */
+  cosine: number;
+  bm25: number;
+  /** Above the relevance floor. */
+  good: boolean;
+  /** All candidates of the group, in order of their score. */
+  rows: number[];
+}
+
+interface Candidate {
+  row: number;
+  group: number;
+  bm25: number;
+  cosine: number;
+  exact: number;
+}
+
+/**
+ * Ranks passages, which both the index and `cosines` number alike; NaN is the
+ * cosine of one that was taken out. Without cosines words alone decide.
+ */
+export function rank(index: WordIndex, cosines: Float32Array | undefined, query: Query): Hit[] {
+  const { mode, terms } = query;
+  const { must, may, not } = demands(terms);
+  const excluded = new Set<number>();
+  for (const term of not) for (const one of alternatives(term)) for (const row of index.find(one).keys()) excluded.add(row);
+  const required = must.length > 0 ? holding(index, must) : undefined;
+
+  // Rare identifiers and numbers.
+  const exact = new Map<number, number>();
+  let exacts = 0;
+  if (mode !== 'meaning') {
+    const few = Math.max(20, Math.floor(index.count / 100));
+    for (const term of terms) {
+      if (!term.exact || term.excluded || term.quoted) continue;
+      const found = index.find(phrase(term.pieces));
+      if (found.size === 0 || found.size > few) continue;
+      exacts++;
+      for (const row of found.keys()) exact.set(row, (exact.get(row) ?? 0) + 1);
+    }
+  }
+
+  const candidates = new Map<number, Candidate>();
+  const candidate = (row: number): Candidate | undefined => {
+    const group = excluded.has(row) || (required && !required.has(row)) ? undefined : query.group(row);
+    if (group === undefined) return undefined;
+    let found = candidates.get(row);
+    if (!found) candidates.set(row, (found = { row, group, bm25: 0, cosine: NaN, exact: exact.get(row) ?? 0 }));
+    return found;
+  };
+
+  // By words.
+  let best = 0;
+  if (mode !== 'meaning') {
+    const phrases = [...may, ...must].flatMap(alternatives).concat(must.flatMap(alternatives));
+    const scores = [...index.score(phrases)].filter(([row]) => !excluded.has(row) && (!required || required.has(row)) && query.group(row) !== undefined);
+    scores.sort((a, b) => b[1] - a[1] || a[0] - b[0]);
+    for (const [row, bm25] of required ? scores : scores.slice(0, CANDIDATES)) {
+      candidate(row)!.bm25 = bm25;
+      best = Math.max(best, bm25);
+    }
+  }
+
+  // By meaning.
+  const vectors = cosines !== undefined && mode !== 'words';
+  let mean = 0;
+  let spread = 0;
+  let top = 0;
+  if (vectors) {
+    let squares = 0;
+    let n = 0;
+    for (const cosine of cosines) {
+      if (Number.isNaN(cosine)) continue;
+      n++;
+      mean += cosine;
+      squares += cosine * cosine;
+    }
+    mean /= Math.max(1, n);
+    spread = Math.sqrt(Math.max(0, squares / Math.max(1, n) - mean * mean));
+    for (const row of nearest(cosines, (row) => !excluded.has(row) && (!required || required.has(row)) && query.group(row) !== undefined)) {
+      candidate(row);
+      top = Math.max(top, cosines[row]!);
+    }
+    for (const one of candidates.values()) one.cosine = cosines[one.row]!;
+  }
+
+  const wordScore = (bm25: number): number => (best > 0 ? bm25 / best : 0);
+  const meaningScore = (cosine: number): number => (vectors && top > mean ? Math.max(0, (cosine - mean) / (top - mean)) : 0);
+  const fuse = (words: number, close: number, held: number): number => {
+    if (vectors && mode === 'meaning') return close;
+    const sum = vectors ? WORD_WEIGHT * words + (1 - WORD_WEIGHT) * close : words;
+    return exacts > 0 ? sum + (EXACT_WEIGHT * held) / exacts : sum;
+  };
+
+  const groups = new Map<number, { words: number; close: number; exact: number; all: { one: Candidate; own: number }[] }>();
+  for (const one of candidates.values()) {
+    const [words, close] = [wordScore(one.bm25), meaningScore(one.cosine)];
+    const own = fuse(words, close, one.exact);
+    let group = groups.get(one.group);
+    if (!group) groups.set(one.group, (group = { words: 0, close: 0, exact: 0, all: [] }));
+    group.words = Math.max(group.words, words);
+    group.close = Math.max(group.close, close);
+    group.exact = Math.max(group.exact, one.exact);
+    group.all.push({ one, own });
+  }
+  const hits = [...groups.values()].map(({ words, close, exact: held, all }): Hit => {
+    all.sort((a, b) => b.own - a.own || a.one.row - b.one.row);
+    const { row, cosine, bm25 } = all[0]!.one;
+    const good =
+      required !== undefined ||
+      (exacts > 0 && held === exacts) ||
+      (mode !== 'meaning' && words >= GOOD_WORDS) ||
+      (vectors && close > 0 && cosine >= mean + GOOD_DEVIATIONS * spread);
+    return { row, score: fuse(words, close, held), cosine, bm25, good, rows: all.map(({ one }) => one.row) };
+  });
+  return hits.sort((a, b) => b.score - a.score || a.row - b.row);
+}
+
+/** Rows that hold every quoted phrase with the very words, not with others of the same stem. */
+function holding(index: WordIndex, must: readonly Term[]): Set<number> {
+  let rows: number[] | undefined;
+  for (const term of must) {
+    const found = index.find(phrase(term.pieces));
+    const words = term.pieces.map(fold);
+    rows = (rows ?? [...found.keys()]).filter((row) => found.has(row) && index.holds(row, words, fold));
+  }
+  return new Set(rows);
+}
+
+/** The rows of the largest cosines. */
+function nearest(cosines: Float32Array, allowed: (row: number) => boolean): number[] {
+  let floor = -Infinity;
+  let best: number[] = [];
+  const cut = (): void => {
+    best.sort((a, b) => cosines[b]! - cosines[a]! || a - b);
+    if (best.length <= CANDIDATES) return;
+    best = best.slice(0, CANDIDATES);
+    floor = cosines[best.at(-1)!]!;
+  };
+  for (let row = 0; row < cosines.length; row++) {
+    if (!(cosines[row]! > floor) || !allowed(row)) continue;
+    best.push(row);
+    if (best.length === 2 * CANDIDATES) cut();
+  }
+  cut();
+  return best;
+}

@@ -1,0 +1,229 @@
+/** The query and what it finds. */
+
+import { $, cosineText, count, counted, debounce, duration, h, isAbort, settings } from '../dom.js';
+import { engine } from '../engine.js';
+import { report } from '../notice.js';
+import type { Span } from './cut.js';
+import { Finder } from './finder.js';
+import { bestSentence } from './highlight.js';
+import { library, type Entry } from './library.js';
+import { marked } from './marked.js';
+import { placeAt } from './place.js';
+import type { Hit, Mode } from './rank.js';
+import { openPassage } from './reader.js';
+import { VirtualList } from './virtual-list.js';
+import { marks, meaning, parse, type Term } from './words.js';
+
+/** Milliseconds after the last key before a search starts. */
+const PAUSE = 110;
+/** Passages from which on a relevance floor makes sense. */
+const FEW = 50;
+const MODES: readonly (readonly [Mode, string, string])[] = [
+  ['both', 'Both', 'By words and by meaning'],
+  ['words', 'Words', 'By words alone'],
+  ['meaning', 'Meaning', 'By meaning alone'],
+];
+
+const finder = new Finder();
+let list: VirtualList;
+let drawEmpty: (root: HTMLElement) => void;
+let entries: readonly Entry[] = [];
+/** What was found; undefined while nothing is asked. */
+let hits: Hit[] | undefined;
+let shown: readonly Hit[] = [];
+let terms: readonly Term[] = [];
+let queryVector: Float32Array | undefined;
+/** Whether what is below the relevance floor is shown, too. */
+let all = false;
+let asked = '';
+/** The best sentence of passages, by their key, for the query in hand. */
+let best = new Map<string, Span>();
+let searching: AbortController | undefined;
+
+export function startResults(empty: (root: HTMLElement) => void): void {
+  drawEmpty = empty;
+  list = new VirtualList({ root: $('results'), draw: drawRow, open: openRow, settled: (first, last) => void markBest(first, last) });
+  const query = $<HTMLInputElement>('query');
+  const later = debounce(PAUSE, () => void search());
+  query.addEventListener('input', () => {
+    searching?.abort(new DOMException('typed on', 'AbortError'));
+    later();
+  });
+  query.addEventListener('keydown', (event) => {
+    if (event.key === 'ArrowDown' && entries.length > 0) {
+      event.preventDefault();
+      $('results').focus();
+    }
+  });
+  const buttons = MODES.map(([mode, name, title]) => h('button', { type: 'button', title, 'data-mode': mode, onclick: () => choose(mode) }, name));
+  const choose = (mode: Mode): void => {
+    settings.set('mode', mode);
+    for (const button of buttons) button.setAttribute('aria-pressed', String(button.dataset['mode'] === mode));
+    void search();
+  };
+  $('mode').append(...buttons);
+  for (const button of buttons) button.setAttribute('aria-pressed', String(button.dataset['mode'] === modeInUse()));
+  $('within').addEventListener('change', () => void search());
+  $('more').addEventListener('click', () => {
+    all = !all;
+    show(false);
+  });
+  document.addEventListener('section', () => list.show(hits ? shown.length : entries.length, true));
+}
+
+function modeInUse(): Mode {
+  const kept = settings.get('mode');
+  return kept === 'words' || kept === 'meaning' ? kept : 'both';
+}
+
+/** Searches for what stands in the field; without a query all passages are listed. */
+export async function search(): Promise<void> {
+  const query = $<HTMLInputElement>('query').value.trim();
+  searching?.abort(new DOMException('typed on', 'AbortError'));
+  const mine = (searching = new AbortController());
+  entries = library.entries(engine.choice.id);
+  drawWithin();
+  const within = $<HTMLSelectElement>('within').value;
+  const mode = modeInUse();
+  const key = JSON.stringify([query, mode, within]);
+  const same = key === asked;
+  if (!same) {
+    best = new Map();
+    all = false;
+  }
+  asked = key;
+  const time = $('query-time');
+  if (query === '' || entries.length === 0) {
+    hits = queryVector = undefined;
+    time.textContent = '';
+    return show(same);
+  }
+  try {
+    terms = parse(query);
+    await finder.follow(entries);
+    if (mine.signal.aborted) return;
+    const started = performance.now();
+    let vector: Float32Array | undefined;
+    const words = mode === 'words' || engine.state.phase !== 'ready';
+    if (!words && engine.state.phase === 'ready') {
+      vector = await engine.state.model.embed(meaning(query), { normalize: true, signal: mine.signal });
+      if (mine.signal.aborted) return;
+    }
+    hits = finder.search(query, mode, vector, within);
+    queryVector = vector;
+    time.textContent = duration(performance.now() - started);
+    show(same);
+  } catch (error) {
+    if (isAbort(error)) return;
+    engine.recover(error);
+    void report(error);
+  }
+}
+
+/** Documents to search in; the choice goes when its document goes. */
+function drawWithin(): void {
+  const select = $<HTMLSelectElement>('within');
+  const documents = [...new Set(entries.map(({ document }) => document))];
+  const key = documents.map(({ id }) => id).join(' ');
+  if (select.dataset['of'] === key) return;
+  select.dataset['of'] = key;
+  const { value } = select;
+  select.replaceChildren(h('option', { value: '' }, 'all documents'), ...documents.map(({ id, name }) => h('option', { value: String(id) }, name.length > 60 ? `${name.slice(0, 59)}…` : name)));
+  select.value = documents.some(({ id }) => String(id) === value) ? value : '';
+  select.disabled = documents.length < 2;
+}
+
+function show(keepPlace: boolean): void {
+  // Among few passages nothing stands out: then all are shown.
+  const floor = entries.length >= FEW;
+  const good = hits?.filter((hit) => hit.good || !floor).length ?? 0;
+  shown = hits ? (all ? hits : hits.slice(0, good)) : [];
+  const total = hits ? shown.length : entries.length;
+  const found = $('found');
+  const more = $('more');
+  if (hits) {
+    found.textContent = !floor ? (good === 0 ? 'No match' : counted(good, 'match', 'matches')) : good === 0 ? 'No good match' : counted(good, 'good match', 'good matches');
+    if (!queryVector && modeInUse() !== 'words') found.textContent += engine.state.phase === 'failed' ? ', by words alone: there is no model' : ', by words until the model is here';
+    more.hidden = hits.length === good;
+    more.textContent = all ? 'Only good ones' : good === 0 ? 'Show the nearest' : `Show ${count(hits.length - good)} more`;
+  } else {
+    found.textContent = '';
+    more.hidden = true;
+  }
+  $('results').hidden = total === 0;
+  const empty = $('no-results');
+  empty.hidden = entries.length > 0;
+  if (entries.length === 0) drawEmpty(empty);
+  list.show(total, keepPlace);
+}
+
+const keyOf = ({ document, index }: Entry): string => `${document.id} ${index}`;
+
+function entryAt(i: number): Entry | undefined {
+  return hits ? finder.entry(shown[i]?.row ?? -1) : entries[i];
+}
+
+/** Where a passage stands, in words. */
+function place({ document, index, passage }: Entry): string {
+  const named = placeAt(document.places, passage.start);
+  if (named !== '') return named;
+  if (document.passages.length === 1) return `whole document, ${counted(passage.tokens, 'token')}`;
+  return `${document.mode === 'whole' ? 'part' : 'passage'} ${count(index + 1)} of ${count(document.passages.length)}`;
+}
+
+/** Characters of a row, and those before the place that matters. */
+const ROW = 700;
+const BEFORE = 90;
+
+function drawRow(element: HTMLElement, i: number): void {
+  const entry = entryAt(i);
+  if (!entry) return;
+  const hit = hits ? shown[i] : undefined;
+  const { text } = entry.document;
+  const { start, end } = entry.passage;
+  const sentence = best.get(keyOf(entry));
+  const words = hit ? marks(text, start, end, terms) : [];
+  // What is marked has to be among the few lines that are shown.
+  const first = sentence?.start ?? (queryVector ? start : (words[0]?.start ?? start));
+  const from = first - start > 160 ? text.indexOf(' ', first - BEFORE) + 1 : start;
+  const body = h('div', { class: 'text' }, from > start && '… ', marked(text, from, Math.min(end, Math.max(from + ROW, sentence?.end ?? 0)), words, sentence));
+  const others = (hit?.rows.length ?? 1) - 1;
+  const where = others > 0 && $<HTMLSelectElement>('within').value === '' ? `${place(entry)}, and ${counted(others, 'more passage')}` : place(entry);
+  const bar = h('span', { class: 'bar', 'aria-hidden': 'true' }, h('i'));
+  (bar.firstElementChild as HTMLElement).style.width = `${Math.round(100 * Math.max(0, Math.min(1, hit?.score ?? 0)))}%`;
+  const score = hit && h('span', { class: 'score', title: Number.isNaN(hit.cosine) ? 'Weight of the words found' : 'Cosine of the meanings' }, bar, Number.isNaN(hit.cosine) ? hit.bm25.toFixed(1) : cosineText(hit.cosine));
+  element.replaceChildren(h('div', { class: 'where' }, h('b', null, entry.document.name), h('span', null, where), score), body);
+}
+
+/** Finds the best sentence of the rows in view. */
+async function markBest(first: number, last: number): Promise<void> {
+  if (!queryVector || engine.state.phase !== 'ready' || !searching) return;
+  const { signal } = searching;
+  const { model } = engine.state;
+  const vector = queryVector;
+  const query = $<HTMLInputElement>('query').value.trim();
+  try {
+    for (let i = first; i < last; i++) {
+      const entry = entryAt(i);
+      if (!entry || best.has(keyOf(entry))) continue;
+      // Long documents cost seconds each: only the best few.
+      if (entry.passage.tokens > 2048 && i > 2) continue;
+      const span = await bestSentence(model, entry, query, vector, signal);
+      if (signal.aborted) return;
+      if (span) {
+        best.set(keyOf(entry), span);
+        list.refresh(i);
+      }
+    }
+  } catch (error) {
+    if (!isAbort(error)) console.error(error);
+  }
+}
+
+function openRow(i: number): void {
+  const entry = entryAt(i);
+  if (!entry) return;
+  const rows = (hits && shown[i]?.rows) ?? [];
+  const passages = rows.length > 1 ? rows.flatMap((row) => finder.entry(row)?.passage ?? []) : [entry.passage];
+  openPassage(entry.document, { passages, terms: hits ? terms : [], best: best.get(keyOf(entry)) });
+}

@@ -1,0 +1,52 @@
+/** The page's ranking against host/search's, on the same documents and queries with the shipped model. */
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { test } from 'node:test';
+import { gunzipSync } from 'node:zlib';
+import { build } from 'vite';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+/** A module of the page, for Node. */
+async function load(entry) {
+  const built = await build({ configFile: false, logLevel: 'error', root: `${root}site`, build: { write: false, minify: false, target: 'es2022', lib: { entry: `${root}site/${entry}`, formats: ['es'] } } });
+  return import(`data:text/javascript;base64,${Buffer.from(built[0].output[0].code).toString('base64')}`);
+}
+
+test('words and meaning rank as in host/search', async (t) => {
+  const { Documents: n, Queries: queries } = JSON.parse(readFileSync(`${root}host/search/testdata/ranking.json`, 'utf8'));
+  const { texts } = JSON.parse(gunzipSync(readFileSync(`${root}testdata/eval/heldout.json.gz`)));
+  const { rank, WordIndex, parse, meaning } = await load('test/ranking.ts');
+  const { M2Embed } = await import(`${root}wasm/js/dist/index.js`);
+  const model = await M2Embed.load(`${root}host/small/`);
+  t.after(() => model.dispose());
+  const documents = texts.slice(0, n).map(({ title, text }) => ({ title, text: `${title}\n\n${[...text].slice(0, 400).join('')}` }));
+  const index = new WordIndex();
+  for (const { title, text } of documents) index.add(text.trim(), title);
+  const vectors = await model.embed(documents.map(({ text }) => text.trim()), { normalize: true });
+  // As they lie in the index there, in 8 bits.
+  const rounded = vectors.map((vector) => {
+    const largest = Math.max(...vector.map(Math.abs));
+    const integers = Float32Array.from(vector, (x) => Math.round((x / largest) * 127));
+    const length = Math.sqrt(integers.reduce((sum, x) => sum + x * x, 0));
+    return integers.map((x) => x / length);
+  });
+  const dot = (a, b) => a.reduce((sum, x, i) => sum + x * b[i], 0);
+  let different = 0;
+  for (const { Query: query, Mode: mode, Want: want, Good: good } of queries) {
+    const vector = mode === 'words' ? undefined : await model.embed(meaning(query), { normalize: true });
+    const hits = rank(index, vector && Float32Array.from(rounded, (other) => dot(vector, other)), { terms: parse(query), mode, group: (row) => row });
+    const found = hits.slice(0, 10);
+    // Queries are rounded there, as the processor has it: near ties may change places.
+    const scores = new Map(hits.map(({ row, score }) => [row, score]));
+    const last = found.at(-1)?.score ?? 0;
+    const close = want.length === found.length && want.every((row, i) => Math.abs((scores.get(row) ?? -9) - found[i].score) < (mode === 'words' ? 1e-6 : 0.012) && (scores.get(row) ?? -9) >= last - 0.012);
+    if (found.some(({ row }, i) => row !== want[i])) different++;
+    assert.ok(close, `${query}, ${mode}: ${found.map(({ row, score }) => `${row} ${score.toFixed(3)}`)}; want ${want.map((row) => `${row} ${scores.get(row)?.toFixed(3)}`)}`);
+    const near = found.filter((hit) => hit.good).length;
+    assert.ok(Math.abs(near - good) <= (mode === 'words' ? 0 : 1), `${query}, ${mode}: ${near} good, want ${good}`);
+  }
+  t.diagnostic(`${queries.length} queries, of which ${different} have near ties of their first ten in another order`);
+});
