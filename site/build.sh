@@ -33,7 +33,7 @@ package() {
 build() {
 	dependencies
 	package
-	(cd "$site" && node_modules/.bin/tsc --noEmit && node_modules/.bin/vite build)
+	(cd "$site" && node_modules/.bin/tsc --noEmit && node library.mjs && node_modules/.bin/vite build)
 }
 
 # browser finds Chromium, and installs Debian's browsers where there are none.

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vite';
 
@@ -17,11 +17,24 @@ function model() {
 
 const builtIn = model();
 
+/** The library that the page comes with, as library.mjs made it. */
+function library() {
+  const folder = here('library/.built');
+  const [name] = existsSync(folder) ? readdirSync(folder) : [];
+  if (!name) throw new Error('library/.built is empty: run node library.mjs');
+  return { file: `library/${name}`, bytes: readFileSync(`${folder}/${name}`) };
+}
+
+const shipped = library();
+
 /** Puts the model's files, the common vocabulary and the character maps for PDFs beside the page. */
 function assets() {
   return {
     name: 'assets',
     generateBundle() {
+      this.emitFile({ type: 'asset', fileName: shipped.file, source: shipped.bytes });
+      this.emitFile({ type: 'asset', fileName: `${builtIn.folder}/card.md`, source: readFileSync(here('../host/small/README.md')) });
+      for (const name of ['LICENSE', 'NOTICE']) this.emitFile({ type: 'asset', fileName: `${name}.txt`, source: readFileSync(here(`../${name}`)) });
       for (const { name, bytes } of builtIn.files) this.emitFile({ type: 'asset', fileName: `${builtIn.folder}/${name}`, source: bytes });
       this.emitFile({ type: 'asset', fileName: 'models/bert-base-uncased.json', source: readFileSync(here('../testdata/tokenizer/bert-base-uncased.json')) });
       for (const folder of ['cmaps', 'standard_fonts']) {
@@ -46,7 +59,7 @@ function precache() {
       order: 'post',
       handler(_, bundle) {
         const worker = bundle['sw.js'];
-        const names = Object.keys(bundle).filter((name) => !/^(sw\.js$|pdf\/)|\.safetensors$|\.map$/.test(name)).sort();
+        const names = Object.keys(bundle).filter((name) => !/^(sw\.js$|pdf\/|LICENSE|NOTICE)|card\.md$|\.safetensors$|\.map$/.test(name)).sort();
         const hash = createHash('sha256');
         for (const name of names) hash.update(name).update(bundle[name].code ?? bundle[name].source);
         names.push('./', 'icon.svg', 'manifest.webmanifest');
@@ -57,10 +70,19 @@ function precache() {
   };
 }
 
+/** Puts the model's size and folder into the page. */
+function facts() {
+  // Where the source is published; the page names no address of its own accord.
+  const source = /^https:\/\/[^"<>\s]+$/.exec(process.env.M2EMBED_SOURCE ?? '')?.[0];
+  const megabytes = builtIn.files.reduce((sum, { bytes }) => sum + bytes.length, 0) / 1e6;
+  return { name: 'facts', transformIndexHtml: (html) => html.replace('%SOURCE%', source ? `<a href="${source}">Source</a> · ` : '').replaceAll('%MODEL_SIZE%', `${megabytes.toFixed(1)} MB`).replaceAll('%MODEL_FOLDER%', builtIn.folder).replace('%LIBRARY%', shipped.file) };
+}
+
 export default defineConfig({
   logLevel: 'warn',
   base: './',
   define: {
+    __LIBRARY__: JSON.stringify(shipped.file),
     __MODEL__: JSON.stringify({
       name: builtIn.name,
       folder: builtIn.folder,
@@ -80,7 +102,7 @@ export default defineConfig({
       output: { chunkFileNames: (chunk) => (chunk.moduleIds.some((id) => id.includes('/umap-js/')) ? 'assets/umap-[hash].js' : 'assets/[name]-[hash].js') },
     },
   },
-  plugins: [assets(), precache()],
+  plugins: [assets(), precache(), facts()],
   build: {
     target: 'es2022',
     outDir: 'dist',

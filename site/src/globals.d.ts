@@ -1,6 +1,9 @@
 /** The model that the page comes with; see vite.config.mjs. */
 declare const __MODEL__: { name: string; folder: string; bytes: number };
 
+/** The address of the library that the page comes with. */
+declare const __LIBRARY__: string;
+
 declare module '*?raw' {
   const text: string;
   export default text;

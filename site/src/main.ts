@@ -1,30 +1,32 @@
 /** Starts the page: sections, colours, the model, and what works offline. */
 
-import { $, settings, size } from './dom.js';
+import { $, h, settings, size } from './dom.js';
 import { engine, forgetOldWeights } from './engine.js';
 import { startDrawer, chosenModel } from './model/drawer.js';
-import { startTry } from './try.js';
+import { explain } from './notice.js';
 
 /** Sections that start when they are first shown. */
 const starters: Record<string, () => Promise<() => void>> = {
   search: async () => (await import('./search/search.js')).startSearch,
+  try: async () => (await import('./try.js')).startTry,
   map: async () => (await import('./map/map.js')).startMap,
   compare: async () => (await import('./compare/compare.js')).startCompare,
   use: async () => (await import('./use.js')).startUse,
 };
 const started = new Set<string>();
+const { title } = document;
 
 function show(): void {
-  const names = ['try', ...Object.keys(starters)];
-  const asked = location.hash.slice(1);
-  const name = names.includes(asked) ? asked : 'try';
+  const names = Object.keys(starters);
+  const asked = location.hash.slice(1) || new URLSearchParams(location.search).get('tab') || '';
+  const name = names.includes(asked) ? asked : 'search';
   for (const other of names) $(other).hidden = other !== name;
   for (const link of document.querySelectorAll('nav a')) {
     if (link.getAttribute('href') === `#${name}`) link.setAttribute('aria-current', 'page');
     else link.removeAttribute('aria-current');
   }
   window.scrollTo(0, 0);
-  document.title = name === 'try' ? 'm2embed' : `${$(name).querySelector('h1')?.textContent ?? name} · m2embed`;
+  document.title = name === 'search' ? title : `${$(name).querySelector('h1')?.textContent ?? name} · m2embed`;
   const start = starters[name];
   if (start && !started.has(name)) {
     started.add(name);
@@ -49,6 +51,17 @@ function followModel(): void {
       progress.value = now.progress.loaded / now.progress.total;
       state.textContent = `${Math.round(100 * progress.value)} % of ${size(now.progress.total)}`;
     } else state.textContent = 'loading';
+    void trouble();
+  };
+  /** Says why there is no model, above everything else. */
+  const trouble = async (): Promise<void> => {
+    const box = $('trouble');
+    const now = engine.state;
+    if (now.phase !== 'failed') return void (box.hidden = true);
+    const text = await explain(now.error);
+    if (engine.state !== now) return;
+    box.replaceChildren(h('p', null, `The model could not be loaded. ${text}`), h('button', { type: 'button', onclick: () => void engine.use(engine.choice).catch(() => {}) }, 'Try again'));
+    box.hidden = false;
   };
   engine.addEventListener('change', draw);
   draw();
@@ -92,7 +105,6 @@ async function startOffline(): Promise<void> {
 
 startTheme();
 followModel();
-startTry();
 startDrawer();
 // A file that misses its place must not replace the page.
 for (const name of ['dragover', 'drop']) addEventListener(name, (event) => event.preventDefault());

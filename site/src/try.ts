@@ -51,7 +51,7 @@ export function startTry(): void {
   const button = $<HTMLButtonElement>('try-copy');
   button.addEventListener('click', () => void copy(asJson(), button));
   let ready = false;
-  engine.addEventListener('change', () => {
+  const follow = (): void => {
     const { state } = engine;
     if (state.phase === 'ready' && !ready) {
       for (const card of cards) card.embedded = undefined;
@@ -60,7 +60,9 @@ export function startTry(): void {
     ready = state.phase === 'ready';
     if (state.phase === 'loading') say('The model is loading; type ahead.');
     if (state.phase === 'failed') say('There is no model yet. Open the model drawer at the top to choose one.');
-  });
+  };
+  engine.addEventListener('change', follow);
+  follow();
 }
 
 function reset(texts: readonly string[]): void {

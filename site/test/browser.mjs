@@ -54,7 +54,7 @@ export async function startServer(t, folder = dist, hooks = {}) {
  * A visitor in a fresh profile. After the test: no request went elsewhere, the
  * security policy was not broken, and no error was thrown.
  */
-export async function visit(t, { server, path = '', elsewhere = [], errors = [], in: within, ...options } = {}) {
+export async function visit(t, { server, path = '#try', elsewhere = [], errors = [], in: within, ...options } = {}) {
   server ??= await startServer(t);
   const context = await (within ?? (await open())).newContext({ viewport: { width: 1280, height: 860 }, permissions: ['clipboard-read', 'clipboard-write'], acceptDownloads: true, ...options });
   context.setDefaultTimeout(PATIENCE);

@@ -1,5 +1,7 @@
 /** Files that visitors might drop, made here so that they are small and known. */
 
+import { readFileSync } from 'node:fs';
+
 const island = 'The ferry brings bread and lemons to the island before seven in the morning.';
 const oven = 'The baker lights her oven with olive wood because it burns slowly.';
 
@@ -67,3 +69,6 @@ export function libraryFile(model, n, dimension) {
   size.writeBigUInt64LE(BigInt(header.length));
   return Buffer.concat([size, header, Buffer.from(vectors.buffer), Buffer.from(spans.buffer)]);
 }
+
+/** The page's own short text. */
+export const sample = { name: 'A day on the island', text: /text: `([^`]*)`/.exec(readFileSync(new URL('../src/search/sample.ts', import.meta.url), 'utf8'))[1] };

@@ -1,5 +1,6 @@
 /** All tests of the page, in one process and one browser. */
 
+import './open.test.mjs';
 import './try.test.mjs';
 import './ranking.test.mjs';
 import './search.test.mjs';

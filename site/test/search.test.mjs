@@ -7,7 +7,7 @@ import { libraryFile, lines, table, texts } from './files.mjs';
 const openSearch = async (t, options) => {
   const visitor = await visit(t, { path: '#search', ...options });
   await ready(visitor.page);
-  await visitor.page.waitForSelector('#no-results:not([hidden])');
+  await visitor.page.waitForSelector('#questions:not([hidden])');
   return visitor;
 };
 const names = (page) => page.$$eval('.documents .title b', (all) => all.map((one) => one.textContent));
@@ -53,7 +53,7 @@ test('files of every kind are read, searched, kept, exported and imported', asyn
   const file = readFileSync(await download.path());
   await page.click('#clear');
   await page.click('#dialog button.danger');
-  await says(page, '.documents', /Nothing here yet/);
+  await says(page, '.documents', /Treasure Island/);
   await page.setInputFiles('#import-file', { name: 'library.safetensors', mimeType: 'application/octet-stream', buffer: file });
   await says(page, '#library-size', /^9 passages$/);
   await says(page, '#results-0 .score', /1\.00/);

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { test } from 'node:test';
-import { copied, dist, idle, openWithGpu, ready, repository, says, screenshots, startServer, trained, visit } from './browser.mjs';
+import { addText, copied, dist, idle, openWithGpu, ready, repository, says, screenshots, startServer, trained, visit } from './browser.mjs';
+import { sample } from './files.mjs';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
@@ -12,7 +13,7 @@ async function withLibrary(t) {
   const { page } = visitor;
   await ready(page);
   await page.fill('#passage-size', '48');
-  await page.click('#no-results button');
+  await addText(page, sample.name, sample.text);
   await says(page, '#library-size', /passages/);
   await idle(page);
   return visitor;
@@ -157,7 +158,7 @@ test('every section is accessible, in light, dark and narrow', async (t) => {
     const found = await page.evaluate(async () => (await window.axe.run(document, { resultTypes: ['violations'] })).violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => `${node.target} ${node.failureSummary}`).join('; ')}`));
     assert.deepEqual(found, [], name);
   };
-  for (const section of ['Try', 'Search', 'Map', 'Compare', 'Use it']) {
+  for (const section of ['Search', 'Try', 'Map', 'Compare', 'Use it']) {
     await page.click(`nav >> text=${section}`);
     const name = section.toLowerCase().replace(' ', '-');
     if (section === 'Map') await says(page, '#map-status', /by the two directions/);

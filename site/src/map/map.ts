@@ -3,6 +3,7 @@
 import { $, count, counted, debounce, h } from '../dom.js';
 import { engine } from '../engine.js';
 import { report } from '../notice.js';
+import { openShipped } from '../search/exchange.js';
 import { library, type Entry } from '../search/library.js';
 import { openPassage } from '../search/reader.js';
 import { colourOf, Plane } from './plane.js';
@@ -43,7 +44,7 @@ export function startMap(): void {
   engine.addEventListener('change', later);
   document.addEventListener('section', () => dirty && !$('map').hidden && void compute());
   document.addEventListener('theme', drawGroups);
-  void library.open().then(() => compute());
+  void Promise.all([library.open(), openShipped()]).then(() => compute());
 }
 
 function snippet({ document, passage }: Entry, most: number): string {

@@ -4,6 +4,8 @@
  * end, tokens); names and texts are in the header's metadata.
  */
 
+import { builtIn } from '../engine.js';
+import { report } from '../notice.js';
 import type { Passage } from './cut.js';
 import { library, type Document } from './library.js';
 import type { Place } from './place.js';
@@ -46,12 +48,15 @@ export function exportLibrary(): BlobPart[] {
   return [size.buffer, text, ...(data as Uint8Array<ArrayBuffer>[])];
 }
 
-/**
- * Reads a file that exportLibrary wrote; everything in it is checked. Documents
- * that are here already, cut and embedded in the same way, are left out.
- * @throws Error with a sentence for the visitor
- */
-export async function importLibrary(file: Blob): Promise<Document[]> {
+interface Whole {
+  about: About;
+  /** (n, D) */
+  vectors: Float32Array;
+  passages: Passage[];
+}
+
+/** Reads a library file; everything in it is checked. */
+async function readLibrary(file: Blob): Promise<Whole[]> {
   const fail = (what: string): never => {
     throw new Error(`This is not a library that was exported here: ${what}. Choose a file that “Export” wrote.`);
   };
@@ -71,24 +76,23 @@ export async function importLibrary(file: Blob): Promise<Document[]> {
   }
   if (!Array.isArray(about)) return fail('it lists no documents');
   const data = file.slice(8 + length);
-  const read = async (name: string, dtype: string, columns: number): Promise<ArrayBuffer> => {
+  const read = async (name: string, dtype: string, columns: number, bytes = 4): Promise<ArrayBuffer> => {
     const entry = header[name] as Partial<TensorEntry> | undefined;
     const [from, to] = entry?.data_offsets ?? [];
     const [rows, wide] = entry?.shape ?? [];
-    if (entry?.dtype !== dtype || wide !== columns || !Number.isInteger(rows) || !Number.isInteger(from) || !Number.isInteger(to) || from! < 0 || to! > data.size || to! - from! !== 4 * rows! * columns) {
+    if (entry?.dtype !== dtype || wide !== columns || !Number.isInteger(rows) || !Number.isInteger(from) || !Number.isInteger(to) || from! < 0 || to! > data.size || to! - from! !== bytes * rows! * columns) {
       fail(`${name} is missing or damaged`);
     }
     return data.slice(from, to).arrayBuffer();
   };
-  await library.open();
-  const added: Document[] = [];
-  const whole: { about: About; vectors: Float32Array; passages: Passage[] }[] = [];
+  const whole: Whole[] = [];
   for (const [i, one] of (about as Partial<About>[]).entries()) {
     const { name, text, mode, model, dimension } = one ?? {};
     if (typeof name !== 'string' || typeof text !== 'string' || typeof model !== 'string' || (mode !== 'passages' && mode !== 'whole') || !Number.isInteger(dimension) || dimension! < 1 || dimension! > 65536) {
       return fail(`document ${i + 1} is damaged`);
     }
-    const vectors = new Float32Array(await read(`vectors.${i}`, 'F32', dimension!));
+    const entry = header[`vectors.${i}`] as Partial<TensorEntry> | undefined;
+    const vectors = entry?.dtype === 'I8' ? unit(new Int8Array(await read(`vectors.${i}`, 'I8', dimension!, 1)), dimension!) : new Float32Array(await read(`vectors.${i}`, 'F32', dimension!));
     const spans = new Int32Array(await read(`passages.${i}`, 'I32', 3));
     if (vectors.length / dimension! !== spans.length / 3) return fail(`document ${i + 1} has another number of vectors than of passages`);
     const passages: Passage[] = [];
@@ -100,6 +104,30 @@ export async function importLibrary(file: Blob): Promise<Document[]> {
     if (!vectors.every(Number.isFinite)) return fail(`a vector of document ${i + 1} is not finite`);
     whole.push({ about: one as About, vectors, passages });
   }
+  return whole;
+}
+
+/** Vectors (n, D) of unit length in the direction of integers. */
+function unit(integers: Int8Array, d: number): Float32Array {
+  const vectors = new Float32Array(integers.length);
+  for (let at = 0; at < integers.length; at += d) {
+    let squares = 0;
+    for (let j = at; j < at + d; j++) squares += integers[j]! * integers[j]!;
+    const scale = 1 / Math.sqrt(squares || 1);
+    for (let j = at; j < at + d; j++) vectors[j] = integers[j]! * scale;
+  }
+  return vectors;
+}
+
+/**
+ * Brings in a file that exportLibrary wrote. Documents that are here already,
+ * cut and embedded in the same way, are left out.
+ * @throws Error with a sentence for the visitor
+ */
+export async function importLibrary(file: Blob): Promise<Document[]> {
+  const whole = await readLibrary(file);
+  await library.open();
+  const added: Document[] = [];
   // Only a file that is good to its end changes the library.
   for (const { about: one, vectors, passages } of whole) {
     const { name, text, places, readAs, mode, size, model, dimension } = one;
@@ -109,6 +137,20 @@ export async function importLibrary(file: Blob): Promise<Document[]> {
     added.push(document);
   }
   return added;
+}
+
+let shipped: Promise<void> | undefined;
+
+/** Opens the library that comes with the page, once; its vectors are of the built-in model. */
+export function openShipped(): Promise<void> {
+  return (shipped ??= fetchShipped().catch((error: unknown) => report(error)));
+}
+
+async function fetchShipped(): Promise<void> {
+  const response = await fetch(new URL(`./${__LIBRARY__}`, document.baseURI));
+  if (!response.ok) throw new Error(`The library that comes with the page could not be fetched (${response.status}).`);
+  const whole = await readLibrary(await response.blob());
+  library.ship(whole.map(({ about, vectors, passages }, i) => ({ document: { ...about, id: `shipped ${i}`, model: builtIn.id, passages, done: passages.length, added: 0 }, vectors })));
 }
 
 function arePlaces(places: unknown): places is Place[] {

@@ -1,7 +1,7 @@
 /** Finds passages of the library by their words and their vectors. */
 
 import type { Document, Entry } from './library.js';
-import { placeAt } from './place.js';
+import { isNumbered, placeAt } from './place.js';
 import { rank, type Hit, type Mode } from './rank.js';
 import { WordIndex } from './word-index.js';
 import { parse } from './words.js';
@@ -91,5 +91,5 @@ const titleOf = ({ name }: Document): string => name.replace(/\.[a-z0-9]{1,8}$/i
 /** The headings that a passage stands under; pages and rows are no words of the text. */
 function headingOf({ document, passage }: Entry): string {
   const label = placeAt(document.places, passage.start);
-  return /^(page|slide|row) \d|^\d+:\d\d/.test(label) ? '' : label;
+  return isNumbered(label) ? '' : label;
 }

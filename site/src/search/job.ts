@@ -2,7 +2,9 @@
 
 import { engine } from '../engine.js';
 import { cut, whole, type Span } from './cut.js';
+import { isForeign } from './language.js';
 import { library, type Document } from './library.js';
+import { sections } from './place.js';
 import type { Source } from './read.js';
 
 export interface Settings {
@@ -34,6 +36,8 @@ const LITTLE = 30_000;
 /** One run over some documents. */
 export class Job extends EventTarget {
   readonly state: JobState = { title: '', doneTokens: 0, totalTokens: 0, donePassages: 0, totalPassages: 0, waiting: 0, rate: 0, paused: false };
+  /** Documents in a language that the model does not read. */
+  readonly foreign: string[] = [];
   private readonly abort = new AbortController();
   private resume: (() => void) | undefined;
   private spent = 0;
@@ -74,9 +78,10 @@ export class Job extends EventTarget {
         this.changed();
         const within: Span[] = [];
         for (let i = 0; source.rows && i < source.rows.length; i += 2) within.push({ start: source.rows[i]!, end: source.rows[i + 1]! });
-        if (!source.rows) within.push({ start: 0, end: source.text.length });
+        if (!source.rows) within.push(...(settings.mode === 'whole' ? [{ start: 0, end: source.text.length }] : sections(source.text, source.places)));
         const most = settings.mode === 'whole' ? model.info.maxLength : Math.min(settings.size, model.info.maxLength);
         const passages = await (settings.mode === 'whole' ? whole : cut)(model, source.text, most, within, signal);
+        if (passages.length > 0 && (await isForeign(model, source.text))) this.foreign.push(source.name);
         if (passages.length > 0) {
           const { name, text, places, readAs } = source;
           mine.push(await library.add({ name, text, ...(places && { places }), ...(readAs && { readAs }), ...settings, model: modelId, dimension: model.info.hiddenSize, passages }));

@@ -52,6 +52,8 @@ type Message = { written: Document['id'] } | { removed: Document['id'][] };
 
 class Library extends EventTarget {
   documents: Document[] = [];
+  /** What comes with the page. It steps aside for the visitor's own documents, and is not kept. */
+  shipped: Document[] = [];
   /** Why documents are not kept across visits, if they are not. */
   unkept: unknown;
   private vectors = new Map<Document['id'], Float32Array>();
@@ -105,6 +107,18 @@ class Library extends EventTarget {
       const stored = (await done((await this.db()).transaction('documents').objectStore('documents').get(message.written))) as Stored | undefined;
       if (stored) await this.load(stored);
     }
+    this.changed();
+  }
+
+  /** The documents that are searched. */
+  get searched(): readonly Document[] {
+    return this.documents.length > 0 ? this.documents : this.shipped;
+  }
+
+  /** Takes the documents that come with the page. */
+  ship(documents: readonly Removed[]): void {
+    for (const { document, vectors } of documents) this.vectors.set(document.id, vectors);
+    this.shipped = documents.map(({ document }) => document);
     this.changed();
   }
 
@@ -204,7 +218,7 @@ class Library extends EventTarget {
   entries(model: string): readonly Entry[] {
     if (this.flat && this.flatOf === model) return this.flat;
     const flat: Entry[] = [];
-    for (const document of this.documents) {
+    for (const document of this.searched) {
       if (document.model !== model) continue;
       const vectors = this.vectorsOf(document);
       const d = document.dimension;

@@ -63,3 +63,22 @@ export function joined(parts: readonly { label: string; text: string }[]): { tex
   }
   return { text, places };
 }
+
+/** Characters below which a section goes with the next one. */
+const SHORT = 80;
+
+/** The parts of a text under its headings; pages and slides end no section. */
+export function sections(text: string, places: readonly Place[] = []): { start: number; end: number }[] {
+  const ends = places.filter(({ label }) => !isNumbered(label)).map(({ at }) => at);
+  const found: { start: number; end: number }[] = [];
+  let start = 0;
+  for (const end of [...ends, text.length]) {
+    if (end - start < SHORT && end < text.length) continue;
+    if (end > start) found.push({ start, end });
+    start = end;
+  }
+  return found;
+}
+
+/** Whether a label only counts: a page, a slide, a row, a time. */
+export const isNumbered = (label: string): boolean => /^(page|slide|row) \d|^\d+:\d\d/.test(label);

@@ -36,8 +36,18 @@ export interface Hit {
   bm25: number;
   /** Above the relevance floor. */
   good: boolean;
-  /** All candidates of the group, in order of their score. */
-  rows: number[];
+  /** All candidates of the group, best first. */
+  passages: Passage[];
+}
+
+export interface Passage {
+  row: number;
+  score: number;
+  /** NaN where there is no vector. */
+  cosine: number;
+  bm25: number;
+  /** Above the relevance floor by itself. */
+  good: boolean;
 }
 
 interface Candidate {
@@ -139,12 +149,16 @@ export function rank(index: WordIndex, cosines: Float32Array | undefined, query:
   const hits = [...groups.values()].map(({ words, close, exact: held, all }): Hit => {
     all.sort((a, b) => b.own - a.own || a.one.row - b.one.row);
     const { row, cosine, bm25 } = all[0]!.one;
-    const good =
+    const isGood = (of: { words: number; close: number; held: number; cosine: number }): boolean =>
       required !== undefined ||
-      (exacts > 0 && held === exacts) ||
-      (mode !== 'meaning' && words >= GOOD_WORDS) ||
-      (vectors && close > 0 && cosine >= mean + GOOD_DEVIATIONS * spread);
-    return { row, score: fuse(words, close, held), cosine, bm25, good, rows: all.map(({ one }) => one.row) };
+      (exacts > 0 && of.held === exacts) ||
+      (mode !== 'meaning' && of.words >= GOOD_WORDS) ||
+      (vectors && of.close > 0 && of.cosine >= mean + GOOD_DEVIATIONS * spread);
+    const passages = all.map(({ one, own }): Passage => {
+      const good = isGood({ words: wordScore(one.bm25), close: meaningScore(one.cosine), held: one.exact, cosine: one.cosine });
+      return { row: one.row, score: own, cosine: one.cosine, bm25: one.bm25, good };
+    });
+    return { row, score: fuse(words, close, held), cosine, bm25, good: isGood({ words, close, held, cosine }), passages };
   });
   return hits.sort((a, b) => b.score - a.score || a.row - b.row);
 }

@@ -42,7 +42,7 @@ export function openPassage(document: Document, { passages, terms = [], best }: 
     at += step;
     draw();
   };
-  const previous = h('button', { type: 'button', class: 'quiet', onclick: go(-1) }, 'Better match');
+  const previous = h('button', { type: 'button', class: 'quiet', onclick: go(-1) }, 'Match before');
   const next = h('button', { type: 'button', class: 'quiet', onclick: go(1) }, 'Next match');
   const steps = passages.length > 1 && h('div', { class: 'row' }, previous, next);
   openDialog($<HTMLDialogElement>('dialog'), name, where, body, steps);

@@ -6,10 +6,11 @@ import { report } from '../notice.js';
 import type { Span } from './cut.js';
 import { Finder } from './finder.js';
 import { bestSentence } from './highlight.js';
+import { isForeign } from './language.js';
 import { library, type Entry } from './library.js';
 import { marked } from './marked.js';
 import { placeAt } from './place.js';
-import type { Hit, Mode } from './rank.js';
+import type { Hit, Mode, Passage } from './rank.js';
 import { openPassage } from './reader.js';
 import { VirtualList } from './virtual-list.js';
 import { marks, meaning, parse, type Term } from './words.js';
@@ -24,18 +25,33 @@ const MODES: readonly (readonly [Mode, string, string])[] = [
   ['meaning', 'Meaning', 'By meaning alone'],
 ];
 
+/** Passages that are listed of one document, at least. */
+const EACH = 3;
+/** Rows that the first documents fill if they are few. */
+const ENOUGH = 15;
+
+interface Shown {
+  hit: Hit;
+  passage: Passage;
+  /** Whether it is the first of its document. */
+  first: boolean;
+}
+
 const finder = new Finder();
 let list: VirtualList;
 let drawEmpty: (root: HTMLElement) => void;
 let entries: readonly Entry[] = [];
 /** What was found; undefined while nothing is asked. */
 let hits: Hit[] | undefined;
-let shown: readonly Hit[] = [];
+/** The rows of the list: the passages of each document together, the best document first. */
+let shown: readonly Shown[] = [];
 let terms: readonly Term[] = [];
 let queryVector: Float32Array | undefined;
 /** Whether what is below the relevance floor is shown, too. */
 let all = false;
 let asked = '';
+/** Whether the query is in a language that the model does not read. */
+let foreign = false;
 /** The best sentence of passages, by their key, for the query in hand. */
 let best = new Map<string, Span>();
 let searching: AbortController | undefined;
@@ -55,6 +71,7 @@ export function startResults(empty: (root: HTMLElement) => void): void {
       $('results').focus();
     }
   });
+  query.value = new URLSearchParams(location.search).get('q') ?? '';
   const buttons = MODES.map(([mode, name, title]) => h('button', { type: 'button', title, 'data-mode': mode, onclick: () => choose(mode) }, name));
   const choose = (mode: Mode): void => {
     settings.set('mode', mode);
@@ -92,6 +109,7 @@ export async function search(): Promise<void> {
     all = false;
   }
   asked = key;
+  if (!same) remember(query);
   const time = $('query-time');
   if (query === '' || entries.length === 0) {
     hits = queryVector = undefined;
@@ -109,6 +127,8 @@ export async function search(): Promise<void> {
       vector = await engine.state.model.embed(meaning(query), { normalize: true, signal: mine.signal });
       if (mine.signal.aborted) return;
     }
+    foreign = vector !== undefined && engine.state.phase === 'ready' && (await isForeign(engine.state.model, query));
+    if (mine.signal.aborted) return;
     hits = finder.search(query, mode, vector, within);
     queryVector = vector;
     time.textContent = duration(performance.now() - started);
@@ -118,6 +138,15 @@ export async function search(): Promise<void> {
     engine.recover(error);
     void report(error);
   }
+}
+
+/** Keeps the query in the address, so that it can be shared. */
+function remember(query: string): void {
+  const address = new URL(location.href);
+  if ((address.searchParams.get('q') ?? '') === query) return;
+  if (query === '') address.searchParams.delete('q');
+  else address.searchParams.set('q', query);
+  history.replaceState(null, '', address);
 }
 
 /** Documents to search in; the choice goes when its document goes. */
@@ -136,16 +165,20 @@ function drawWithin(): void {
 function show(keepPlace: boolean): void {
   // Among few passages nothing stands out: then all are shown.
   const floor = entries.length >= FEW;
-  const good = hits?.filter((hit) => hit.good || !floor).length ?? 0;
-  shown = hits ? (all ? hits : hits.slice(0, good)) : [];
+  const good = hits?.filter((hit) => hit.good || !floor) ?? [];
+  const listed = all ? (hits ?? []) : good;
+  const each = Math.max(EACH, Math.ceil(ENOUGH / Math.max(1, listed.length)));
+  shown = listed.flatMap((hit) => hit.passages.filter((passage, i) => i === 0 || passage.good || (floor ? all && i < EACH : passage.score > 0)).slice(0, each).map((passage, i) => ({ hit, passage, first: i === 0 })));
+  const matches = good.reduce((sum, hit) => sum + Math.max(1, hit.passages.filter((passage) => passage.good || !floor).length), 0);
   const total = hits ? shown.length : entries.length;
   const found = $('found');
   const more = $('more');
   if (hits) {
-    found.textContent = !floor ? (good === 0 ? 'No match' : counted(good, 'match', 'matches')) : good === 0 ? 'No good match' : counted(good, 'good match', 'good matches');
+    found.textContent = !floor ? (matches === 0 ? 'No match' : counted(matches, 'match', 'matches')) : matches === 0 ? 'No good match' : counted(matches, 'good match', 'good matches');
     if (!queryVector && modeInUse() !== 'words') found.textContent += engine.state.phase === 'failed' ? ', by words alone: there is no model' : ', by words until the model is here';
-    more.hidden = hits.length === good;
-    more.textContent = all ? 'Only good ones' : good === 0 ? 'Show the nearest' : `Show ${count(hits.length - good)} more`;
+    if (queryVector && foreign) found.textContent += '; this model reads English';
+    more.hidden = !floor || hits.every((hit) => hit.passages.every((passage) => passage.good));
+    more.textContent = all ? 'Only good ones' : matches === 0 ? 'Show the nearest' : 'Show more';
   } else {
     found.textContent = '';
     more.hidden = true;
@@ -160,7 +193,7 @@ function show(keepPlace: boolean): void {
 const keyOf = ({ document, index }: Entry): string => `${document.id} ${index}`;
 
 function entryAt(i: number): Entry | undefined {
-  return hits ? finder.entry(shown[i]?.row ?? -1) : entries[i];
+  return hits ? finder.entry(shown[i]?.passage.row ?? -1) : entries[i];
 }
 
 /** Where a passage stands, in words. */
@@ -178,21 +211,20 @@ const BEFORE = 90;
 function drawRow(element: HTMLElement, i: number): void {
   const entry = entryAt(i);
   if (!entry) return;
-  const hit = hits ? shown[i] : undefined;
+  const { passage: found, first: leads = true } = (hits ? shown[i] : undefined) ?? {};
   const { text } = entry.document;
   const { start, end } = entry.passage;
   const sentence = best.get(keyOf(entry));
-  const words = hit ? marks(text, start, end, terms) : [];
+  const words = found ? marks(text, start, end, terms) : [];
   // What is marked has to be among the few lines that are shown.
   const first = sentence?.start ?? (queryVector ? start : (words[0]?.start ?? start));
   const from = first - start > 160 ? text.indexOf(' ', first - BEFORE) + 1 : start;
   const body = h('div', { class: 'text' }, from > start && '… ', marked(text, from, Math.min(end, Math.max(from + ROW, sentence?.end ?? 0)), words, sentence));
-  const others = (hit?.rows.length ?? 1) - 1;
-  const where = others > 0 && $<HTMLSelectElement>('within').value === '' ? `${place(entry)}, and ${counted(others, 'more passage')}` : place(entry);
   const bar = h('span', { class: 'bar', 'aria-hidden': 'true' }, h('i'));
-  (bar.firstElementChild as HTMLElement).style.width = `${Math.round(100 * Math.max(0, Math.min(1, hit?.score ?? 0)))}%`;
-  const score = hit && h('span', { class: 'score', title: Number.isNaN(hit.cosine) ? 'Weight of the words found' : 'Cosine of the meanings' }, bar, Number.isNaN(hit.cosine) ? hit.bm25.toFixed(1) : cosineText(hit.cosine));
-  element.replaceChildren(h('div', { class: 'where' }, h('b', null, entry.document.name), h('span', null, where), score), body);
+  (bar.firstElementChild as HTMLElement).style.width = `${Math.round(100 * Math.max(0, Math.min(1, found?.score ?? 0)))}%`;
+  const score = found && h('span', { class: 'score', title: Number.isNaN(found.cosine) ? 'Weight of the words found' : 'Cosine of the meanings' }, bar, Number.isNaN(found.cosine) ? found.bm25.toFixed(1) : cosineText(found.cosine));
+  element.classList.toggle('follows', !leads);
+  element.replaceChildren(h('div', { class: 'where' }, h('b', null, entry.document.name), h('span', null, place(entry)), score), body);
 }
 
 /** Finds the best sentence of the rows in view. */
@@ -223,7 +255,9 @@ async function markBest(first: number, last: number): Promise<void> {
 function openRow(i: number): void {
   const entry = entryAt(i);
   if (!entry) return;
-  const rows = (hits && shown[i]?.rows) ?? [];
-  const passages = rows.length > 1 ? rows.flatMap((row) => finder.entry(row)?.passage ?? []) : [entry.passage];
+  // From this passage on to the weaker ones of the document.
+  const rows = (hits && shown[i]?.hit.passages.map(({ row }) => row)) ?? [];
+  const from = Math.max(0, rows.indexOf(shown[i]?.passage.row ?? -1));
+  const passages = rows.length > 1 ? [...rows.slice(from), ...rows.slice(0, from)].flatMap((row) => finder.entry(row)?.passage ?? []) : [entry.passage];
   openPassage(entry.document, { passages, terms: hits ? terms : [], best: best.get(keyOf(entry)) });
 }

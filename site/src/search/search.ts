@@ -4,7 +4,7 @@ import { acceptDrops } from '../model/drawer.js';
 import { $, count, counted, duration, h, isAbort, openDialog, saveFile, throttle } from '../dom.js';
 import { engine } from '../engine.js';
 import { explain, notify, report } from '../notice.js';
-import { exportLibrary, importLibrary } from './exchange.js';
+import { exportLibrary, importLibrary, openShipped } from './exchange.js';
 import { Job } from './job.js';
 import { library, type Document } from './library.js';
 import { openPassage } from './reader.js';
@@ -13,6 +13,9 @@ import { search, startResults } from './results.js';
 
 /** How often the list of documents and the results follow a job, in ms. */
 const FOLLOW = 250;
+
+/** Questions to the library that comes with the page. */
+const QUESTIONS = ['a one-legged sailor who cooks', 'what has become of people in the far future', 'something warm with lentils'];
 
 let job: Job | undefined;
 
@@ -55,10 +58,18 @@ export function startSearch(): void {
     if (engine.state.phase !== phase) relist();
     phase = engine.state.phase;
   });
-  void library.open().then(() => {
+  void Promise.all([library.open(), openShipped()]).then(() => {
     drawDocuments();
     void search();
   });
+  $('questions').append(
+    ...QUESTIONS.map((question) =>
+      h('button', { type: 'button', class: 'question', onclick: () => {
+        $<HTMLInputElement>('query').value = question;
+        void search();
+      } }, question),
+    ),
+  );
 }
 
 // Bringing documents in
@@ -148,6 +159,8 @@ async function embed(sources: readonly Source[], unfinished: readonly Document[]
     const partly = known.map(({ text }) => library.same({ text, model, ...settings })).filter((document) => document !== undefined && document.done < document.passages.length);
     const rest = [...new Set([...unfinished, ...partly])] as Document[];
     if (fresh.length + rest.length > 0) await mine.run(fresh, rest, settings);
+    const [foreign] = mine.foreign;
+    if (foreign !== undefined) notify(`${foreign.slice(0, 80)}${mine.foreign.length > 1 ? ` and ${mine.foreign.length - 1} more` : ''}: this model reads English. The words are found, the meaning hardly.`);
   } catch (error) {
     engine.recover(error);
     if (!isAbort(error)) void report(error);
@@ -179,11 +192,14 @@ function drawJob(): void {
 // The library
 
 function drawDocuments(): void {
-  const { documents } = library;
+  const documents = library.searched;
+  const shipped = documents === library.shipped;
   const passages = documents.reduce((sum, { done }) => sum + done, 0);
   $('library-size').textContent = documents.length > 0 ? `${counted(passages, 'passage')}` : '';
-  $<HTMLButtonElement>('export').disabled = passages === 0;
-  $<HTMLButtonElement>('clear').disabled = documents.length === 0;
+  $<HTMLButtonElement>('export').disabled = passages === 0 || shipped;
+  $<HTMLButtonElement>('clear').disabled = documents.length === 0 || shipped;
+  $('shipped').hidden = !shipped || documents.length === 0;
+  $('questions').hidden = !shipped || documents.length === 0;
   const rows = documents.map((document) => {
     const tokens = document.passages.reduce((sum, passage) => sum + passage.tokens, 0);
     const other = document.model !== engine.choice.id;
@@ -204,8 +220,8 @@ function drawDocuments(): void {
       null,
       h('button', { type: 'button', class: 'title', onclick: () => openPassage(document) }, h('b', null, document.name), h('span', null, document.readAs ? `${about}, read as ${document.readAs}` : about)),
       !job && document.done < document.passages.length && !other && h('button', { type: 'button', class: 'quiet', onclick: () => void embed([], [document]) }, 'Go on'),
-      !job && other && h('button', { type: 'button', class: 'quiet', onclick: () => void again(), 'aria-label': `Embed ${document.name} again` }, 'Embed again'),
-      h('button', { type: 'button', class: 'quiet danger', onclick: () => void remove(document.id), 'aria-label': `Delete ${document.name}` }, '×'),
+      !job && other && !shipped && h('button', { type: 'button', class: 'quiet', onclick: () => void again(), 'aria-label': `Embed ${document.name} again` }, 'Embed again'),
+      !shipped && h('button', { type: 'button', class: 'quiet danger', onclick: () => void remove(document.id), 'aria-label': `Delete ${document.name}` }, '×'),
     );
   });
   $('documents').replaceChildren(...(rows.length > 0 ? rows : [h('li', { class: 'none' }, 'Nothing here yet.')]));
@@ -249,10 +265,9 @@ function confirmClear(): void {
 }
 
 function drawEmpty(root: HTMLElement): void {
-  if (library.documents.length > 0) {
+  if (library.searched.length > 0) {
     root.replaceChildren(job ? 'The first passages will show here.' : 'These documents were embedded with another model. Choose it in the drawer, or embed them again.');
     return;
   }
-  const sample = h('button', { type: 'button', onclick: () => void import('./sample.js').then(({ sample: source }) => embed([source], [])) }, 'Try it with a short text');
-  root.replaceChildren(h('p', null, 'Drop a document, and ask it something. The words need not match.'), sample);
+  root.replaceChildren(h('p', null, 'Drop a document, and ask it something. The words need not match.'));
 }
