@@ -36,6 +36,8 @@ type rankedQuery struct {
 var modes = map[string]search.Mode{"both": search.Both, "words": search.Words, "meaning": search.Meaning}
 
 // TestRanking holds the first ten answers of development queries to a golden file.
+// A change of the ranking is written down by -update, and site/src/search/rank.ts
+// follows: its own test reads the same file.
 func TestRanking(t *testing.T) {
 	const documents = 150
 	titles, texts := heldOut(t)

@@ -1,17 +1,15 @@
 /**
- * Puts words and meaning together, as host/search/rank.go does: a passage's
- * words count as its BM25 over the best one's, its meaning as its cosine's place
- * between the mean of all passages' and the best. A document has the best of
- * each of its passages.
+ * Puts words and meaning together, as the head of host/search/rank.go says it:
+ * the same candidates, the same numbers, the same order.
  */
 
 import type { WordIndex } from './word-index.js';
-import { alternatives, demands, fold, phrase, type Term } from './words.js';
+import { alternatives, demands, fold, isStopped, phrase, wholePhrase, type Term } from './words.js';
 
 export type Mode = 'both' | 'words' | 'meaning';
 
-const WORD_WEIGHT = 0.4;
-/** Added for the share of the query's rare identifiers and numbers that a passage holds. */
+const WORD_WEIGHT = 0.45;
+/** For what a passage holds exactly, which meaning does not know. */
 const EXACT_WEIGHT = 0.5;
 /** Standard deviations above the mean where a cosine begins to say something. */
 const GOOD_DEVIATIONS = 3;
@@ -69,17 +67,25 @@ export function rank(index: WordIndex, cosines: Float32Array | undefined, query:
   for (const term of not) for (const one of alternatives(term)) for (const row of index.find(one).keys()) excluded.add(row);
   const required = must.length > 0 ? holding(index, must) : undefined;
 
-  // Rare identifiers and numbers.
+  // What few passages hold exactly: identifiers, numbers, all words one behind the other.
   const exact = new Map<number, number>();
-  let exacts = 0;
+  let names = 0;
   if (mode !== 'meaning') {
     const few = Math.max(20, Math.floor(index.count / 100));
-    for (const term of terms) {
-      if (!term.exact || term.excluded || term.quoted) continue;
-      const found = index.find(phrase(term.pieces));
+    const words = Math.max(1, terms.filter((term) => !term.excluded && !isStopped(term)).length);
+    const whole = wholePhrase(terms);
+    const rare = terms.filter((term) => term.exact && !term.excluded && !term.quoted).map((term) => ({ phrase: phrase(term.pieces), share: 1 / words, name: true }));
+    if (whole) {
+      // One word alone, such as ERR_4097, is its own whole phrase.
+      const same = rare.filter((one) => one.phrase.stems.join(' ') === whole.stems.join(' '));
+      for (const one of same) Object.assign(one, { share: 1, name: false });
+      rare.push({ phrase: whole, share: 1, name: false });
+    }
+    for (const { phrase: one, share, name } of rare) {
+      const found = index.find(one);
       if (found.size === 0 || found.size > few) continue;
-      exacts++;
-      for (const row of found.keys()) exact.set(row, (exact.get(row) ?? 0) + 1);
+      if (name) names += share;
+      for (const row of found.keys()) exact.set(row, Math.min(1, (exact.get(row) ?? 0) + share * Math.min(1, 4 / found.size)));
     }
   }
 
@@ -91,6 +97,8 @@ export function rank(index: WordIndex, cosines: Float32Array | undefined, query:
     if (!found) candidates.set(row, (found = { row, group, bm25: 0, cosine: NaN, exact: exact.get(row) ?? 0 }));
     return found;
   };
+
+  for (const row of exact.keys()) candidate(row);
 
   // By words.
   let best = 0;
@@ -131,8 +139,7 @@ export function rank(index: WordIndex, cosines: Float32Array | undefined, query:
   const meaningScore = (cosine: number): number => (vectors && top > mean ? Math.max(0, (cosine - mean) / (top - mean)) : 0);
   const fuse = (words: number, close: number, held: number): number => {
     if (vectors && mode === 'meaning') return close;
-    const sum = vectors ? WORD_WEIGHT * words + (1 - WORD_WEIGHT) * close : words;
-    return exacts > 0 ? sum + (EXACT_WEIGHT * held) / exacts : sum;
+    return (vectors ? WORD_WEIGHT * words + (1 - WORD_WEIGHT) * close : words) + EXACT_WEIGHT * held;
   };
 
   const groups = new Map<number, { words: number; close: number; exact: number; all: { one: Candidate; own: number }[] }>();
@@ -151,7 +158,8 @@ export function rank(index: WordIndex, cosines: Float32Array | undefined, query:
     const { row, cosine, bm25 } = all[0]!.one;
     const isGood = (of: { words: number; close: number; held: number; cosine: number }): boolean =>
       required !== undefined ||
-      (exacts > 0 && of.held === exacts) ||
+      (names > 0 && of.held >= names) ||
+      of.held === 1 ||
       (mode !== 'meaning' && of.words >= GOOD_WORDS) ||
       (vectors && of.close > 0 && of.cosine >= mean + GOOD_DEVIATIONS * spread);
     const passages = all.map(({ one, own }): Passage => {

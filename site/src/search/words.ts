@@ -74,7 +74,7 @@ function isContraction(pieces: readonly string[]): boolean {
 /** Whether a word is a name of code or a number. */
 function isIdentifier(chunk: string): boolean {
   const bare = chunk.replace(/^[^\p{L}\p{Nd}_]+|[^\p{L}\p{Nd}_]+$/gu, '');
-  return /[\p{Nd}_./:\\@]/u.test(bare) || split(bare).length > 1;
+  return /[\p{Nd}_./:\\@]/u.test(bare) || wordsOf(bare).some((word) => split(word).length > 1);
 }
 
 /** Cuts a word such as getUserName, HTTPServer or utf8 where capitals and digits begin; other words are one piece. */
@@ -163,6 +163,16 @@ export function alternatives(term: Term): Phrase[] {
   return found;
 }
 
+/** Whether a term says nothing beside others. */
+export const isStopped = (term: Term): boolean => term.pieces.length === 1 && !term.prefix && !term.quoted && STOP.has(term.pieces[0]!.toLowerCase());
+
+/** A query's plain words one behind the other, undefined where they are fewer than two. */
+export function wholePhrase(terms: readonly Term[]): Phrase | undefined {
+  if (terms.some((term) => term.quoted || term.excluded || term.prefix)) return undefined;
+  const words = terms.flatMap(({ pieces }) => pieces);
+  return words.length < 2 ? undefined : phrase(words);
+}
+
 /** Terms that a query looks for, sorted. */
 export function demands(terms: readonly Term[]): { must: Term[]; may: Term[]; not: Term[] } {
   const must: Term[] = [];
@@ -172,7 +182,7 @@ export function demands(terms: readonly Term[]): { must: Term[]; may: Term[]; no
   for (const term of terms) {
     if (term.excluded) not.push(term);
     else if (term.quoted) must.push(term);
-    else if (term.pieces.length === 1 && !term.prefix && STOP.has(term.pieces[0]!.toLowerCase())) stopped.push(term);
+    else if (isStopped(term)) stopped.push(term);
     else may.push(term);
   }
   return { must, may: must.length === 0 && may.length === 0 ? stopped : may, not };
