@@ -3,6 +3,9 @@
 import { cosine } from 'm2embed/worker';
 import { cosineText, h } from './dom.js';
 
+/** Texts from which on the grid is wider than its frame. */
+const MANY = 8;
+
 export interface HeatRow {
   name: string;
   text: string;
@@ -38,5 +41,12 @@ export function drawHeat(root: HTMLElement, rows: readonly HeatRow[]): void {
       }),
     ),
   );
-  root.replaceChildren(h('table', null, h('caption', { class: 'hidden-label' }, 'Cosine similarity of every two texts'), h('thead', null, head), h('tbody', null, ...body)));
+  // Many texts get cells that can still be read, and the grid scrolls in its own frame.
+  const many = rows.length > MANY;
+  const table = h('table', { class: many ? 'many' : undefined }, h('caption', { class: 'hidden-label' }, 'Cosine similarity of every two texts'), h('thead', null, head), h('tbody', null, ...body));
+  if (many) table.style.width = `${1.6 + 2.9 * rows.length}rem`;
+  root.tabIndex = many ? 0 : -1;
+  const { scrollLeft } = root;
+  root.replaceChildren(table);
+  root.scrollLeft = scrollLeft;
 }

@@ -116,6 +116,7 @@ async function update(): Promise<void> {
   const mine = (abort = new AbortController());
   const { signal } = mine;
   const progress = $<HTMLProgressElement>('try-progress');
+  for (const card of cards) if (card.text.trim() === '') Object.assign(card, { embedding: undefined, tokenization: undefined, embedded: card.text });
   const stale = cards.filter((card) => card.text !== card.embedded);
   const started = performance.now();
   try {
@@ -166,12 +167,13 @@ function redraw(): void {
       const { tokens, length, truncated } = embedding;
       const ran = truncated ? `, cut to the model's ${count(length)}` : length === tokens ? '' : `, run at ${count(length)}`;
       card.run.textContent = `${counted(tokens, 'token')}${ran} · ${duration(card.ms)}`;
-    }
+    } else if (card.embedded !== undefined) card.run.textContent = 'nothing to embed';
+    card.strip.hidden = card.embedded !== undefined && !embedding;
     if (embedding && card.strip.dataset['of'] !== card.embedded) {
       card.strip.dataset['of'] = card.embedded ?? '';
       drawStrip(card.strip, embedding.vector);
     }
-    if (card.tokenization && card.tokens.dataset['of'] !== card.embedded) {
+    if (card.embedded !== undefined && card.tokens.dataset['of'] !== card.embedded) {
       card.tokens.dataset['of'] = card.embedded ?? '';
       const folded = drawTokens(card.tokens, card.tokenization, card.embedded ?? '', card.tokens.classList.contains('all'));
       card.toggle.hidden = !folded && !card.tokens.classList.contains('all');

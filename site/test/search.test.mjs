@@ -130,6 +130,21 @@ test('whole documents, and files that are none', async (t) => {
   await page.waitForSelector('.result .score');
 });
 
+test('long names push nothing out of the page', async (t) => {
+  const { page } = await openSearch(t);
+  const name = `${'a_really_long_file_name_without_any_spaces_'.repeat(4)}.txt`;
+  await page.setInputFiles('#files', [{ name, mimeType: 'text/plain', buffer: Buffer.from('Rain fills the cisterns in winter. The wells give less. The taps are turned off at night.') }]);
+  await says(page, '#library-size', /^1 passage$/);
+  await idle(page);
+  for (const width of [1280, 320]) {
+    await page.setViewportSize({ width, height: 800 });
+    await page.waitForTimeout(200);
+    assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${width}: no sideways scrolling`);
+    const place = await page.$eval('.documents button.danger', (button) => button.getBoundingClientRect().right);
+    assert.ok(place <= width, `${width}: the button to delete ends at ${place}`);
+  }
+});
+
 test('words, meaning and both: phrases, exclusions, documents, the floor', async (t) => {
   const { page } = await openSearch(t);
   const file = (name, text) => ({ name, mimeType: 'text/plain', buffer: Buffer.from(text) });

@@ -32,6 +32,10 @@ test('the map: groups in words, keyboard, UMAP on demand', async (t) => {
   for (const group of groups) assert.match(group, /^\p{L}[^0-9]*, .*\d+$/u);
   const sum = await page.$$eval('#map-groups .count', (all) => all.reduce((total, one) => total + Number(one.textContent), 0));
   assert.equal(sum, Number(/^\d+/.exec(await page.textContent('#map-status'))[0]));
+  await page.click('#map-groups summary');
+  await page.waitForSelector('#map-groups li button');
+  assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), 'an open group widens nothing');
+  await page.click('#map-groups summary');
   await page.focus('.plane canvas');
   for (const key of ['ArrowRight', 'ArrowDown', 'ArrowLeft']) await page.keyboard.press(key);
   assert.match(await page.textContent('.plane .tip'), /A day on the island\p{L}/u);

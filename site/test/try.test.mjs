@@ -61,8 +61,21 @@ test('texts become vectors, tokens and a grid, live', async (t) => {
   await page.fill('.card:nth-child(5) textarea', '\ud83d\ude00 emoji, ünïcode, 漢字 and \u0000 nothing');
   await says(page, '.card:nth-child(5) .run', /token/);
   await page.click('.card:nth-child(5) .remove');
-  await page.fill('.card textarea', '');
-  await says(page, '.card .run', /^2 tokens/);
+  await page.fill('.card textarea', '  ');
+  await says(page, '.card .run', /^nothing to embed/);
+  assert.equal(await page.textContent('#heat tbody tr td:nth-child(3)'), '');
+});
+
+test('many texts and unbroken ones stay readable', async (t) => {
+  const { page } = await visit(t);
+  await ready(page);
+  await page.fill('.card textarea', 'd41d8cd98f00b204'.repeat(30));
+  for (let n = 4; n < 30; n++) await page.click('#try-add');
+  await page.fill('.card:nth-child(30) textarea', 'The last of thirty texts.');
+  await says(page, '.card:nth-child(30) .run', /token/);
+  assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), 'no sideways scrolling');
+  const cell = await page.$eval('#heat tbody tr td:nth-child(4)', (one) => ({ width: one.clientWidth, needs: one.scrollWidth }));
+  assert.ok(cell.width >= 36 && cell.needs <= cell.width + 1, JSON.stringify(cell));
 });
 
 test('a very long text is embedded whole, and typing on calls it off', async (t) => {
