@@ -23,7 +23,7 @@ const readLibrary = () =>
     };
   });
 const kept = (page) => page.evaluate(readLibrary);
-const documents = (page, n) => page.waitForFunction((many) => document.querySelectorAll('.documents .title').length === many, n);
+const documents = (page, n) => page.waitForFunction((many) => document.querySelectorAll('.documents button.danger').length === many, n);
 
 const w = (body) => `<?xml version="1.0"?><w:document xmlns:w="w"><w:body>${body}</w:body></w:document>`;
 const relations = (...targets) => `<Relationships>${targets.map((target, i) => `<Relationship Id="r${i + 1}" Target="${target}"/>`).join('')}</Relationships>`;
@@ -106,7 +106,7 @@ test('tables ask for header and columns, with a preview', async (t) => {
     if (header !== undefined) assert.equal(await page.isChecked('#header'), header, one.name);
     if (columns) assert.deepEqual(await page.$$eval('#dialog [name="column"]', (all) => all.map((box) => `${box.parentElement.textContent.trim()}${box.checked ? ' *' : ''}`)), columns, one.name);
     await change?.();
-    const before = await page.$$eval('.documents .title', (all) => all.length);
+    const before = await page.$$eval('.documents button.danger', (all) => all.length);
     await page.click(go);
     await documents(page, before + 1);
     await idle(page);
@@ -175,7 +175,7 @@ test('Firefox reads the same', async (t) => {
     input.files = transfer.files;
     input.dispatchEvent(new Event('change'));
   }, files);
-  await page.waitForFunction((n) => document.querySelectorAll('.documents .title').length === n && document.querySelector('#job').hidden, { timeout: 120_000 }, files.length);
+  await page.waitForFunction((n) => document.querySelectorAll('.documents button.danger').length === n && document.querySelector('#job').hidden, { timeout: 120_000 }, files.length);
   const { 'letter.docx': letter, 'page.html': garden, ...others } = await page.evaluate(readLibrary);
   assert.deepEqual(asRead(others), wanted);
   assert.match(letter.text, /^The harbour\n\nBread & lemons\tcome early\.\n/);

@@ -16,7 +16,7 @@ const rows = (page) => page.$$eval('.result:not([hidden])', (all) => all.sort((a
 test('files of every kind are read, searched, kept, exported and imported', async (t) => {
   const { page, server } = await openSearch(t, { errors: [/not a library/] });
   await page.setInputFiles('#files', texts);
-  await page.waitForFunction(() => document.querySelectorAll('.documents .title').length === 4);
+  await page.waitForFunction(() => document.querySelectorAll('.documents button.danger').length === 4);
   await idle(page);
   for (const file of [table, lines]) {
     await page.setInputFiles('#files', [file]);
@@ -44,7 +44,7 @@ test('files of every kind are read, searched, kept, exported and imported', asyn
   // Kept across visits.
   await page.goto('about:blank');
   await page.goto(`${server.url}#search`);
-  await page.waitForFunction(() => document.querySelectorAll('.documents .title').length === 6);
+  await page.waitForFunction(() => document.querySelectorAll('.documents button.danger').length === 6);
   await ready(page);
   await page.fill('#query', 'The radio stands in the chapel.');
   await says(page, '#results-0 .score', /1\.00/);
