@@ -70,12 +70,23 @@ function precache() {
   };
 }
 
-/** Puts the model's size and folder into the page. */
+/** Puts the model's size and folder into the page, and lets the scripts of its first view, the search, come along. */
 function facts() {
   // Where the source is published; the page names no address of its own accord.
   const source = /^https:\/\/[^"<>\s]+$/.exec(process.env.M2EMBED_SOURCE ?? '')?.[0];
   const megabytes = builtIn.files.reduce((sum, { bytes }) => sum + bytes.length, 0) / 1e6;
-  return { name: 'facts', transformIndexHtml: (html) => html.replace('%SOURCE%', source ? `<a href="${source}">Source</a> · ` : '').replaceAll('%MODEL_SIZE%', `${megabytes.toFixed(1)} MB`).replaceAll('%MODEL_FOLDER%', builtIn.folder).replace('%LIBRARY%', shipped.file) };
+  const values = { SOURCE: source ? `<a href="${source}">Source</a> · ` : '', MODEL_SIZE: `${megabytes.toFixed(1)} MB`, MODEL_FOLDER: builtIn.folder, LIBRARY: shipped.file };
+  return {
+    name: 'facts',
+    transformIndexHtml(html, { bundle }) {
+      const search = Object.values(bundle ?? {}).find((chunk) => chunk.type === 'chunk' && chunk.name === 'search');
+      const early = search ? [search.fileName, ...search.imports].filter((file) => !html.includes(file)) : [];
+      return {
+        html: html.replace(/%([A-Z_]+)%/g, (all, name) => values[name] ?? all),
+        tags: early.map((file) => ({ tag: 'link', attrs: { rel: 'modulepreload', crossorigin: true, href: `./${file}` }, injectTo: 'head' })),
+      };
+    },
+  };
 }
 
 export default defineConfig({

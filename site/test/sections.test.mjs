@@ -153,6 +153,37 @@ test('a GPU that goes away in the middle: the CPU goes on, and the page says so;
   assert.ok(Number(rows[0][5]) < 1e-6, text);
 });
 
+/** Looks at a state in light, dark and at 320 px: axe finds nothing, and nothing scrolls sideways. */
+async function look(page, name) {
+  for (const [colorScheme, width] of [['light', 1280], ['dark', 1280], ['light', 320]]) {
+    await page.setViewportSize({ width, height: 860 });
+    await page.emulateMedia({ colorScheme });
+    await page.waitForTimeout(250);
+    await page.screenshot({ path: `${screenshots}/${name}-${width < 500 ? 'narrow' : colorScheme}.png` });
+    assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${name} ${width}: no sideways scrolling`);
+    await page.evaluate(axe);
+    const found = await page.evaluate(async () => (await window.axe.run(document, { resultTypes: ['violations'] })).violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => `${node.target} ${node.failureSummary}`).join('; ')}`));
+    assert.deepEqual(found, [], `${name} ${colorScheme} ${width}`);
+  }
+  await page.setViewportSize({ width: 1280, height: 860 });
+}
+
+test('the states of search are accessible, in light, dark and at 320 px', async (t) => {
+  const { page } = await visit(t, { path: '' });
+  await ready(page);
+  await page.click('.question');
+  await page.waitForSelector('.result .best');
+  await look(page, 'opening');
+  await page.click('#results-0');
+  await page.waitForSelector('#dialog .reader');
+  await look(page, 'reader');
+  await page.keyboard.press('Escape');
+  await page.setInputFiles('#files', [{ name: `${'a_long_name_'.repeat(12)}.csv`, mimeType: 'text/csv', buffer: Buffer.from('id;title;text;link\n1;Cat;The cat sleeps on the sofa all day long.;https://example.org/a/very/long/address/without/an/end\n') }]);
+  await page.waitForSelector('#dialog .preview');
+  await look(page, 'columns');
+  await page.keyboard.press('Escape');
+});
+
 test('every section is accessible, in light, dark and narrow', async (t) => {
   const { page } = await withLibrary(t);
   await page.fill('#query', 'where does the fresh water come from');
