@@ -256,7 +256,7 @@ function openRow(i: number): void {
   const entry = entryAt(i);
   if (!entry) return;
   // From this passage on to the weaker ones of the document.
-  const rows = (hits && shown[i]?.hit.passages.map(({ row }) => row)) ?? [];
+  const rows = (hits && shown[i]?.hit.passages.filter((passage, k) => k < ENOUGH || passage.good).map(({ row }) => row)) ?? [];
   const from = Math.max(0, rows.indexOf(shown[i]?.passage.row ?? -1));
   const passages = rows.length > 1 ? [...rows.slice(from), ...rows.slice(0, from)].flatMap((row) => finder.entry(row)?.passage ?? []) : [entry.passage];
   openPassage(entry.document, { passages, terms: hits ? terms : [], best: best.get(keyOf(entry)) });

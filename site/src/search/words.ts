@@ -207,17 +207,22 @@ export function meaning(query: string): string {
 /** Words of a query in part of a text, ascending. */
 export function marks(text: string, start: number, end: number, terms: readonly Term[]): Span[] {
   const wanted = new Set<string>();
+  const asked = new Set<string>();
   const begins: string[] = [];
   for (const term of terms) {
     if (term.excluded) continue;
-    for (const word of [...term.pieces, ...term.alone]) if (term.pieces.length > 1 || term.quoted || !STOP.has(fold(word))) wanted.add(stem(word));
+    for (const word of [...term.pieces, ...term.alone]) if (term.pieces.length > 1 || term.quoted || !STOP.has(fold(word))) {
+      wanted.add(stem(word));
+      asked.add(fold(word));
+    }
     if (term.prefix) begins.push(fold(term.pieces.at(-1)!));
   }
   const found: Span[] = [];
   if (wanted.size === 0 && begins.length === 0) return found;
   for (const match of text.slice(start, end).matchAll(WORD)) {
     const word = match[0];
-    const marked = wanted.has(stem(word)) || begins.some((begin) => fold(word).startsWith(begin)) || (COMPOUND.test(word) && split(word).some((piece) => wanted.has(stem(piece))));
+    // "one" has the stem of "on".
+    const marked = (wanted.has(stem(word)) && (asked.has(fold(word)) || !STOP.has(fold(word)))) || begins.some((begin) => fold(word).startsWith(begin)) || (COMPOUND.test(word) && split(word).some((piece) => wanted.has(stem(piece))));
     if (marked) found.push({ start: start + match.index, end: start + match.index + word.length });
   }
   return found;
