@@ -32,6 +32,8 @@ test('the map: groups in words, keyboard, UMAP on demand', async (t) => {
   for (const group of groups) assert.match(group, /^\p{L}[^0-9]*, .*\d+$/u);
   const sum = await page.$$eval('#map-groups .count', (all) => all.reduce((total, one) => total + Number(one.textContent), 0));
   assert.equal(sum, Number(/^\d+/.exec(await page.textContent('#map-status'))[0]));
+  const named = await page.$$eval('.plane .names span', (all) => all.map((one) => one.textContent));
+  assert.ok(named.length > 0 && named.every((name) => groups.some((group) => group.startsWith(name))), `${named}`);
   await page.click('#map-groups summary');
   await page.waitForSelector('#map-groups li button');
   assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), 'an open group widens nothing');

@@ -168,6 +168,7 @@ function drawGroups(): void {
     details.setAttribute('name', 'groups');
     return details;
   });
+  plane.label(words.map((names) => names.join(', ')));
   $('map-groups').replaceChildren(...(rows.length > 0 ? rows : [h('p', { class: 'small muted' }, 'Nothing to group yet.')]));
 }
 

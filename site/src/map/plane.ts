@@ -33,6 +33,9 @@ export class Plane {
   readonly element: HTMLElement;
   private readonly canvas = h('canvas', { tabIndex: 0, role: 'application', 'aria-label': 'Map of passages. Arrow keys move to the next passage in that direction, Enter opens it.' });
   private readonly tip = h('div', { class: 'tip', hidden: true });
+  /** The names of the groups, where most of their passages lie; the list beside the map says them too. */
+  private readonly names = h('div', { class: 'names', 'aria-hidden': 'true' });
+  private labels: string[] = [];
   private readonly live = h('p', { class: 'hidden-label', role: 'status' });
   /** (n, 2), in [-1, 1] */
   private points: Float32Array = new Float32Array();
@@ -46,7 +49,7 @@ export class Plane {
   private frame = 0;
 
   constructor(private readonly options: PlaneOptions) {
-    this.element = h('div', { class: 'plane' }, this.canvas, this.tip, this.live);
+    this.element = h('div', { class: 'plane' }, this.canvas, this.names, this.tip, this.live);
     new ResizeObserver(() => this.draw()).observe(this.element);
     document.addEventListener('theme', () => this.draw());
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.draw());
@@ -63,6 +66,35 @@ export class Plane {
     if (!same) this.select(-1);
     this.view = { scale: 1, x: 0, y: 0 };
     this.draw();
+  }
+
+  /** Names the groups on the map. */
+  label(names: readonly string[]): void {
+    this.labels = [...names];
+    this.draw();
+  }
+
+  /** Writes each group's name at the middle of its passages, the largest groups first, where no other name stands. */
+  private write(): void {
+    const { clientWidth: w, clientHeight: v } = this.canvas;
+    const taken: { x: number; y: number; w: number }[] = [];
+    const middle = (values: number[]): number => values.sort((a, b) => a - b)[values.length >> 1]!;
+    const spans = this.labels.flatMap((name, g) => {
+      const members = [...this.group.keys()].filter((i) => this.group[i] === g && (this.only === undefined || this.only === g));
+      if (name === '' || members.length === 0) return [];
+      const places = members.map((i) => this.place(this.points, i));
+      const width = Math.min(w - 8, 8 * name.length + 12);
+      const x = Math.max(width / 2 + 4, Math.min(w - width / 2 - 4, middle(places.map(([px]) => px))));
+      const y = middle(places.map(([, py]) => py));
+      if (y < 12 || y > v - 12 || taken.some((other) => Math.abs(other.y - y) < 24 && Math.abs(other.x - x) < (other.w + width) / 2)) return [];
+      taken.push({ x, y, w: width });
+      const span = h('span', null, name);
+      span.style.left = `${x}px`;
+      span.style.top = `${y}px`;
+      span.style.borderColor = colourOf(g);
+      return [span];
+    });
+    this.names.replaceChildren(...spans);
   }
 
   /** Dims all groups but one. */
@@ -137,6 +169,7 @@ export class Plane {
       context.stroke();
     }
     if (points !== this.points) this.draw();
+    else this.write();
   }
 
   private nearest(x: number, y: number): number {

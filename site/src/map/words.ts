@@ -4,7 +4,7 @@ const SHOWN = 3;
 
 /** Words too common to name anything, in a few languages; the weighting removes the rest. */
 const COMMON = new Set(
-  ('the and for that with this from are was were has have had not but you your they their its his her she him who which what when where will would can could should may one two all any been being into than then them these those there here also more most some such only over each other about after before between through during out our how why very just because while until again once ' +
+  ('the and for that with this from are was were has have had not but you your they their its his her she him who which what when where will would can could should may one two all any been being into than then them these those there here also more most some such only over each other about after before between through during out our how why very just because while until again once shall said says say did does done upon unto like than much many make made must well now never yet thou thee thy thine hath doth art wilt shalt nor whom whose being come came went got let see ' +
     'der die das und ist nicht ein eine mit von auf für dem den des sich auch als wie bei nach les des une est pas que qui dans pour sur avec par los las una del con por para como más').split(' '),
 );
 

@@ -149,7 +149,7 @@ export function openShipped(): Promise<void> {
 async function fetchShipped(): Promise<void> {
   const response = await fetch(new URL(`./${__LIBRARY__}`, document.baseURI));
   if (!response.ok) throw new Error(`The library that comes with the page could not be fetched (${response.status}).`);
-  const whole = await readLibrary(await response.blob());
+  const whole = await readLibrary(new Blob([await response.arrayBuffer()]));
   library.ship(whole.map(({ about, vectors, passages }, i) => ({ document: { ...about, id: `shipped ${i}`, model: builtIn.id, passages, done: passages.length, added: 0 }, vectors })));
 }
 
