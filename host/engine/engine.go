@@ -55,8 +55,15 @@ type Engine struct {
 	mu      sync.Mutex
 	idle    []*instance
 	made    int           // instances, those in use included
-	changed chan struct{} // closed and made anew when an instance comes back or goes
+	waiting []*waiter     // first come first
+	changed chan struct{} // closed and made anew when an instance goes or the engine closes
 	closed  bool
+}
+
+// waiter is a call that waits for an instance: the one that is wanted, or any.
+type waiter struct {
+	wanted *instance
+	given  chan *instance // holds one
 }
 
 // pageSize is the unit of linear memory.
@@ -214,29 +221,26 @@ func (e *Engine) Memory() uint64 {
 }
 
 // take waits for an instance: the one that is wanted, or any. It makes one where
-// there may be more.
+// there may be more. Calls are served in their order, so that one which gives an
+// instance back between its steps does not keep it from the others.
 func (e *Engine) take(ctx context.Context, wanted *instance) (*instance, error) {
+	w := &waiter{wanted, make(chan *instance, 1)}
+	e.mu.Lock()
 	for {
-		e.mu.Lock()
-		if e.closed {
+		switch {
+		case e.closed:
+			e.leave(w)
 			e.mu.Unlock()
 			return nil, ErrClosed
-		}
-		if wanted != nil && wanted.dropped {
+		case wanted != nil && wanted.dropped:
+			e.leave(w)
 			e.mu.Unlock()
 			return nil, wanted.lost
-		}
-		at := len(e.idle) - 1
-		if wanted != nil {
-			at = slices.Index(e.idle, wanted)
-		}
-		if at >= 0 {
-			i := e.idle[at]
-			e.idle = slices.Delete(e.idle, at, at+1)
+		case len(w.given) > 0:
 			e.mu.Unlock()
-			return i, nil
-		}
-		if wanted == nil && e.made < e.options.Instances {
+			return <-w.given, nil
+		case wanted == nil && len(e.idle) == 0 && e.made < e.options.Instances:
+			e.leave(w)
 			e.made++
 			e.mu.Unlock()
 			i, err := e.newInstance(ctx)
@@ -247,13 +251,43 @@ func (e *Engine) take(ctx context.Context, wanted *instance) (*instance, error) 
 			}
 			return i, err
 		}
+		at := len(e.idle) - 1
+		if wanted != nil {
+			at = slices.Index(e.idle, wanted)
+		}
+		if at >= 0 {
+			e.leave(w)
+			i := e.idle[at]
+			e.idle = slices.Delete(e.idle, at, at+1)
+			e.mu.Unlock()
+			return i, nil
+		}
+		if !slices.Contains(e.waiting, w) {
+			e.waiting = append(e.waiting, w)
+		}
 		changed := e.changed
 		e.mu.Unlock()
 		select {
-		case <-changed:
+		case i := <-w.given:
+			return i, nil
 		case <-ctx.Done():
+			e.mu.Lock()
+			e.leave(w)
+			e.mu.Unlock()
 			return nil, ctx.Err()
+		case <-changed:
 		}
+		e.mu.Lock()
+	}
+}
+
+// leave takes a waiter from the queue, and gives on what it was given meanwhile.
+func (e *Engine) leave(w *waiter) {
+	e.waiting = slices.DeleteFunc(e.waiting, func(other *waiter) bool { return other == w })
+	select {
+	case i := <-w.given:
+		e.back(i)
+	default:
 	}
 }
 
@@ -261,14 +295,24 @@ func (e *Engine) take(ctx context.Context, wanted *instance) (*instance, error) 
 func (e *Engine) give(i *instance) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.back(i)
+}
+
+func (e *Engine) back(i *instance) {
 	if i.lost != nil || e.closed {
 		i.close()
 		i.dropped = true
 		e.gone(1)
 		return
 	}
+	for at, w := range e.waiting {
+		if w.wanted == nil || w.wanted == i {
+			e.waiting = slices.Delete(e.waiting, at, at+1)
+			w.given <- i
+			return
+		}
+	}
 	e.idle = append(e.idle, i)
-	e.gone(0)
 }
 
 // gone notes that there are fewer instances, and wakes those who wait.

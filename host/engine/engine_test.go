@@ -399,6 +399,49 @@ func TestCancelAndClose(t *testing.T) {
 	}
 }
 
+// TestOrder: a call that waits for the only instance has it after the step that
+// is under way, however long the other call goes on.
+func TestOrder(t *testing.T) {
+	e := open(t, tiny(t, "model.safetensors"), Options{})
+	short := make(chan error)
+	steps := 0
+	o := core.Options{Padding: model.Padding{Mode: model.PadToLength, Length: 100}}
+	o.Progress = func(float64, float64) error {
+		if steps++; steps > 1 {
+			return nil
+		}
+		go func() {
+			_, err := e.Texts(t.Context(), "short")
+			short <- err
+		}()
+		for waits := false; !waits; time.Sleep(time.Millisecond) { // until it has the instance or waits for it
+			e.mu.Lock()
+			waits = len(e.waiting) > 0 || len(e.idle) == 0
+			e.mu.Unlock()
+		}
+		return nil
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		_, err := e.Embed(ctx, core.Texts(slices.Repeat([]string{"some words"}, 10000)...), o)
+		ended <- err
+	}()
+	select {
+	case err := <-short:
+		if err != nil {
+			t.Error(err)
+		}
+	case err := <-ended:
+		t.Errorf("the long call ended first: %v", err)
+		<-short
+	}
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+}
+
 // TestSteps: between steps the engine tells how far it is, and its only instance
 // serves others.
 func TestSteps(t *testing.T) {
