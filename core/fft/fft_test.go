@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"m2embed/core/kernel"
-	"m2embed/internal/tolerance"
+	"m2embed/core/tolerance"
 )
 
 func randomGroup(rows int, seed uint64) []float32 {

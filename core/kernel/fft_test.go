@@ -7,7 +7,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"m2embed/internal/tolerance"
+	"m2embed/core/tolerance"
 )
 
 // twiddleTable is the six numbers per j < n/4 that the radix-4 passes take.

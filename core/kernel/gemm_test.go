@@ -8,7 +8,7 @@ import (
 	"sync"
 	"testing"
 
-	"m2embed/internal/tolerance"
+	"m2embed/core/tolerance"
 )
 
 // inputSizes are the edge sizes of K.

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"testing"
 
-	"m2embed/internal/tolerance"
+	"m2embed/core/tolerance"
 )
 
 // forEachSet runs a test on every back end of this machine.

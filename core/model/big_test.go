@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"m2embed/core/checkpoint/goldenweights"
-	"m2embed/internal/tolerance"
+	"m2embed/core/tolerance"
 )
 
 // soak says that the long runs are asked for.

@@ -11,7 +11,7 @@ import (
 	"m2embed/core/checkpoint"
 	"m2embed/core/checkpoint/goldenweights"
 	"m2embed/core/kernel"
-	"m2embed/internal/tolerance"
+	"m2embed/core/tolerance"
 )
 
 // int8Weights gives tensors as a conversion to int8 writes them.

@@ -8,10 +8,10 @@ import (
 
 	"m2embed/core"
 	"m2embed/core/model"
+	"m2embed/core/tolerance"
 	"m2embed/host"
 	"m2embed/host/convert"
 	"m2embed/host/internal/hosttest"
-	"m2embed/internal/tolerance"
 )
 
 // TestConvertedEmbeddings runs converted models and compares their vectors

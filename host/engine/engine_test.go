@@ -19,7 +19,7 @@ import (
 	"m2embed/core/checkpoint"
 	"m2embed/core/model"
 	"m2embed/core/tokenizer"
-	"m2embed/internal/tolerance"
+	"m2embed/core/tolerance"
 )
 
 var (

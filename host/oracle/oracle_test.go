@@ -9,7 +9,7 @@ import (
 	"m2embed/core/checkpoint"
 	"m2embed/core/checkpoint/goldenweights"
 	"m2embed/core/model"
-	"m2embed/internal/tolerance"
+	"m2embed/core/tolerance"
 )
 
 // pair makes equal configurations for the weights and for core.

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"m2embed/core/model"
-	"m2embed/internal/tolerance"
+	"m2embed/core/tolerance"
 )
 
 // compare writes the table runtime × (same bits as wazero?, largest difference

@@ -13,7 +13,7 @@ import (
 	"m2embed/core/checkpoint"
 	"m2embed/core/checkpoint/goldenweights"
 	"m2embed/core/model"
-	"m2embed/internal/tolerance"
+	"m2embed/core/tolerance"
 	"m2embed/webgpu/plan"
 )
 

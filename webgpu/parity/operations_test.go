@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"m2embed/core/model"
-	"m2embed/internal/tolerance"
+	"m2embed/core/tolerance"
 	"m2embed/webgpu/plan"
 )
 
