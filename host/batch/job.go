@@ -120,7 +120,7 @@ type Job struct {
 // # Errors
 //
 // Patterns that match nothing, files that cannot be read, equal ids, a folder that
-// holds something else or is in use. Nothing is published then.
+// holds something else or is in use. Nothing is left behind then.
 func Prepare(ctx context.Context, e *Embedder, r Request) (j *Job, err error) {
 	how, err := r.how(e)
 	if err != nil {
@@ -130,6 +130,7 @@ func Prepare(ctx context.Context, e *Embedder, r Request) (j *Job, err error) {
 	if err != nil {
 		return nil, err
 	}
+	_, missing := os.Stat(r.Folder)
 	if err := os.MkdirAll(r.Folder, 0o777); err != nil {
 		return nil, err
 	}
@@ -141,6 +142,9 @@ func Prepare(ctx context.Context, e *Embedder, r Request) (j *Job, err error) {
 	defer func() {
 		if err != nil {
 			held.Close()
+			if missing != nil {
+				os.Remove(r.Folder) // which fails if others have put something there
+			}
 		}
 	}()
 	files, total, err := sizes(names)
@@ -173,7 +177,10 @@ func Prepare(ctx context.Context, e *Embedder, r Request) (j *Job, err error) {
 		return nil, err
 	}
 	j.plan.How = how
-	return j, j.read(ctx, names, e.options.MaxBytes)
+	if err := j.read(ctx, names, e.options.MaxBytes); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(j.work()))
+	}
+	return j, nil
 }
 
 // how settles a request's defaults.
@@ -220,6 +227,15 @@ func (j *Job) acquire() error {
 	ok, err := lock.TryLock()
 	if err != nil {
 		return plain("write into "+j.folder, err)
+	}
+	if ok {
+		// A run that ended in between has taken the name away with its lock, and
+		// the next one locks a file of its own.
+		own, err := lock.Stat()
+		named, gone := os.Stat(name)
+		if ok = err == nil && gone == nil && os.SameFile(own, named); !ok {
+			lock.Unlock()
+		}
 	}
 	if !ok {
 		return fmt.Errorf("another run writes into %s", j.folder)

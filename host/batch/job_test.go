@@ -370,6 +370,9 @@ func TestJobRefuses(t *testing.T) {
 		if _, err := ReadManifest(c.request.Folder); err == nil {
 			t.Errorf("%s: the folder looks whole", name)
 		}
+		if _, err := os.Stat(c.request.Folder); c.request.Folder != taken && c.request.Folder != blocked && !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: the folder is there: %v", name, err)
+		}
 	}
 	for policy, want := range map[string]string{"first": "one", "last": "two"} {
 		folder := filepath.Join(t.TempDir(), "out")
@@ -394,8 +397,12 @@ func TestJobRefuses(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := Prepare(ctx, e, Request{Inputs: []string{good}, Folder: filepath.Join(in, "new")}); !errors.Is(err, context.Canceled) {
+	own := t.TempDir()
+	if _, err := Prepare(ctx, e, Request{Inputs: []string{good}, Folder: own}); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
+	}
+	if left, err := os.ReadDir(own); err != nil || len(left) != 0 {
+		t.Errorf("a folder that was there holds %v, %v", left, err)
 	}
 }
 
