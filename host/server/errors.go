@@ -101,8 +101,8 @@ func (s *Server) noRoute(w http.ResponseWriter, r *http.Request) {
 	}
 	if len(allowed) > 0 {
 		w.Header().Set("Allow", strings.Join(allowed, ", "))
-		writeError(w, &apiError{status: http.StatusMethodNotAllowed, kind: "invalid_request_error", code: "method_not_allowed", message: fmt.Sprintf("%s %s, want %s", r.Method, r.URL.Path, strings.Join(allowed, " or "))})
+		writeError(w, &apiError{status: http.StatusMethodNotAllowed, kind: "invalid_request_error", code: "method_not_allowed", message: fmt.Sprintf("%s %s, want %s", clip(r.Method), clip(r.URL.Path), strings.Join(allowed, " or "))})
 		return
 	}
-	writeError(w, &apiError{status: http.StatusNotFound, kind: "invalid_request_error", code: "not_found", message: "no such address: " + r.URL.Path})
+	writeError(w, &apiError{status: http.StatusNotFound, kind: "invalid_request_error", code: "not_found", message: "no such address: " + clip(r.URL.Path)})
 }

@@ -47,6 +47,9 @@ func (s *Server) checkHost(host string) *apiError {
 	if strings.HasSuffix(name, ".localhost") || slices.Contains(s.options.Hosts, name) {
 		return nil
 	}
+	if host == "" { // HTTP/1.0
+		return &apiError{status: http.StatusForbidden, kind: "invalid_request_error", code: "unknown_host", message: "the request has no Host header, which says what server it is for"}
+	}
 	return &apiError{status: http.StatusForbidden, kind: "invalid_request_error", code: "unknown_host", message: fmt.Sprintf("this server is not %q; if it is to answer by this name, start it with --host %s", clip(name), clip(name))}
 }
 
@@ -107,6 +110,9 @@ func (s *Server) authorize(r *http.Request) *apiError {
 // checkType demands that a body says it is JSON. Browsers send forms and plain
 // text to any server without asking it first, but JSON only where CORS lets them.
 func checkType(r *http.Request) *apiError {
+	if coding := r.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
+		return &apiError{status: http.StatusUnsupportedMediaType, kind: "invalid_request_error", code: "unsupported_media_type", message: "the request's Content-Encoding is " + clip(coding) + ", want a body that is not compressed"}
+	}
 	given := r.Header.Get("Content-Type")
 	kind, _, err := mime.ParseMediaType(given)
 	if err == nil && (kind == "application/json" || strings.HasPrefix(kind, "application/") && strings.HasSuffix(kind, "+json")) {

@@ -40,6 +40,11 @@ func TestContentType(t *testing.T) {
 	if w := send(s, "GET", "/v1/models", ""); w.Code != 200 {
 		t.Errorf("GET without a type: %d", w.Code)
 	}
+	for coding, status := range map[string]int{"": 200, "identity": 200, "Identity": 200, "gzip": 415, "br": 415} {
+		if w := send(s, "POST", "/v1/embeddings", `{"input":"x"}`, "Content-Type", "application/json", "Content-Encoding", coding); w.Code != status || status == 415 && !strings.Contains(w.Body.String(), "not compressed") {
+			t.Errorf("coding %q: %d %s, want %d", coding, w.Code, w.Body, status)
+		}
+	}
 }
 
 // TestHosts: only the server's own names are answered.
@@ -54,8 +59,8 @@ func TestHosts(t *testing.T) {
 		r.Host = host
 		w := httptest.NewRecorder()
 		s.ServeHTTP(w, r)
-		if w.Code != status {
-			t.Errorf("%q: %d, want %d", host, w.Code, status)
+		if w.Code != status || host == "" && !strings.Contains(w.Body.String(), "no Host header") {
+			t.Errorf("%q: %d %s, want %d", host, w.Code, w.Body, status)
 		}
 	}
 	if w := send(New(open(t), Options{}), "GET", "http://any.example/v1/models", ""); w.Code != 200 {

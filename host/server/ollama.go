@@ -14,6 +14,12 @@ import (
 
 // The part of Ollama's API that makes embeddings.
 
+// The forms of POST /api/embed and /api/embeddings.
+var (
+	ollamaForm       = form{"input", ollamaMember}
+	ollamaPromptForm = form{"prompt", ollamaMember}
+)
+
 // ollamaMember reads a member of POST /api/embed and /api/embeddings. As in
 // Ollama, others are ignored.
 func ollamaMember(r *requestReader, name string) error {
@@ -38,7 +44,7 @@ func ollamaMember(r *requestReader, name string) error {
 // ollamaEmbed answers POST /api/embed. Vectors have unit length.
 func (s *Server) ollamaEmbed(w http.ResponseWriter, r *http.Request) error {
 	began := time.Now()
-	results, leave, err := s.ollamaVectors(w, r, core.Yes)
+	results, leave, err := s.ollamaVectors(w, r, ollamaForm, core.Yes)
 	if err != nil {
 		return err
 	}
@@ -63,7 +69,7 @@ func (s *Server) ollamaEmbed(w http.ResponseWriter, r *http.Request) error {
 
 // ollamaEmbedding answers POST /api/embeddings, with one vector.
 func (s *Server) ollamaEmbedding(w http.ResponseWriter, r *http.Request) error {
-	results, leave, err := s.ollamaVectors(w, r, core.ModelDefault)
+	results, leave, err := s.ollamaVectors(w, r, ollamaPromptForm, core.ModelDefault)
 	if err != nil {
 		return err
 	}
@@ -81,8 +87,8 @@ func (s *Server) ollamaEmbedding(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (s *Server) ollamaVectors(w http.ResponseWriter, r *http.Request, normalize core.Choice) ([]core.Embedding, func(), error) {
-	place, request, err := s.read(w, r, ollamaMember)
+func (s *Server) ollamaVectors(w http.ResponseWriter, r *http.Request, f form, normalize core.Choice) ([]core.Embedding, func(), error) {
+	place, request, err := s.read(w, r, f)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -117,7 +123,10 @@ func (s *Server) ollamaTags(w http.ResponseWriter, _ *http.Request) {
 
 // ollamaShow answers POST /api/show.
 func (s *Server) ollamaShow(w http.ResponseWriter, r *http.Request) error {
-	var asked struct{ Model, Name string }
+	var asked struct {
+		Model string `json:"model"`
+		Name  string `json:"name"`
+	}
 	place, err := s.decode(w, r, &asked)
 	if err != nil {
 		return err
@@ -125,6 +134,9 @@ func (s *Server) ollamaShow(w http.ResponseWriter, r *http.Request) error {
 	defer place.leave()
 	if asked.Model == "" {
 		asked.Model = asked.Name
+	}
+	if asked.Model == "" {
+		return invalid("model", "model is missing")
 	}
 	if name := strings.TrimSuffix(asked.Model, ":latest"); !s.accepts(name) {
 		return s.noModel(clip(name))

@@ -2,13 +2,16 @@ package server
 
 import (
 	"encoding/json/jsontext"
+	"encoding/json/v2"
 	"errors"
 	"fmt"
 	"io"
 	"math"
 	"net/http"
+	"reflect"
 	"strconv"
 	"strings"
+	"time"
 
 	"m2embed/core"
 	"m2embed/core/model"
@@ -33,10 +36,19 @@ type requestReader struct {
 	json  *jsontext.Decoder
 	most  int // texts
 	input bool
-	// members reads a member by name.
-	members func(r *requestReader, name string) error
+	form  form
 	request
 }
+
+// form is what an API calls the members of a request.
+type form struct {
+	input string // the member with the texts
+	// member reads a member by name.
+	member func(r *requestReader, name string) error
+}
+
+// openAIForm is that of POST /v1/embeddings.
+var openAIForm = form{"input", (*requestReader).member}
 
 // truncations are the names that the JavaScript package has, too.
 var truncations = map[string]tokenizer.Truncation{
@@ -51,27 +63,88 @@ var truncations = map[string]tokenizer.Truncation{
 // An *apiError for a request that is not as openapi.yaml has it; the reader's
 // own errors.
 func readRequest(body io.Reader, most int) (*request, error) {
-	return readAs(body, most, (*requestReader).member)
+	return readAs(body, most, openAIForm)
 }
 
 // readAs reads a request with members of another API.
-func readAs(body io.Reader, most int, members func(r *requestReader, name string) error) (*request, error) {
-	r := &requestReader{json: jsontext.NewDecoder(body), most: most, members: members}
-	err := r.read()
+func readAs(body io.Reader, most int, f form) (*request, error) {
+	r := &requestReader{json: jsontext.NewDecoder(body), most: most, form: f}
+	if err := r.read(); err != nil {
+		return nil, unread(err)
+	}
+	return &r.request, nil
+}
+
+// readValue reads the body of a small request, a JSON object, as a whole. It is
+// as strict as readRequest: names' letters, UTF-8 and doubled members count.
+func readValue(body io.Reader, into any) error {
+	d := jsontext.NewDecoder(body)
+	if kind := d.PeekKind(); kind != '{' && kind != 0 {
+		return invalid("", "the request is %s, want a JSON object", nameOf(kind))
+	}
+	err := json.UnmarshalDecode(d, into)
+	if err == nil {
+		err = atEnd(d)
+	}
+	return unread(err)
+}
+
+// atEnd refuses what comes after the request.
+func atEnd(d *jsontext.Decoder) error {
+	if d.PeekKind() != 0 {
+		return invalid("", "more than one JSON value in the request")
+	}
+	if _, err := d.ReadToken(); err != io.EOF {
+		return err
+	}
+	return nil
+}
+
+// unread says in the API's words why a request could not be read.
+func unread(err error) error {
 	var known *apiError
 	var syntax *jsontext.SyntacticError
+	var kind *json.SemanticError
 	var large *http.MaxBytesError
 	switch {
-	case err == nil:
-		return &r.request, nil
-	case errors.As(err, &known) || errors.As(err, &large):
-		return nil, err
+	case err == nil, errors.As(err, &known), errors.As(err, &large):
+		return err
 	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
-		return nil, invalid("", "the request is empty or ends too early")
+		return invalid("", "the request is empty or ends too early")
 	case errors.As(err, &syntax):
-		return nil, invalid("", "the request is not JSON: %s", strings.TrimPrefix(syntax.Error(), "jsontext: "))
+		return invalid("", "the request is not JSON: %s", strings.TrimPrefix(syntax.Error(), "jsontext: "))
+	case errors.As(err, &kind):
+		name := clip(strings.ReplaceAll(strings.TrimPrefix(string(kind.JSONPointer), "/"), "/", "."))
+		why := ""
+		if kind.Err != nil {
+			why = ": " + clip(kind.Err.Error())
+		}
+		return invalid(name, "%s is %s, want %s%s", name, nameOf(kind.JSONKind), kindOf(kind.GoType), why)
 	}
-	return nil, fmt.Errorf("read request: %w", err)
+	return fmt.Errorf("read request: %w", err)
+}
+
+// kindOf says what JSON a member of a Go type is.
+func kindOf(t reflect.Type) string {
+	if t == nil {
+		return "something else"
+	}
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	switch {
+	case t == reflect.TypeFor[time.Time]():
+		return "a time, 2006-01-02T15:04:05Z"
+	case t.Kind() == reflect.String:
+		return "a string"
+	case t.Kind() == reflect.Bool:
+		return "true or false"
+	case t.Kind() == reflect.Slice:
+		return "a list"
+	case t.Kind() == reflect.Int:
+		return "a whole number"
+	}
+	return "an object"
 }
 
 func (r *requestReader) read() error {
@@ -90,21 +163,18 @@ func (r *requestReader) read() error {
 		if err != nil {
 			return err
 		}
-		if err := r.members(r, name.String()); err != nil {
+		if err := r.form.member(r, name.String()); err != nil {
 			return err
 		}
 	}
 	if _, err := r.json.ReadToken(); err != nil { // the closing brace
 		return err
 	}
-	if r.json.PeekKind() != 0 {
-		return invalid("", "more than one JSON value in the request")
-	}
-	if _, err := r.json.ReadToken(); err != io.EOF {
+	if err := atEnd(r.json); err != nil {
 		return err
 	}
-	if !r.input {
-		return invalid("input", "input is missing: a text, a list of texts, a list of token ids or a list of such lists")
+	if name := r.form.input; !r.input {
+		return invalid(name, "%s is missing: a text, a list of texts, a list of token ids or a list of such lists", name)
 	}
 	return nil
 }

@@ -4,10 +4,11 @@ import (
 	"m2embed/core"
 )
 
-// readInput reads the member input: a string, a list of strings, a list of
+// readInput reads the member with the texts: a string, a list of strings, a list of
 // token ids, or a list of lists of token ids.
 func (r *requestReader) readInput() error {
 	r.input = true
+	name := r.form.input
 	kind, err := r.kind()
 	if err != nil {
 		return err
@@ -17,7 +18,7 @@ func (r *requestReader) readInput() error {
 		return r.readText()
 	case '[':
 	default:
-		return invalid("input", "input is %s, want a string or a list", nameOf(kind))
+		return invalid(name, "%s is %s, want a string or a list", name, nameOf(kind))
 	}
 	if _, err := r.json.ReadToken(); err != nil {
 		return err
@@ -27,13 +28,13 @@ func (r *requestReader) readInput() error {
 	case '0':
 		return r.readIDs() // one list of ids
 	case ']':
-		return invalid("input", "input is empty, want at least one text")
+		return invalid(name, "%s is empty, want at least one text", name)
 	case '"', '[':
 	default:
 		if _, err := r.kind(); err != nil {
 			return err
 		}
-		return invalid("input", "input holds %s, want strings or token ids", nameOf(first))
+		return invalid(name, "%s holds %s, want strings or token ids", name, nameOf(first))
 	}
 	for {
 		kind := r.json.PeekKind()
@@ -45,10 +46,10 @@ func (r *requestReader) readInput() error {
 			return err
 		}
 		if kind != first {
-			return invalid("input", "input %d is %s, but the first is %s", len(r.inputs), nameOf(kind), nameOf(first))
+			return invalid(r.form.input, "input %d is %s, but the first is %s", len(r.inputs), nameOf(kind), nameOf(first))
 		}
 		if len(r.inputs) == r.most {
-			return invalid("input", "more than %d inputs", r.most)
+			return invalid(r.form.input, "more than %d inputs", r.most)
 		}
 		if kind == '"' {
 			if err := r.readText(); err != nil {
@@ -83,7 +84,7 @@ func (r *requestReader) readIDs() error {
 			if _, err := r.kind(); err != nil {
 				return err
 			}
-			return invalid("input", "input %d, token %d is %s, want a token id", len(r.inputs), len(ids), nameOf(kind))
+			return invalid(r.form.input, "input %d, token %d is %s, want a token id", len(r.inputs), len(ids), nameOf(kind))
 		}
 		token, err := r.json.ReadToken()
 		if err != nil {
@@ -95,7 +96,7 @@ func (r *requestReader) readIDs() error {
 		}
 		id, ok := wholeNumber(token.String())
 		if !ok {
-			return invalid("input", "input %d, token %d is %s, want a token id", len(r.inputs), len(ids), clip(token.String()))
+			return invalid(r.form.input, "input %d, token %d is %s, want a token id", len(r.inputs), len(ids), clip(token.String()))
 		}
 		ids = append(ids, int32(id))
 	}

@@ -334,7 +334,7 @@ func (s *Server) classify(r *http.Request, err error) *apiError {
 
 // embed answers POST /v1/embeddings.
 func (s *Server) embed(w http.ResponseWriter, r *http.Request) error {
-	place, request, err := s.read(w, r, (*requestReader).member)
+	place, request, err := s.read(w, r, openAIForm)
 	if err != nil {
 		return err
 	}
@@ -352,12 +352,12 @@ func (s *Server) embed(w http.ResponseWriter, r *http.Request) error {
 }
 
 // read gives a request a place in the queue and reads and checks it.
-func (s *Server) read(w http.ResponseWriter, r *http.Request, members func(r *requestReader, name string) error) (*admission, *request, error) {
+func (s *Server) read(w http.ResponseWriter, r *http.Request, f form) (*admission, *request, error) {
 	place, body, err := s.receive(w, r)
 	if err != nil {
 		return nil, nil, err
 	}
-	request, err := readAs(body, s.options.BatchLimit, members)
+	request, err := readAs(body, s.options.BatchLimit, f)
 	if err == nil {
 		s.received(w, place, body)
 		err = request.check(s)

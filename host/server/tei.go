@@ -3,8 +3,6 @@ package server
 import (
 	"bufio"
 	"encoding/json"
-	"errors"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -16,6 +14,12 @@ import (
 
 // The API of Hugging Face's Text Embeddings Inference, which huggingface_hub's
 // InferenceClient speaks, too.
+
+// The forms of POST /embed and POST /.
+var (
+	teiForm  = form{"inputs", teiMember}
+	rootForm = form{"inputs", rootMember}
+)
 
 // teiMember reads a member of POST /embed. As in TEI, others are ignored.
 func teiMember(r *requestReader, name string) error {
@@ -122,16 +126,16 @@ func (r *requestReader) truncate(name string) error {
 
 // teiEmbed answers POST /embed.
 func (s *Server) teiEmbed(w http.ResponseWriter, r *http.Request) error {
-	return s.teiAnswer(w, r, teiMember)
+	return s.teiAnswer(w, r, teiForm)
 }
 
 // teiRoot answers POST /.
 func (s *Server) teiRoot(w http.ResponseWriter, r *http.Request) error {
-	return s.teiAnswer(w, r, rootMember)
+	return s.teiAnswer(w, r, rootForm)
 }
 
-func (s *Server) teiAnswer(w http.ResponseWriter, r *http.Request, members func(r *requestReader, name string) error) error {
-	place, request, err := s.read(w, r, members)
+func (s *Server) teiAnswer(w http.ResponseWriter, r *http.Request, f form) error {
+	place, request, err := s.read(w, r, f)
 	if err != nil {
 		return err
 	}
@@ -221,7 +225,7 @@ const mostStates = 8192
 // teiStates answers POST /embed_all with a vector for each token. Unlike TEI's
 // they have unit length.
 func (s *Server) teiStates(w http.ResponseWriter, r *http.Request) error {
-	place, request, err := s.read(w, r, teiMember)
+	place, request, err := s.read(w, r, teiForm)
 	if err != nil {
 		return err
 	}
@@ -275,22 +279,8 @@ func (s *Server) decode(w http.ResponseWriter, r *http.Request, into any) (*admi
 	if err != nil {
 		return nil, err
 	}
-	d := json.NewDecoder(body)
-	if err = d.Decode(into); err == nil {
-		if _, more := d.Token(); more != io.EOF {
-			err = invalid("", "more than one JSON value in the request")
-		}
-	}
-	if err != nil {
+	if err := readValue(body, into); err != nil {
 		place.leave()
-		var syntax *json.SyntaxError
-		var kind *json.UnmarshalTypeError
-		switch {
-		case errors.As(err, &kind):
-			return nil, invalid(kind.Field, "%s is a JSON %s, want a %v", clip(kind.Field), clip(kind.Value), kind.Type)
-		case errors.As(err, &syntax), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-			return nil, invalid("", "the request is not JSON: %v", err)
-		}
 		return nil, err
 	}
 	s.received(w, place, body)
