@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
 	"maps"
 	"math"
 	"net/http"
@@ -276,6 +277,13 @@ func TestBadRequests(t *testing.T) {
 			t.Errorf("%s %s: %d, allow %q: %s", c.method, c.path, w.Code, w.Header().Get("Allow"), w.Body)
 		}
 	}
+	for _, path := range []string{"/v1/" + strings.Repeat("a", 1<<15), "/v1/models/" + strings.Repeat("a", 1<<15)} {
+		for _, method := range []string{"GET", "PUT"} {
+			if w := ask(s, method, path, ""); w.Code < 400 || w.Body.Len() > 512 {
+				t.Errorf("%s of a long address: %d, %d bytes", method, w.Code, w.Body.Len())
+			}
+		}
+	}
 	// The server still answers.
 	embed(t, s, `{"input":"x"}`)
 }
@@ -413,6 +421,32 @@ func TestSiteNames(t *testing.T) {
 	} {
 		if w := ask(s, "GET", path, ""); w.Code != want {
 			t.Errorf("%.40s: %d, want %d", path, w.Code, want)
+		}
+	}
+}
+
+// regularOnly fails where something is opened that can be waited for.
+type regularOnly struct {
+	fstest.MapFS
+	t *testing.T
+}
+
+func (f regularOnly) Open(name string) (fs.File, error) {
+	if m := f.MapFS[name]; m != nil && m.Mode&fs.ModeNamedPipe != 0 {
+		f.t.Errorf("the pipe %s is opened", name)
+	}
+	return f.MapFS.Open(name)
+}
+
+// TestSitePipes: what is no file is not opened, and no folder is listed for it.
+func TestSitePipes(t *testing.T) {
+	pipe := &fstest.MapFile{Mode: fs.ModeNamedPipe}
+	s := New(open(t), Options{Site: regularOnly{fstest.MapFS{
+		"a/index.html": {Data: []byte("here")}, "pipe": pipe, "piped/index.html": pipe, "folder/index.html/secret": {}, headersFile: pipe,
+	}, t}})
+	for path, want := range map[string]int{"/a/": 200, "/a": 301, "/pipe": 404, "/piped/": 404, "/piped": 404, "/piped/index.html": 301, "/folder/": 404, "/folder/index.html/": 404} {
+		if w := ask(s, "GET", path, ""); w.Code != want || strings.Contains(w.Body.String(), "secret") {
+			t.Errorf("%s: %d %s, want %d", path, w.Code, w.Body, want)
 		}
 	}
 }

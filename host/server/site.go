@@ -29,7 +29,7 @@ func site(files fs.FS) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")
-			writeError(w, &apiError{status: http.StatusMethodNotAllowed, kind: "invalid_request_error", code: "method_not_allowed", message: r.Method + ", want GET"})
+			writeError(w, &apiError{status: http.StatusMethodNotAllowed, kind: "invalid_request_error", code: "method_not_allowed", message: clip(r.Method) + ", want GET"})
 			return
 		}
 		w.Header().Set("Cache-Control", "no-cache")
@@ -68,7 +68,7 @@ type headerRule struct {
 // parseHeaders reads patterns and, indented below each, its headers. Of two
 // rules for a path the later one's headers replace the earlier one's.
 func parseHeaders(files fs.FS) ([]headerRule, error) {
-	f, err := files.Open(headersFile)
+	f, err := openFile(files, headersFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -127,21 +127,31 @@ func (f visible) open(name string) (fs.File, error) {
 	if name == headersFile {
 		return nil, fs.ErrNotExist
 	}
-	file, err := f.FS.Open(name)
+	stat, err := fs.Stat(f.FS, name)
 	if err != nil {
 		return nil, err
 	}
-	stat, err := file.Stat()
-	if err == nil && stat.IsDir() {
-		_, err = fs.Stat(f.FS, path.Join(name, "index.html"))
-	} else if err == nil && !stat.Mode().IsRegular() {
-		err = fs.ErrNotExist // a pipe would be waited for
+	if !stat.IsDir() {
+		return openFile(f.FS, name)
 	}
+	index, err := openFile(f.FS, path.Join(name, "index.html"))
 	if err != nil {
-		file.Close()
 		return nil, err
 	}
-	return file, nil
+	index.Close()
+	return f.FS.Open(name)
+}
+
+// openFile opens a regular file. To open a pipe would be to wait for its writer.
+func openFile(files fs.FS, name string) (fs.File, error) {
+	stat, err := fs.Stat(files, name)
+	if err != nil {
+		return nil, err
+	}
+	if !stat.Mode().IsRegular() {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	}
+	return files.Open(name)
 }
 
 // packed are the types of what compresses well.
