@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"runtime"
@@ -113,6 +114,26 @@ func (s *serving) check() error {
 		return usagef("--tls-cert and --tls-key belong together")
 	case o.Timeout <= 0 || s.grace < 0:
 		return usagef("--timeout %v and --grace %v, want positive times", o.Timeout, s.grace)
+	case slices.Contains(o.Aliases, ""):
+		return usagef("--alias is empty")
+	}
+	for name, value := range map[string]string{"name": o.ModelName, "site": s.site, "index": s.index, "tls-cert": s.cert, "tls-key": s.key} {
+		if value == "" && s.call.set(name) { // an unset variable of a script's, say
+			return usagef("--%s is empty", name)
+		}
+	}
+	_, port, err := net.SplitHostPort(s.address)
+	if err == nil {
+		_, err = net.LookupPort("tcp", port)
+	}
+	if err != nil {
+		return usagef("--address %q, want host:port, 127.0.0.1:8080 say, with a port up to 65535", s.address)
+	}
+	for _, name := range s.hosts {
+		_, err := netip.ParseAddr(name)
+		if name == "" || err != nil && strings.ContainsAny(name, ":/[] ") {
+			return usagef("--host %q, want a name or an address as requests have it, without scheme and port", name)
+		}
 	}
 	for _, origin := range o.Origins {
 		if u, err := url.Parse(origin); origin != "*" && (err != nil || u.Scheme == "" || u.Host == "" || u.Scheme+"://"+u.Host != origin) {

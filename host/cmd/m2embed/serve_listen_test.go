@@ -114,18 +114,6 @@ func TestServeTLS(t *testing.T) {
 	}
 }
 
-// TestServeUsage: flags that cannot be meant are refused before a model is read.
-func TestServeUsage(t *testing.T) {
-	for _, args := range [][]string{
-		{"--tls-cert", "x"}, {"--tls-key", "x"}, {"--cors-origin", "example.org"}, {"--cors-origin", "https://example.org/"}, {"--cors-origin", "https://a b"}, {"extra"},
-	} {
-		var text strings.Builder
-		if code := run(t.Context(), append([]string{"serve", "--model", "none"}, args...), nil, io.Discard, &text); code != exitUsage {
-			t.Errorf("%q: code %d, %s", args, code, text.String())
-		}
-	}
-}
-
 // TestSocket: the socket that systemd passes on is served, and systemd is told.
 func TestSocket(t *testing.T) {
 	if os.Getenv("M2EMBED_TEST_SOCKET") != "" {

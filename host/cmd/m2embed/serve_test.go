@@ -62,6 +62,29 @@ func TestServeGrace(t *testing.T) {
 	}
 }
 
+// TestServeUsage: what cannot be meant is wrong usage, before anything is opened.
+func TestServeUsage(t *testing.T) {
+	for _, c := range []struct{ flag, value, want string }{
+		{"--address", "foo", "host:port"}, {"--address", "127.0.0.1:99999", "65535"}, {"--address", "::1", "host:port"}, {"--address", "", "host:port"},
+		{"--alias", "", "--alias is empty"}, {"--name", "", "--name is empty"}, {"--site", "", "--site is empty"}, {"--index", "", "--index is empty"},
+		{"--host", "", "without scheme"}, {"--host", "localhost:8080", "without scheme"}, {"--host", "https://a.example", "without scheme"}, {"--host", "[::1]", "without scheme"},
+		{"--grace", "-1s", "positive"}, {"--cors-origin", "a.example", "https://"}, {"--cors-origin", "https://example.org/", "https://"}, {"--cors-origin", "https://a b", "https://"},
+		{"--tls-key", "x", "belong together"}, {"--tls-cert", "x", "belong together"},
+	} {
+		var errs strings.Builder
+		if code := run(t.Context(), []string{"serve", "--model", "none", c.flag, c.value}, nil, io.Discard, &errs); code != exitUsage || !strings.Contains(errs.String(), c.want) {
+			t.Errorf("%s %q: code %d, %s; want %d, %q", c.flag, c.value, code, errs.String(), exitUsage, c.want)
+		}
+	}
+	// These are right: what fails is the model.
+	for _, c := range [][]string{{"--address", ":0"}, {"--address", "[::1]:http"}, {"--host", "::1"}, {"--host", "a.example"}, {"--host", "192.168.0.1"}} {
+		var errs strings.Builder
+		if code := run(t.Context(), append([]string{"serve", "--model", "none"}, c...), nil, io.Discard, &errs); code != exitFailure || !strings.Contains(errs.String(), "none") {
+			t.Errorf("%q: code %d, %s", c, code, errs.String())
+		}
+	}
+}
+
 func TestHostsFor(t *testing.T) {
 	loopback, any := &net.TCPAddr{IP: net.IPv6loopback}, &net.TCPAddr{IP: net.IPv4zero}
 	for _, c := range []struct {
