@@ -21,6 +21,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"m2embed/core"
 	"m2embed/core/tokenizer"
@@ -526,5 +527,32 @@ func FuzzRequest(f *testing.F) {
 			t.Fatalf("%d inputs of %q", len(r.inputs), body)
 		}
 
+	})
+}
+
+// FuzzValue: what is wrong with a small request is said in few of our own words.
+func FuzzValue(f *testing.F) {
+	for _, c := range badRequests {
+		f.Add([]byte(c.body))
+	}
+	f.Add([]byte(`{"query":"a","texts":["b"],"top":2e0,"special":null,"after":"2024-05-06T07:08:09Z","fields":{"a":"b"},"inputs":{"source_sentence":"a","sentences":["b"]}}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		var asked struct {
+			Query   string            `json:"query"`
+			Texts   oneOrMore[text]   `json:"texts"`
+			Top     *whole            `json:"top"`
+			Special *bool             `json:"special"`
+			After   time.Time         `json:"after"`
+			Fields  map[string]string `json:"fields"`
+			Inputs  comparison        `json:"inputs"`
+		}
+		err := readValue(bytes.NewReader(body), &asked)
+		var known *apiError
+		switch {
+		case err == nil && !json.Valid(body):
+			t.Fatalf("%q is read", body)
+		case err != nil && (!errors.As(err, &known) || known.message == "" || len(known.message) > 512 || strings.Contains(known.message, "server.")):
+			t.Fatalf("%q: %v", body, err)
+		}
 	})
 }
