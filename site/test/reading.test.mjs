@@ -64,6 +64,7 @@ const epub = packed('book.epub', {
 });
 const eml = file('note.eml', 'From: Anna <anna@example.org>\r\nTo: bob@example.org\r\nSubject: =?utf-8?Q?Caf=C3=A9?=\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=iso-8859-1\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\nWe meet at the caf=E9 at noon.\r\n');
 const srt = file('film.srt', '1\r\n00:00:01,000 --> 00:00:03,500\r\n<i>Where does the water</i>\r\n\r\n2\r\n00:00:03,600 --> 00:00:05,000\r\ncome from?\r\n');
+const sloppy = file('sloppy.srt', '1\n0:00:01 --> 0:00:02\nWithout milliseconds.\n');
 const vtt = file('film.vtt', 'WEBVTT\n\nNOTE nothing\n\n01:02.000 --> 01:04.000 align:start\n<v Anna>From the roof.</v>\n');
 const html = file(
   'page.html',
@@ -75,10 +76,10 @@ const late = file('late.txt', `${'hello text '.repeat(900)}\0\0\0\0 end`);
 test('documents of every kind are read, with their pages and headings', async (t) => {
   const { page } = await openSearch(t, { errors: [/Refused|blocked/i] });
   const inner = zipSync({ 'docs/a.txt': strToU8('A text in an archive.'), 'letter.docx': docx.buffer, 'picture.png': new Uint8Array([1, 2, 3]), '__MACOSX/._a.txt': strToU8('x') });
-  const all = [docx, pptx, odt, epub, eml, srt, vtt, html, md, late, file('all.zip', inner), { name: 'pages.pdf', mimeType: '', buffer: pdf(['Nobody has lived there.', 'The lens is clean.']) }];
+  const all = [docx, pptx, odt, epub, eml, srt, sloppy, vtt, html, md, late, file('all.zip', inner), { name: 'pages.pdf', mimeType: '', buffer: pdf(['Nobody has lived there.', 'The lens is clean.']) }];
   await page.setInputFiles('#files', all);
   // The letter within the archive has the same text as the one beside it.
-  await documents(page, 12);
+  await documents(page, 13);
   await idle(page);
   await says(page, '#notices', /One file of all\.zip could not be read: picture\.png/);
   const library = await kept(page);
@@ -88,6 +89,7 @@ test('documents of every kind are read, with their pages and headings', async (t
   assert.deepEqual(library['book.epub'], { text: 'One\n\nThe lamp turns.\n\nTwo\n\nBirds nest below.', places: ['One @ One\n\nThe lam', 'Two @ Two\n\nBirds n'] });
   assert.equal(library['note.eml'].text, 'Café\n\nFrom: Anna <anna@example.org>\nTo: bob@example.org\n\nWe meet at the café at noon.');
   assert.deepEqual(library['film.srt'], { text: 'Where does the water come from?', places: ['0:00:01 @ Where does t'] });
+  assert.deepEqual(library['sloppy.srt'], { text: 'Without milliseconds.', places: ['0:00:01 @ Without mill'] });
   assert.deepEqual(library['film.vtt'], { text: 'From the roof.', places: ['0:01:02 @ From the roo'] });
   assert.deepEqual(library['page.html'], { text: 'Gardens\n\nSoil\n\nBeans like it warm.\n\nkept', places: ['Soil @ Soil\n\nBeans '] });
   assert.deepEqual(library['notes.md'].places, ['Ferry @ # Ferry\n\nBef', 'Ferry › Tuesdays @ ## Tuesdays\n']);
@@ -114,6 +116,8 @@ test('tables ask for header and columns, with a preview', async (t) => {
   const cats = 'The cat sleeps on the sofa';
   await add(file('semi.csv', `id;title;text\r\n1;Cat;${cats}\r\n2;Dog;"The dog; barks\nat night"\r\n`), { header: true, columns: ['id', 'title', 'text *'] });
   await add(file('sep.csv', `sep=;\r\nid;text\n1;A table, with commas, in it\n`), { header: true, columns: ['id', 'text *'] });
+  await add(file('quoted.csv', `"sep=;"\r\nid;text\r\n1;A quoted sign, with commas, in it\r\n`), { header: true, columns: ['id', 'text *'] });
+  await add(file('filled.csv', `SEP=|,,\rid|text\r1|A filled line, with commas, in it\r`), { header: true, columns: ['id', 'text *'] });
   await add(file('pipe.csv', `id|title|text\n1|Cat|${cats} today\n2|Dog|The dog barks, at night\n`), { header: true, columns: ['id', 'title', 'text *'] });
   await add(file('both.csv', 'Oak ; elm,tall,old,green\nAsh ; yew,small,young,dark\nFir ; pine\n'), { change: async () => assert.equal((await page.$$('#dialog [name="column"]')).length, 4) });
   await add(file('bare.csv', 'The stocks fell on Monday\r\nRain is expected tomorrow\r\n'), { header: false, columns: ['column 1 *'] });

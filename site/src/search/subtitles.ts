@@ -2,7 +2,7 @@
 
 import type { Place } from './place.js';
 
-const TIME = /^\s*(?:(\d+):)?(\d{1,2}):(\d{2})[.,]\d{1,3}\s*-->/;
+const TIME = /^\s*(?:(\d+):)?(\d{1,2}):(\d{2})(?:[.,]\d{1,3})?\s*-->/;
 /** Characters after which the time is named again. */
 const APART = 400;
 

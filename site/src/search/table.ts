@@ -14,9 +14,12 @@ const SEPARATORS = [',', ';', '\t', '|'];
 /** Lines by which a separator is guessed. */
 const LOOKED_AT = 50;
 
-/** Parses separated values. A first line "sep=;" settles the separator, else it is guessed. */
+/**
+ * Parses separated values. A first line "sep=;" settles the separator, quoted or
+ * filled up with empty cells as spreadsheets write it; else it is guessed.
+ */
 export function parseSeparated(source: string, given?: string): Table {
-  const said = /^sep=(.)\r?\n/i.exec(source);
+  const said = /^"?sep=([^\r\n])"?[ \t,;|]*(?:\r\n?|\n)/i.exec(source);
   const text = said ? source.slice(said[0].length) : source;
   const by = said?.[1] ?? given ?? separatorOf(text);
   return { rows: dsvFormat(by).parseRows(text.replace(/\r\n?/g, '\n')).filter((row) => row.some((cell) => cell.trim() !== '')) };
