@@ -59,7 +59,7 @@ func (ix *Index) add(ctx context.Context, documents []Document) (Added, error) {
 		return Added{}, fmt.Errorf("%w: it was opened for reading", ErrReadOnly)
 	}
 	if ix.space != ix.options.Space {
-		return Added{}, ix.otherSpace()
+		return Added{}, ix.options.otherSpace(ix.space, ix.model)
 	}
 	var added Added
 	hashes := make([][]byte, len(documents))
@@ -71,7 +71,7 @@ func (ix *Index) add(ctx context.Context, documents []Document) (Added, error) {
 			return Added{}, fmt.Errorf("document %d has no ID", i)
 		}
 		d.Text = strings.ToValidUTF8(d.Text, "\uFFFD")
-		hashes[i] = ix.hash(d)
+		hashes[i] = ix.options.hash(d)
 		var old []byte
 		err := ix.db.QueryRowContext(ctx, "SELECT hash FROM documents WHERE name=?", d.ID).Scan(&old)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
@@ -81,12 +81,16 @@ func (ix *Index) add(ctx context.Context, documents []Document) (Added, error) {
 			added.Unchanged++
 			continue
 		}
-		cut := ix.cut(i, d)
+		cut := ix.options.cut(i, d)
 		pieces = append(pieces, cut...)
 		added.Documents++
 		added.Passages += len(cut)
 	}
-	if err := ix.embed(ctx, documents, pieces); err != nil {
+	err := ix.options.embed(ctx, documents, pieces, func(p *piece, v []float32) (err error) {
+		p.vector, err = quantize(v)
+		return err
+	})
+	if err != nil {
 		return Added{}, err
 	}
 	ix.writing.Lock()
@@ -115,11 +119,10 @@ func (ix *Index) add(ctx context.Context, documents []Document) (Added, error) {
 }
 
 // hash is of all that is found or shown, and of how it is cut.
-func (ix *Index) hash(d *Document) []byte {
+func (o *Options) hash(d *Document) []byte {
 	h := sha256.New()
-	o := ix.options.Passage
 	fields, _ := json.Marshal(d.Fields) // keys in order
-	fmt.Fprintf(h, "%d %d %d %d %q %s %v %v\n", o.Target, o.Max, o.Overlap, len(d.Text), d.Title, fields, d.Headings, d.Pages)
+	fmt.Fprintf(h, "%d %d %d %d %q %s %v %v\n", o.Passage.Target, o.Passage.Max, o.Passage.Overlap, len(d.Text), d.Title, fields, d.Headings, d.Pages)
 	if d.Line < 0 || d.Line > 1 {
 		fmt.Fprintf(h, "line %d\n", d.Line)
 	}
@@ -128,16 +131,16 @@ func (ix *Index) hash(d *Document) []byte {
 }
 
 // cut cuts a document into passages.
-func (ix *Index) cut(document int, d *Document) []piece {
+func (o *Options) cut(document int, d *Document) []piece {
 	starts := passage.Words
-	if ix.options.Tokens != nil {
-		starts = ix.options.Tokens
+	if o.Tokens != nil {
+		starts = o.Tokens
 	}
-	o := ix.options.Passage
-	o.Headings = d.Headings
+	how := o.Passage
+	how.Headings = d.Headings
 	var pieces []piece
 	line, at := max(d.Line, 1), 0
-	for _, p := range passage.Cut(d.Text, starts(d.Text), o) {
+	for _, p := range passage.Cut(d.Text, starts(d.Text), how) {
 		if p.Start >= at {
 			line += strings.Count(d.Text[at:p.Start], "\n")
 		} else {
@@ -157,9 +160,9 @@ func (ix *Index) cut(document int, d *Document) []piece {
 }
 
 // embed makes the vectors of passages, each below its document's title and its
-// headings.
-func (ix *Index) embed(ctx context.Context, documents []Document, pieces []piece) error {
-	if ix.options.Embedder == nil {
+// headings, and has keep keep them.
+func (o *Options) embed(ctx context.Context, documents []Document, pieces []piece, keep func(*piece, []float32) error) error {
+	if o.Embedder == nil {
 		return ctx.Err()
 	}
 	for first := 0; first < len(pieces); first += embedBatch {
@@ -172,7 +175,7 @@ func (ix *Index) embed(ctx context.Context, documents []Document, pieces []piece
 				texts[i] = d.Title + "\n" + texts[i]
 			}
 		}
-		vectors, err := ix.options.Embedder.Embed(ctx, texts...)
+		vectors, err := o.Embedder.Embed(ctx, texts...)
 		if err != nil {
 			return err
 		}
@@ -180,7 +183,7 @@ func (ix *Index) embed(ctx context.Context, documents []Document, pieces []piece
 			return fmt.Errorf("the embedder made %d vectors of %d texts", len(vectors), len(batch))
 		}
 		for i, v := range vectors {
-			if batch[i].vector, err = quantize(v); err != nil {
+			if err := keep(&batch[i], v); err != nil {
 				return fmt.Errorf("%s: %w", documents[batch[i].document].ID, err)
 			}
 		}

@@ -77,7 +77,9 @@ func (ix *Index) Query(ctx context.Context, query string, q Query) (Answer, erro
 	return a, nil
 }
 
-func (ix *Index) query(ctx context.Context, query string, q Query) (Answer, error) {
+// wanted are the terms of a query and the vector of what it means, nil where
+// only words are asked for; it fills what q leaves out.
+func (o *Options) wanted(ctx context.Context, query string, q *Query) ([]term, []float32, error) {
 	text := meaning(query)
 	if q.Plain {
 		text = query
@@ -88,21 +90,29 @@ func (ix *Index) query(ctx context.Context, query string, q Query) (Answer, erro
 		q.Top = 10
 	}
 	var vector []float32
-	if q.Mode != Words && ix.options.Embedder != nil {
+	if q.Mode != Words && o.Embedder != nil {
 		if text == "" {
-			return Answer{}, errors.New("the query is empty")
+			return nil, nil, errors.New("the query is empty")
 		}
-		vectors, err := ix.options.Embedder.Embed(ctx, text)
+		vectors, err := o.Embedder.Embed(ctx, text)
 		if err != nil {
-			return Answer{}, err
+			return nil, nil, err
 		}
 		if len(vectors) != 1 {
-			return Answer{}, fmt.Errorf("the embedder made %d vectors of 1 text", len(vectors))
+			return nil, nil, fmt.Errorf("the embedder made %d vectors of 1 text", len(vectors))
 		}
 		vector = vectors[0]
 	}
 	if q.Mode == Meaning && vector == nil {
-		return Answer{}, errors.New("no model to search by meaning with")
+		return nil, nil, errors.New("no model to search by meaning with")
+	}
+	return terms, vector, nil
+}
+
+func (ix *Index) query(ctx context.Context, query string, q Query) (Answer, error) {
+	terms, vector, err := ix.options.wanted(ctx, query, &q)
+	if err != nil {
+		return Answer{}, err
 	}
 	tx, err := ix.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {

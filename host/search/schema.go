@@ -167,20 +167,20 @@ func (ix *Index) prepare(ctx context.Context) error {
 	}
 	ix.space, ix.model = space, model
 	if ix.options.Embedder != nil && space != ix.options.Space {
-		return ix.otherSpace()
+		return ix.options.otherSpace(ix.space, ix.model)
 	}
 	return nil
 }
 
-// otherSpace says whose vectors are in the file, and whose were to come.
-func (ix *Index) otherSpace() error {
-	if ix.space == "" {
+// otherSpace says whose vectors are in the index, and whose were to come.
+func (o *Options) otherSpace(space, model string) error {
+	if space == "" {
 		return fmt.Errorf("%w: it was made without a model, of words alone; index into a new file", ErrSpace)
 	}
-	if ix.options.Space == "" {
-		return fmt.Errorf("%w: of %s; open it with that model", ErrSpace, spaceName(ix.model, ix.space))
+	if o.Space == "" {
+		return fmt.Errorf("%w: of %s; open it with that model", ErrSpace, spaceName(model, space))
 	}
-	return fmt.Errorf("%w: of %s, this is %s; open it with that model, or index into a new file", ErrSpace, spaceName(ix.model, ix.space), spaceName(ix.options.Model, ix.options.Space))
+	return fmt.Errorf("%w: of %s, this is %s; open it with that model, or index into a new file", ErrSpace, spaceName(model, space), spaceName(o.Model, o.Space))
 }
 
 func spaceName(model, space string) string {

@@ -44,7 +44,7 @@ func (s *Server) SearchOptions() search.Options {
 
 // SetIndex says what POST /search searches in: an index that was opened with
 // SearchOptions. It is called before the first request.
-func (s *Server) SetIndex(ix *search.Index) { s.index = ix }
+func (s *Server) SetIndex(ix search.Store) { s.index = ix }
 
 // failed turns an error of the search into one that says whose it is.
 func failed(err error) error {

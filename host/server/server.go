@@ -73,7 +73,7 @@ type Server struct {
 	handler http.Handler
 	queue   *queue
 	metrics *metrics
-	index   *search.Index // nil for none
+	index   search.Store // nil for none
 	started time.Time
 	active  sync.WaitGroup // requests
 	// stopping is set by Drain.

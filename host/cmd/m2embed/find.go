@@ -38,7 +38,7 @@ var modes = map[string]search.Mode{"both": search.Both, "words": search.Words, "
 
 func defineFind(c *call) *findFlags {
 	f := &findFlags{call: c, reading: &readingFlags{call: c}}
-	c.flags.StringVar(&f.in, "in", "", "`file` of an index to search in; see m2embed index")
+	c.flags.StringVar(&f.in, "in", "", "`file`, or postgres:// address, of an index to search in; see m2embed index")
 	c.flags.IntVar(&f.top, "top", 10, "`number` of matches to print")
 	c.flags.BoolVar(&f.json, "json", false, "write JSON lines")
 	c.flags.BoolVar(&f.converse, "interactive", false, "ask for one query after the other")
@@ -116,10 +116,10 @@ func (f *findFlags) run(which *modelFlags) error {
 		return err
 	}
 	defer m.Close()
-	var ix *search.Index
+	var ix search.Store
 	var failed error
 	if f.in != "" {
-		ix, err = openIndex(f.in, m, true)
+		ix, err = openIndex(f.call.ctx, f.in, m, true)
 	} else {
 		ix, failed, err = f.cached(m, paths)
 	}
@@ -140,7 +140,7 @@ func (f *findFlags) run(which *modelFlags) error {
 
 // cached brings the index of paths in the user's cache folder up to date; failed
 // says that files could not be read.
-func (f *findFlags) cached(m *host.Model, paths []string) (ix *search.Index, failed, err error) {
+func (f *findFlags) cached(m *host.Model, paths []string) (ix search.Store, failed, err error) {
 	folder, err := os.UserCacheDir()
 	if err != nil {
 		return nil, nil, fmt.Errorf("no folder for an index (%w): make one with m2embed index", err)
@@ -153,13 +153,13 @@ func (f *findFlags) cached(m *host.Model, paths []string) (ix *search.Index, fai
 	slices.Sort(full)
 	key := sha256.Sum256(fmt.Appendf(nil, "%s %q %q %q %v %v", m.Info().Space, full, f.reading.fields, f.reading.title, f.reading.hidden, f.reading.ignored))
 	path := filepath.Join(folder, hex.EncodeToString(key[:12])+".db")
-	ix, err = openIndex(path, m, false)
+	ix, err = openIndex(f.call.ctx, path, m, false)
 	if errors.Is(err, search.ErrDamaged) || errors.Is(err, search.ErrSpace) {
 		// It can be made anew from the files.
 		for _, suffix := range []string{"", "-wal", "-shm"} {
 			os.Remove(path + suffix)
 		}
-		ix, err = openIndex(path, m, false)
+		ix, err = openIndex(f.call.ctx, path, m, false)
 	}
 	if err != nil {
 		return nil, nil, err
@@ -176,7 +176,7 @@ func (f *findFlags) cached(m *host.Model, paths []string) (ix *search.Index, fai
 }
 
 // prompt answers one query a line.
-func (f *findFlags) prompt(ix *search.Index, q search.Query) error {
+func (f *findFlags) prompt(ix search.Store, q search.Query) error {
 	c := f.call
 	if c.stdin == nil {
 		return errors.New("no standard input to take queries from")
@@ -233,7 +233,7 @@ type match struct {
 }
 
 // answer prints what a query finds.
-func (f *findFlags) answer(ix *search.Index, query string, q search.Query) error {
+func (f *findFlags) answer(ix search.Store, query string, q search.Query) error {
 	began := time.Now()
 	a, err := ix.Query(f.call.ctx, query, q)
 	if err != nil {
@@ -267,7 +267,7 @@ func (f *findFlags) answer(ix *search.Index, query string, q search.Query) error
 }
 
 // close says how many good matches there are.
-func (f *findFlags) close(ctx context.Context, ix *search.Index, a search.Answer, took time.Duration) error {
+func (f *findFlags) close(ctx context.Context, ix search.Store, a search.Answer, took time.Duration) error {
 	info, err := ix.Info(ctx)
 	if err != nil {
 		return err

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+
 	"m2embed/core/passage"
 	"m2embed/host"
 	"m2embed/host/search"
@@ -23,16 +25,21 @@ interrupted goes on where it ended; what is no longer there is removed. Files
 that hold no text are counted; those that cannot be read are listed at the end,
 and the exit code is 1.
 
+With --into postgres://USER@HOST:5432/DATABASE the index is tables m2embed_* in a
+PostgreSQL database that has the extension pgvector. The password may come from
+~/.pgpass or PGPASSWORD.
+
 Examples:
 
   m2embed index handbook/ mail.mbox --into notes.db
   m2embed index faq.csv --field answer --title-field question --into faq.db
   m2embed index ~/notes --into notes.db --watch
   m2embed search "how do I return a parcel" --in notes.db
+  m2embed index handbook/ --into postgres://me@localhost/notes
 `,
 	define: func(c *call) func() error {
 		which, how := defineModel(c), defineReading(c)
-		into := c.flags.String("into", "", "`file` of the index, made if there is none")
+		into := c.flags.String("into", "", "`file` of the index, or postgres:// address of a database; made if there is none")
 		watch := c.flags.Bool("watch", false, "go on, and index what changes, until Ctrl-C")
 		return func() error {
 			if *into == "" || len(c.args) == 0 {
@@ -46,7 +53,7 @@ Examples:
 				return err
 			}
 			defer m.Close()
-			ix, err := openIndex(*into, m, false)
+			ix, err := openIndex(c.ctx, *into, m, false)
 			if err != nil {
 				return err
 			}
@@ -66,10 +73,10 @@ Examples:
 }
 
 // openIndex opens an index for the vectors of a model.
-func openIndex(path string, m *host.Model, readOnly bool) (*search.Index, error) {
+func openIndex(ctx context.Context, place string, m *host.Model, readOnly bool) (search.Store, error) {
 	o := search.Options{Embedder: m, Space: m.Info().Space, Model: m.Info().Name, ReadOnly: readOnly}
 	if t := m.Tokenizer(); t != nil {
 		o.Tokens = func(text string) []int { return passage.Tokens(t, text) }
 	}
-	return search.Open(path, o)
+	return search.OpenStore(ctx, place, o)
 }

@@ -27,7 +27,7 @@ const mostProblems = 100
 // indexer puts what is in files into an index.
 type indexer struct {
 	call   *call
-	ix     *search.Index
+	ix     search.Store
 	flags  *readingFlags
 	reader *document.Reader
 	own    string // the index itself, which is not read
@@ -62,7 +62,7 @@ func stamp(size, modified int64, part string, last bool) string {
 	return fmt.Sprintf("%d %d %d %d", size, modified, len(part), mark)
 }
 
-func newIndexer(c *call, ix *search.Index, flags *readingFlags, own string) *indexer {
+func newIndexer(c *call, ix search.Store, flags *readingFlags, own string) *indexer {
 	if full, err := filepath.Abs(own); err == nil {
 		own = full
 	}

@@ -71,7 +71,7 @@ over, 2 wrong usage.
 		c.flags.StringVar(&s.cert, "tls-cert", "", "`file` of a certificate in PEM, with --tls-key: speak HTTPS")
 		c.flags.StringVar(&s.key, "tls-key", "", "`file` of the certificate's key in PEM; both are read again when they change")
 		c.flags.BoolVar(&s.options.Profile, "pprof", false, "answer /debug/pprof, for profiles of the server")
-		c.flags.StringVar(&s.index, "index", "", "`file` of an index to search in, made if there is none; see m2embed index")
+		c.flags.StringVar(&s.index, "index", "", "`file`, or postgres:// address, of an index to search in, made if there is none; see m2embed index")
 		c.flags.BoolVar(&s.indexReadOnly, "index-read-only", false, "let requests search in the index and not change it")
 		c.flags.BoolVar(&s.logJSON, "log-json", false, "log as JSON; texts are never logged")
 		c.flags.DurationVar(&s.options.BodyTime, "body-time", 30*time.Second, "`time` in which a request's body must arrive")
@@ -200,7 +200,7 @@ func (s *serving) run() error {
 	if s.index != "" {
 		o := handler.SearchOptions()
 		o.ReadOnly = s.indexReadOnly
-		ix, err := search.Open(s.index, o)
+		ix, err := search.OpenStore(working, s.index, o)
 		if err != nil {
 			return err
 		}

@@ -24,7 +24,7 @@ const (
 )
 
 // watchPaths indexes what is there, and then what changes, until the context ends.
-func watchPaths(c *call, ix *search.Index, how *readingFlags, own string) error {
+func watchPaths(c *call, ix search.Store, how *readingFlags, own string) error {
 	if full, err := filepath.Abs(own); err == nil {
 		own = full
 	}
