@@ -43,7 +43,7 @@ func (j *job) readGzip(s source) error {
 	}
 	z, err := gzip.NewReader(s)
 	if err != nil {
-		return fmt.Errorf("gzip: %w", err)
+		return named("gzip: ", err)
 	}
 	name := s.name
 	if e := path.Ext(name); strings.EqualFold(e, ".gz") || strings.EqualFold(e, ".gzip") {
@@ -61,6 +61,14 @@ func (j *job) readGzip(s source) error {
 	return err
 }
 
+// named puts the name of a format before an error that does not begin with it.
+func named(format string, err error) error {
+	if strings.HasPrefix(err.Error(), format) {
+		return err
+	}
+	return fmt.Errorf("%s%w", format, err)
+}
+
 // readZip reads DOCX, ODT and EPUB, which are zip files, or the members of one.
 func (j *job) readZip(s source) error {
 	if j.depth >= maxDepth {
@@ -72,7 +80,7 @@ func (j *job) readZip(s source) error {
 	}
 	z, err := zip.NewReader(at, size)
 	if err != nil && !errors.Is(err, zip.ErrInsecurePath) {
-		return fmt.Errorf("zip: %w", err)
+		return named("zip: ", err)
 	}
 	if len(z.File) > maxMembers {
 		return fmt.Errorf("%w: a zip file of %d members, at most %d are read", ErrTooLarge, len(z.File), maxMembers)
@@ -177,7 +185,7 @@ func (a *archive) readMembers(files []*zip.File) error {
 		}
 		r, err := f.Open()
 		if err != nil {
-			if err := a.job.skipped(a.job.part+part, fmt.Errorf("zip: %w", err)); err != nil {
+			if err := a.job.skipped(a.job.part+part, named("zip: ", err)); err != nil {
 				return err
 			}
 			continue

@@ -136,7 +136,8 @@ func TestRead(t *testing.T) {
 		{name: "a.txt.gz", content: gzipped("unpacked"), want: "|a|1|unpacked\n"},
 		{name: "a.zip", content: zipped(t, "notes/a.txt", "hello", "b.csv", "id,text\n1,x\n", ".hidden", "no", "c.bin", "\x00", "in.zip", zipped(t, "d.txt", "deep")), want: "/notes/a.txt|a|1|hello\n/b.csv#1|b|2|x\n/in.zip/d.txt|d|1|deep\n! a.zip/c.bin: no text\n"},
 		{name: "up.zip", content: zipped(t, "../../etc/a.txt", "hello"), want: "/etc/a.txt|a|1|hello\n"},
-		{name: "broken.zip", content: zipped(t, "a.txt", "hello")[:40], want: "! broken.zip: zip: zip: not a valid zip file\n"},
+		{name: "broken.zip", content: zipped(t, "a.txt", "hello")[:40], want: "! broken.zip: zip: not a valid zip file\n"},
+		{name: "bell.txt", content: "a bell \a in a short text", want: "|bell|1|a bell \a in a short text\n"},
 		{name: "broken.gz", content: gzipped(strings.Repeat("hello ", 100))[:20], want: "! broken.gz: gzip: damaged: unexpected EOF\n"},
 		{name: "table.xlsx", content: zipped(t, "[Content_Types].xml", "<Types/>", "xl/workbook.xml", "<a/>"), want: "! table.xlsx: no text\n"},
 

@@ -93,7 +93,13 @@ func isBinary(head []byte) bool {
 	if bytes.IndexByte(head, 0) >= 0 {
 		return true
 	}
-	return 50*controls(head) > len(head)+400 // some in a short text are no reason
+	return mostlyControls(head)
+}
+
+// mostlyControls reports whether more bytes are controls than a text has; some
+// in a short text are no reason.
+func mostlyControls[T string | []byte](text T) bool {
+	return 50*controls(text) > len(text)+400
 }
 
 // controls counts bytes that no text has, but for escapes of colours and

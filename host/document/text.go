@@ -33,7 +33,7 @@ func (j *job) readText(k kind, r *bufio.Reader, s source) error {
 	} else {
 		text = decodeAll(data)
 	}
-	if 50*controls(text) > len(text) {
+	if mostlyControls(text) {
 		return ErrNoText // text in front of something else
 	}
 	if strings.IndexByte(text, 0) >= 0 {
