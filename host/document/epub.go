@@ -50,14 +50,7 @@ func (a *archive) readEPUB(name string) error {
 			break
 		}
 	}
-	if title == "" {
-		title = stem(name)
-	}
-	d, err := f.document(title)
-	if err != nil {
-		return err
-	}
-	return a.job.yield(d)
+	return a.deliver(f, title, name)
 }
 
 // epubOrder reads a book's title and the members that are its chapters.

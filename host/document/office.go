@@ -100,6 +100,11 @@ func (a *archive) readDOCX(name string) error {
 			title = w.title
 		}
 	}
+	return a.deliver(f, title, name)
+}
+
+// deliver gives what a member's text came to, under its title or the file's name.
+func (a *archive) deliver(f *flow, title, name string) error {
 	if len(f.pages) > 0 {
 		f.pages = slices.Insert(f.pages, 0, 0)
 	}
@@ -306,15 +311,5 @@ func (a *archive) readODT(name string) error {
 	if err != nil {
 		return err
 	}
-	if len(f.pages) > 0 {
-		f.pages = slices.Insert(f.pages, 0, 0)
-	}
-	if title == "" {
-		title = stem(name)
-	}
-	d, err := f.document(title)
-	if err != nil {
-		return err
-	}
-	return a.job.yield(d)
+	return a.deliver(f, title, name)
 }

@@ -1,18 +1,17 @@
 package search
 
 import (
-	"compress/gzip"
 	"context"
-	"encoding/json"
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"m2embed/host/internal/hosttest"
 )
 
 // noise is an embedder whose vectors know nothing of their texts: what is found
@@ -35,24 +34,10 @@ func (noise) Embed(ctx context.Context, texts ...string) ([][]float32, error) {
 // handbooks are 303 texts of manuals, laws, news and novels.
 func handbooks(t testing.TB) []Document {
 	t.Helper()
-	f, err := os.Open("../../testdata/eval/heldout.json.gz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var h struct {
-		Texts []struct{ Title, Text string }
-	}
-	if err := json.NewDecoder(z).Decode(&h); err != nil {
-		t.Fatal(err)
-	}
-	documents := make([]Document, len(h.Texts))
-	for i, x := range h.Texts {
-		documents[i] = Document{ID: fmt.Sprint(i), Title: x.Title, Text: x.Text}
+	titles, texts := hosttest.HeldOut(t, "../..")
+	documents := make([]Document, len(texts))
+	for i := range texts {
+		documents[i] = Document{ID: fmt.Sprint(i), Title: titles[i], Text: texts[i]}
 	}
 	return documents
 }

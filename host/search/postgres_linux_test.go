@@ -41,22 +41,6 @@ func another(t *testing.T, address, name string) string {
 	return address + "&search_path=" + name + ",public"
 }
 
-func idsPostgres(t *testing.T, pg *Postgres, query string, q Query) string {
-	t.Helper()
-	a, err := pg.Query(t.Context(), query, q)
-	if err != nil {
-		t.Errorf("%q: %v", query, err)
-	}
-	var found []string
-	for _, h := range a.Hits {
-		found = append(found, h.ID)
-		if h.End-h.Start != len(h.Text) || h.Line < 1 {
-			t.Errorf("%q: hit at %d to %d, line %d, of %d bytes", query, h.Start, h.End, h.Line, len(h.Text))
-		}
-	}
-	return strings.Join(found, " ")
-}
-
 func TestPostgres(t *testing.T) {
 	address := hosttest.Postgres(t)
 	if _, err := OpenPostgres(t.Context(), address, Options{ReadOnly: true}); err == nil || !strings.Contains(err.Error(), "holds no index") {
@@ -109,15 +93,15 @@ func TestPostgres(t *testing.T) {
 						c.want = "cron.md" // in one passage
 					}
 				}
-				if found := idsPostgres(t, pg, c.query, c.q); found != c.want {
+				if found := ids(t, pg, c.query, c.q); found != c.want {
 					t.Errorf("%s: %s %+v: %q, want %q", name, c.query, c.q, found, c.want)
 				}
 			}
 			if name == "meaning" {
-				if found := idsPostgres(t, pg, "ships at night", Query{Mode: Meaning, Top: 1, All: true}); found != "port.txt" {
+				if found := ids(t, pg, "ships at night", Query{Mode: Meaning, Top: 1, All: true}); found != "port.txt" {
 					t.Errorf("by meaning: %q", found)
 				}
-				if found := idsPostgres(t, pg, "ships at night", Query{Top: 10, All: true, Glob: "r*"}); found != "rust.md" {
+				if found := ids(t, pg, "ships at night", Query{Top: 10, All: true, Glob: "r*"}); found != "rust.md" {
 					t.Errorf("by both, filtered: %q", found)
 				}
 			}
@@ -136,10 +120,10 @@ func TestPostgres(t *testing.T) {
 		if _, err := pg.Add(t.Context(), Document{ID: "a", Text: "newest windmill", Stamp: "7"}); err != nil {
 			t.Fatal(err)
 		}
-		if found := idsPostgres(t, pg, "lighthouse harbour", Query{Mode: Words}); found != "" {
+		if found := ids(t, pg, "lighthouse harbour", Query{Mode: Words}); found != "" {
 			t.Errorf("replaced text finds %q", found)
 		}
-		if found := idsPostgres(t, pg, "windmills", Query{}); found != "a" {
+		if found := ids(t, pg, "windmills", Query{}); found != "a" {
 			t.Errorf("new text finds %q", found)
 		}
 		if s, err := pg.Stamps(t.Context()); err != nil || len(s) != 2 || s["a"] != "7" {
@@ -194,7 +178,7 @@ func TestPostgres(t *testing.T) {
 		if i, err := pg.Info(t.Context()); err != nil || i.Documents != writers*each+1 || i.Passages != i.Documents {
 			t.Errorf("%+v, %v", i, err)
 		}
-		if found := idsPostgres(t, pg, "harbour 13 lighthouse 2", Query{Top: 1}); found != "2 13" {
+		if found := ids(t, pg, "harbour 13 lighthouse 2", Query{Top: 1}); found != "2 13" {
 			t.Errorf("found %q", found)
 		}
 	})

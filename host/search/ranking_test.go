@@ -1,7 +1,6 @@
 package search_test
 
 import (
-	"compress/gzip"
 	"context"
 	"encoding/json"
 	"flag"
@@ -13,6 +12,7 @@ import (
 	"testing"
 
 	"m2embed/host"
+	"m2embed/host/internal/hosttest"
 	"m2embed/host/search"
 )
 
@@ -40,7 +40,7 @@ var modes = map[string]search.Mode{"both": search.Both, "words": search.Words, "
 // follows: its own test reads the same file.
 func TestRanking(t *testing.T) {
 	const documents = 150
-	titles, texts := heldOut(t)
+	titles, texts := hosttest.HeldOut(t, "../..")
 	model, err := host.Open("", host.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -134,27 +134,4 @@ func TestRanking(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-}
-
-// heldOut reads titles and texts of testdata/eval.
-func heldOut(t *testing.T) (titles, texts []string) {
-	f, err := os.Open("../../testdata/eval/heldout.json.gz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var h struct {
-		Texts []struct{ Title, Text string }
-	}
-	if err := json.NewDecoder(z).Decode(&h); err != nil {
-		t.Fatal(err)
-	}
-	for _, one := range h.Texts {
-		titles, texts = append(titles, one.Title), append(texts, one.Text)
-	}
-	return titles, texts
 }

@@ -54,7 +54,7 @@ func add(t testing.TB, ix *Index, documents ...Document) Added {
 	return a
 }
 
-func ids(t testing.TB, ix *Index, query string, q Query) string {
+func ids(t testing.TB, ix Store, query string, q Query) string {
 	t.Helper()
 	a, err := ix.Query(context.Background(), query, q)
 	if err != nil {

@@ -3,7 +3,10 @@
 package hosttest
 
 import (
+	"compress/gzip"
+	"encoding/json"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"m2embed/core/checkpoint"
@@ -75,4 +78,29 @@ func FailingDisk(t *testing.T, make func(name string) (*os.File, error)) {
 	before := atomicfile.Make
 	atomicfile.Make = make
 	t.Cleanup(func() { atomicfile.Make = before })
+}
+
+// HeldOut reads the titles and texts of testdata/eval, 303 of manuals, laws, news
+// and novels; root is the path to the top of the repository.
+func HeldOut(t testing.TB, root string) (titles, texts []string) {
+	t.Helper()
+	f, err := os.Open(filepath.Join(root, "testdata", "eval", "heldout.json.gz"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var h struct {
+		Texts []struct{ Title, Text string }
+	}
+	if err := json.NewDecoder(z).Decode(&h); err != nil {
+		t.Fatal(err)
+	}
+	for _, one := range h.Texts {
+		titles, texts = append(titles, one.Title), append(texts, one.Text)
+	}
+	return titles, texts
 }
