@@ -246,7 +246,7 @@ func (b *batchFlags) beam(program string, j *jobs.Job) (*jobs.Manifest, error) {
 		return nil, err
 	}
 	args := []string{
-		"--folder", folder, "--runner", b.runner, "--workers", strconv.Itoa(b.workers),
+		"--folder", folder, "--tied", "--runner", b.runner, "--workers", strconv.Itoa(b.workers),
 		"--model", b.model.path, "--engine", b.model.options.Engine, "--threads", strconv.Itoa(b.model.options.Threads),
 	}
 	for _, f := range [][2]string{{"--endpoint", b.endpoint}, {"--environment_type", b.environment}, {"--environment_config", b.config}} {
@@ -258,6 +258,9 @@ func (b *batchFlags) beam(program string, j *jobs.Job) (*jobs.Manifest, error) {
 	run.Cancel = func() error { return run.Process.Signal(os.Interrupt) }
 	run.WaitDelay = 10 * time.Second
 	run.Stderr = b.call.stderr
+	if _, err := run.StdinPipe(); err != nil { // tied to it, the program ends with this one
+		return nil, err
+	}
 	if err := run.Run(); err != nil {
 		if b.call.ctx.Err() != nil {
 			return nil, context.Cause(b.call.ctx)

@@ -116,7 +116,7 @@ func runPart(ctx context.Context, program string, i, n int) error {
 		before := len(j.Pending())
 		args := []string{fmt.Sprintf("--part=%d/%d", i, n)}
 		flag.Visit(func(f *flag.Flag) {
-			if f.Name != "workers" && f.Name != "part" && f.Name != "threads" {
+			if f.Name != "workers" && f.Name != "part" && f.Name != "threads" && f.Name != "tied" {
 				args = append(args, "--"+f.Name+"="+f.Value.String())
 			}
 		})
@@ -124,12 +124,15 @@ func runPart(ctx context.Context, program string, i, n int) error {
 		if t == 0 {
 			t = max(runtime.NumCPU()/n, 1)
 		}
-		args = append(args, fmt.Sprintf("--threads=%d", t), "--endpoint="+flag.Lookup("endpoint").Value.String())
+		args = append(args, "--tied", fmt.Sprintf("--threads=%d", t), "--endpoint="+flag.Lookup("endpoint").Value.String())
 		run := exec.CommandContext(ctx, program, args...)
 		run.Cancel = func() error { return run.Process.Signal(os.Interrupt) }
-		run.WaitDelay = 10 * time.Second
+		run.WaitDelay = grace
 		var said tail
 		run.Stderr = &said
+		if _, err := run.StdinPipe(); err != nil { // open until the job ends, or this process does
+			return err
+		}
 		err := run.Run()
 		if err == nil || ctx.Err() != nil {
 			return err

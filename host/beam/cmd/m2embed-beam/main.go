@@ -8,11 +8,13 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/options/jobopts"
@@ -31,6 +33,7 @@ var (
 	model   = flag.String("model", "", "`folder` or file of the model, also on one of Beam's file systems; without it the one that is built in")
 	engine  = flag.String("engine", "", "what runs the model (default: this processor)")
 	threads = flag.Int("threads", 0, "`number` of threads of a forward pass (default: the processors, shared by the jobs)")
+	tied    = flag.Bool("tied", false, "stop when standard input ends, so as not to outlive what holds its other end")
 	serve   = flag.Int("job-service", 0, "be Prism's job service at this `port`, and nothing else")
 )
 
@@ -51,6 +54,12 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	beam.Init() // a worker in a container does not return from here
+	if *tied {
+		var stop context.CancelFunc
+		ctx, stop = context.WithCancel(ctx)
+		defer stop()
+		go tie(stop)
+	}
 	switch {
 	case *serve > 0:
 		return servePrism(ctx, *serve)
@@ -84,6 +93,19 @@ func run(ctx context.Context, args []string) error {
 		return runJobs(ctx, own, *workers)
 	}
 	return runJob(ctx)
+}
+
+// grace is how long a process that is told to stop may take to do so.
+const grace = 10 * time.Second
+
+// tie stops this process when standard input ends. The other end closes even
+// when the process that holds it is killed, which no signal tells of.
+func tie(stop func()) {
+	io.Copy(io.Discard, os.Stdin)
+	stop()
+	time.Sleep(grace)
+	fmt.Fprintln(os.Stderr, "m2embed-beam: what started it is gone")
+	os.Exit(1)
 }
 
 // servePrism is a job service until the context ends.

@@ -169,6 +169,49 @@ func TestRunners(t *testing.T) {
 	}
 }
 
+// TestOrphans kills a command that has jobs of its own. They must not go on
+// behind the back of whoever starts it again.
+func TestOrphans(t *testing.T) {
+	folder := t.TempDir()
+	in := write(t, folder, 20000)
+	e, err := batch.Open("", host.Options{}, batch.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	out := filepath.Join(folder, "out")
+	j, err := batch.Prepare(context.Background(), e, batch.Request{Inputs: []string{in}, Folder: out, Format: "jsonl", Shards: 64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	c, said := command("--folder", out, "--workers", "2")
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	for done(out) == 0 && time.Since(began) < 5*time.Minute {
+		time.Sleep(time.Millisecond)
+	}
+	job := child(c.Process.Pid)
+	if err := c.Process.Kill(); err != nil || job == 0 {
+		t.Fatalf("no job to leave behind: %v, %s", err, said)
+	}
+	for began = time.Now(); time.Since(began) < time.Minute; time.Sleep(10 * time.Millisecond) {
+		// The child of a killed one may stay as a zombie, which runs nothing.
+		if data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", job)); err != nil || strings.Contains(string(data), ") Z ") {
+			break
+		}
+	}
+	c.Wait()
+	if time.Since(began) >= time.Minute {
+		t.Error("the job goes on a minute after its command was killed")
+	}
+	if n := done(out); n == 64 {
+		t.Error("the jobs did all that was left")
+	}
+}
+
 // child is a process that another has started.
 func child(parent int) int {
 	names, _ := filepath.Glob("/proc/[0-9]*/stat")
