@@ -70,7 +70,7 @@ test_race() {
 	CGO_ENABLED=1 go test -race -short -timeout 20m \
 		-run 'Panic|Worker|Wake|Spectra|Stopped|Concurrent|Cancel|Filter|Close|Backend|Progress|Pass|Job|FuzzEmbed' \
 		./core ./core/model ./host/server
-	CGO_ENABLED=1 go test -race -short -timeout 20m -run 'Close|Steps|PoolKeepBits' ./host/engine
+	CGO_ENABLED=1 go test -race -short -timeout 20m -run 'Close|Steps|PoolKeepBits' ./host/internal/engine
 }
 
 # in_beam COMMAND… runs a command in the module for Apache Beam, which stands by
@@ -188,9 +188,11 @@ check() {
 	go vet -tags m2embed_module ./...
 	go vet -tags noasm ./core/... ./host/...
 	go vet -tags daulet ./host/...
+	go vet -tags m2embed_operations ./webgpu/...
 	GOOS=wasip1 GOARCH=wasm go vet -unsafeptr=false -tags m2embed_kernels ./core/... ./wasm
 	say "staticcheck"
 	go run $STATICCHECK ./...
+	go run $STATICCHECK -tags m2embed_operations ./webgpu/...
 	say "cross-builds"
 	for target in linux/arm64 darwin/arm64 windows/amd64 wasip1/wasm; do
 		case $target in

@@ -7,12 +7,11 @@ import (
 	"path/filepath"
 
 	"m2embed/core"
-	"m2embed/core/tokenizer"
-	wasmengine "m2embed/host/engine"
-	"m2embed/host/internal/configjson"
-	"m2embed/wasm/module"
-
 	"m2embed/core/model"
+	"m2embed/core/tokenizer"
+	"m2embed/host/internal/configjson"
+	wasmengine "m2embed/host/internal/engine"
+	"m2embed/wasm/module"
 )
 
 // sandbox is m2embed.wasm under wazero.

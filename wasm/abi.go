@@ -2,7 +2,7 @@
 
 // Command wasm is m2embed as a WebAssembly reactor: core behind a small set of
 // exported functions that any host can call. This file is the protocol; twins
-// of it are wasm/js/src/abi.ts and host/engine/abi.go. [Version] changes with
+// of it are wasm/js/src/abi.ts and host/internal/engine/abi.go. [Version] changes with
 // every change that a host written before could notice.
 //
 // # Start

@@ -162,7 +162,7 @@ bench() {
 	browsers
 	(cd "$root" &&
 		GOOS=wasip1 GOARCH=wasm go build -tags m2embed_kernels -buildmode=c-shared -o "$out/product-go.wasm" ./wasm/bench/product &&
-		go build -o "$out/wazero-bench" ./wasm/bench/wazero)
+		go build -o "$out/wazero-bench" ./host/bench/wazero)
 	merge "$out/product-go.wasm" "$out/product.wasm"
 	[ -f "$root/.cache/bench/peer/bert-int8.onnx" ] || (cd "$root" && go run ./host/bench -quick -only model)
 	node --no-warnings "$wasm/bench/bench.mjs" "$@"

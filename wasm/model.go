@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strconv"
-	"strings"
 
 	"m2embed/core"
 	"m2embed/core/checkpoint"
@@ -185,7 +184,7 @@ func roomToWiden(file *checkpoint.File) (need uint64, err error) {
 	var largest uint64
 	for _, name := range file.Names() {
 		info, _ := file.Info(name)
-		if !strings.HasPrefix(name, "encoder.") || info.DType != checkpoint.F16 && info.DType != checkpoint.BF16 {
+		if !model.Widened(name) || info.DType != checkpoint.F16 && info.DType != checkpoint.BF16 {
 			continue
 		}
 		n := uint64(4)

@@ -40,7 +40,7 @@ test)
 	node --test dist/test/executor.test.js
 	for runner in native node chromium; do
 		echo "GPU runner $runner" >&2
-		M2EMBED_WEBGPU=$runner go test -count=1 -timeout 20m ./parity ./native
+		M2EMBED_WEBGPU=$runner go test -tags m2embed_operations -count=1 -timeout 20m ./parity ./native
 	done
 	;;
 types)
@@ -49,13 +49,13 @@ types)
 	;;
 soak)
 	software
-	M2EMBED_SOAK=1 M2EMBED_WEBGPU=native go test -count=1 -timeout 120m ./parity
+	M2EMBED_SOAK=1 M2EMBED_WEBGPU=native go test -tags m2embed_operations -count=1 -timeout 120m ./parity
 	;;
 bench)
 	packages
 	export M2EMBED_WEBGPU_LIBRARY="${M2EMBED_WEBGPU_LIBRARY:-$PWD/node_modules/bun-webgpu-linux-x64/libwebgpu_wrapper.so}"
 	cd ..
-	go run ./webgpu/bench -torch "${PYTHON:-}" -json testdata/bench/webgpu.json -markdown testdata/bench/webgpu.md
+	go run -tags m2embed_operations ./webgpu/bench -torch "${PYTHON:-}" -json testdata/bench/webgpu.json -markdown testdata/bench/webgpu.md
 	;;
 *)
 	echo "webgpu/build.sh: unknown verb $verb: test, types, soak, bench" >&2

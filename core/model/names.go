@@ -39,6 +39,12 @@ func InEncoder(name string) bool {
 	return strings.HasPrefix(name, "embeddings.") || strings.HasPrefix(name, "encoder.") || strings.HasPrefix(name, "pooler.")
 }
 
+// Widened reports whether a forward pass on processors takes a tensor of 16-bit
+// floats as float32: all but the tables of the embedding, of which it reads rows.
+func Widened(name string) bool {
+	return InEncoder(name) && !strings.HasPrefix(name, "embeddings.")
+}
+
 // FilterMatrix reports whether a tensor is the matrix that makes the taps of a long
 // convolution. An error there reaches every token, and a forward pass multiplies
 // in float32 with it in any case, so integers would cost precision and save no

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/hex"
@@ -13,7 +12,7 @@ import (
 	"runtime/debug"
 
 	"m2embed/core"
-	"m2embed/host/engine"
+	"m2embed/host"
 )
 
 // result is what one runtime found, case by case and input by input.
@@ -62,21 +61,18 @@ func (r *result) collect(c testCase, embed func([]core.Input, core.Options) ([]c
 	return nil
 }
 
-func (m modelFiles) read(root string) (config, vocabulary, weights []byte, err error) {
+func (m modelFiles) read(root string) (config, vocabulary []byte, err error) {
 	if config, err = os.ReadFile(filepath.Join(root, m.Config)); err != nil {
 		return
 	}
-	if vocabulary, err = os.ReadFile(filepath.Join(root, m.Tokenizer)); err != nil {
-		return
-	}
-	weights, err = os.ReadFile(filepath.Join(root, m.Weights))
+	vocabulary, err = os.ReadFile(filepath.Join(root, m.Tokenizer))
 	return
 }
 
 func runNative(ctx context.Context, root string, cases []testCase) (result, error) {
 	r := result{Name: "native"}
 	for _, c := range cases {
-		config, vocabulary, _, err := c.Model.read(root)
+		config, vocabulary, err := c.Model.read(root)
 		if err != nil {
 			return r, err
 		}
@@ -119,17 +115,14 @@ func runWazero(ctx context.Context, root string, cases []testCase) (result, erro
 		return r, err
 	}
 	for _, c := range cases {
-		config, vocabulary, weights, err := c.Model.read(root)
+		m, err := host.Open(filepath.Join(root, c.Model.Weights), host.Options{
+			Engine: "wasm", Module: module, Config: filepath.Join(root, c.Model.Config), Tokenizer: filepath.Join(root, c.Model.Tokenizer),
+		})
 		if err != nil {
 			return r, err
 		}
-		m := engine.Model{Config: config, Tokenizer: vocabulary, Weights: bytes.NewReader(weights), Size: int64(len(weights))}
-		e, err := engine.Open(ctx, module, m, engine.Options{CacheDir: filepath.Join(root, "wasm", "build", "cache")})
-		if err != nil {
-			return r, err
-		}
-		err = r.collect(c, func(in []core.Input, o core.Options) ([]core.Embedding, error) { return e.Embed(ctx, in, o) })
-		e.Close(ctx)
+		err = r.collect(c, func(in []core.Input, o core.Options) ([]core.Embedding, error) { return m.EmbedInputs(ctx, in, o) })
+		m.Close()
 		if err != nil {
 			return r, err
 		}

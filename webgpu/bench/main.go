@@ -1,10 +1,12 @@
+//go:build m2embed_operations
+
 // Command bench measures the GPU kernels and whole forward passes through the
 // native executor: time, arithmetic or bytes a second, and the fraction of what
 // this GPU reaches at its best here. With -torch it runs torch_reference.py in
 // the same session for comparison. Products, convolutions and whole passes are
 // checked before they are timed.
 //
-//	M2EMBED_WEBGPU_LIBRARY=… go run ./webgpu/bench -json out.json -markdown out.md
+//	M2EMBED_WEBGPU_LIBRARY=… go run -tags m2embed_operations ./webgpu/bench -json out.json -markdown out.md
 package main
 
 import (

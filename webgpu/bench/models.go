@@ -1,3 +1,5 @@
+//go:build m2embed_operations
+
 package main
 
 import (

@@ -1,10 +1,11 @@
+//go:build m2embed_operations
+
 package parity
 
 import (
 	"fmt"
 	"math"
 	"os"
-	"sync"
 	"testing"
 
 	"m2embed/core/model"
@@ -14,36 +15,6 @@ import (
 
 // The op table: to add an operation, plan it alone in package plan, give its
 // twin in twins_test.go, and add a test below with edge sizes.
-
-var runner = sync.OnceValues(func() (Runner, error) { return OpenRunner(os.Getenv("M2EMBED_WEBGPU")) })
-
-func open(t *testing.T) Runner {
-	t.Helper()
-	if os.Getenv("M2EMBED_WEBGPU") == "" {
-		t.Skip("set M2EMBED_WEBGPU to native, node or chromium; build.sh does")
-	}
-	r, err := runner()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
-}
-
-// brief says that the test keeps to few kernels: the software adapter compiles
-// each for seconds, and the kernels are the same in every runner.
-func brief() bool {
-	return os.Getenv("M2EMBED_WEBGPU") != "native" && os.Getenv("M2EMBED_SOAK") == ""
-}
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if os.Getenv("M2EMBED_WEBGPU") != "" {
-		if r, err := runner(); err == nil {
-			r.Close()
-		}
-	}
-	os.Exit(code)
-}
 
 // filled is an activation of noise; the padding is NaN, so that reading it
 // shows.

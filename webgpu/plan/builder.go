@@ -221,6 +221,9 @@ func (b *builder) finish(ids, mask, output tensor) (*Plan, error) {
 	return p, nil
 }
 
+// Columns is the row length of an activation with n columns.
+func Columns(n int) int { return align(n, 64) }
+
 // bits32 is a float32 as a parameter word.
 func bits32(f float64) uint32 { return math.Float32bits(float32(f)) }
 

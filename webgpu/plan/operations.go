@@ -1,3 +1,5 @@
+//go:build m2embed_operations
+
 package plan
 
 import (
@@ -6,13 +8,10 @@ import (
 	"m2embed/core/model"
 )
 
-// The functions of this file plan one operation alone, for tests and
-// benchmarks. Operands are Weight buffers whose tensors have the names that
+// The functions of this file plan one operation alone. Only tests and benchmarks
+// have the tag that they need. Operands are Weight buffers whose tensors have the names that
 // each function states; columns stand for Columns(n), the padded row length of
 // activations.
-
-// Columns is the row length of an activation with n columns.
-func Columns(n int) int { return align(n, 64) }
 
 func operation(d int, limits Limits, o Options) *planner {
 	p := &planner{builder: newBuilder(limits), o: o, d: d}

@@ -22,7 +22,7 @@ func TestProtocol(t *testing.T) {
 			module[name] = fmt.Sprintf("%d %v", len(f.ParamTypes()), slices.Contains(f.ResultTypes(), api.ValueTypeF64))
 		}
 	}
-	protocol := string(read(t, filepath.Join("..", "..", "wasm", "abi.go")))
+	protocol := string(read(t, filepath.Join("..", "..", "..", "wasm", "abi.go")))
 	listed := map[string]string{}
 	for _, f := range regexp.MustCompile(`(?m)^//\t([a-z_]+)\((.*?)\) ([uif])\b`).FindAllStringSubmatch(protocol, -1) {
 		listed[f[1]] = fmt.Sprintf("%d %v", len(regexp.MustCompile(` [ui]\b`).FindAllString(f[2], -1)), f[3] == "f")
@@ -30,7 +30,7 @@ func TestProtocol(t *testing.T) {
 	if !maps.Equal(listed, module) {
 		t.Errorf("wasm/abi.go lists %v, the module has %v", listed, module)
 	}
-	twin := string(read(t, filepath.Join("..", "..", "wasm", "js", "src", "abi.ts")))
+	twin := string(read(t, filepath.Join("..", "..", "..", "wasm", "js", "src", "abi.ts")))
 	typed := map[string]string{}
 	for _, f := range regexp.MustCompile(`(?m)^  ([a-z_]+)\((.*)\): number;`).FindAllStringSubmatch(twin, -1) {
 		typed[f[1]] = fmt.Sprintf("%d %v", strings.Count(f[2], ":"), f[1] == "run_progress")

@@ -23,13 +23,13 @@ import (
 )
 
 var (
-	testdata   = filepath.Join("..", "..", "testdata")
-	moduleFile = filepath.Join("..", "..", "wasm", "module", "m2embed.wasm")
+	testdata   = filepath.Join("..", "..", "..", "testdata")
+	moduleFile = filepath.Join("..", "..", "..", "wasm", "module", "m2embed.wasm")
 	cacheDir   string
 )
 
 func TestMain(m *testing.M) {
-	build := exec.Command("sh", filepath.Join("..", "..", "wasm", "build.sh"), "fresh")
+	build := exec.Command("sh", filepath.Join("..", "..", "..", "wasm", "build.sh"), "fresh")
 	build.Stdout, build.Stderr = os.Stderr, os.Stderr
 	if err := build.Run(); err != nil {
 		panic("build the module: " + err.Error())

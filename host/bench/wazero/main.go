@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"m2embed/core"
-	"m2embed/host/engine"
+	"m2embed/host/internal/engine"
 )
 
 func main() {

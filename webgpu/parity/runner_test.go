@@ -1,0 +1,37 @@
+package parity
+
+import (
+	"os"
+	"sync"
+	"testing"
+)
+
+var runner = sync.OnceValues(func() (Runner, error) { return OpenRunner(os.Getenv("M2EMBED_WEBGPU")) })
+
+func open(t *testing.T) Runner {
+	t.Helper()
+	if os.Getenv("M2EMBED_WEBGPU") == "" {
+		t.Skip("set M2EMBED_WEBGPU to native, node or chromium; build.sh does")
+	}
+	r, err := runner()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// brief says that the test keeps to few kernels: the software adapter compiles
+// each for seconds, and the kernels are the same in every runner.
+func brief() bool {
+	return os.Getenv("M2EMBED_WEBGPU") != "native" && os.Getenv("M2EMBED_SOAK") == ""
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if os.Getenv("M2EMBED_WEBGPU") != "" {
+		if r, err := runner(); err == nil {
+			r.Close()
+		}
+	}
+	os.Exit(code)
+}
