@@ -73,7 +73,7 @@ func OpenFiles(path string, o Options) (*Files, error) {
 		if stopped := context.Cause(ctx); stopped != nil {
 			err = stopped
 		}
-		return nil, fmt.Errorf("open model %s: %w", path, err)
+		return nil, fmt.Errorf("open model %s: %w", path, locate.Reason(path, err))
 	}
 	return files, nil
 }
@@ -108,21 +108,28 @@ func openFiles(ctx context.Context, path string, o Options) (*Files, error) {
 		return nil, err
 	}
 	defer f.Close()
+	mapWeights := func(note string) error {
+		err := files.mapWeights(f, note)
+		if err != nil && source.Weights != path {
+			err = fmt.Errorf("%s: %w", filepath.Base(source.Weights), err)
+		}
+		return err
+	}
 	head := make([]byte, 9)
 	n, _ := f.ReadAt(head, 0)
 	if n == len(head) && head[8] == '{' { // safetensors
-		return files, files.mapWeights(f, "")
+		return files, mapWeights("")
 	}
 	if err := files.padAsPyTorch(); err != nil {
 		return nil, err
 	}
 	if o.NoCache {
-		return files, files.mapWeights(f, "")
+		return files, mapWeights("")
 	}
 	err = files.mapConverted(ctx, f, o)
 	var unwritable *atomicfile.Error
 	if o.Cache == "" && errors.As(err, &unwritable) {
-		return files, files.mapWeights(f, fmt.Sprintf(", not cached (%v)", unwritable))
+		return files, mapWeights(fmt.Sprintf(", not cached (%v)", unwritable))
 	}
 	return files, err
 }
@@ -170,7 +177,7 @@ func (m *Files) readWeights(fsys fs.FS, name string) error {
 	defer f.Close()
 	if file, ok := f.(*os.File); ok {
 		if err := m.mapWeights(file, ""); err != nil {
-			return err
+			return fmt.Errorf("%s: %w", name, err)
 		}
 	} else {
 		data, err := fs.ReadFile(fsys, name)
@@ -200,7 +207,7 @@ func (m *Files) mapWeights(f *os.File, note string) error {
 	}
 	weights, err := checkpoint.OpenBytes(data)
 	if err != nil {
-		return errors.Join(fmt.Errorf("%s: %w", filepath.Base(f.Name()), err), unmap())
+		return errors.Join(err, unmap())
 	}
 	m.Weights, m.Writable, m.Close = weights, writable, unmap
 	m.Describe = fmt.Sprintf("%s (%s, %.1f MB)%s", f.Name(), weights.Format(), float64(len(data))/1e6, note)

@@ -155,7 +155,7 @@ func TestModelRefuses(t *testing.T) {
 		"engine":          {tiny, `engine "abacus", want one of native, wasm, webgpu`, Options{Engine: "abacus"}},
 		"memory limit":    {tiny, "memory limit", Options{MemoryLimit: 1 << 30}},
 		"built-in config": {"", "configuration and a tokenizer of its own", Options{Config: "config.json"}},
-		"nothing":         {"/nowhere", "no such file", Options{}},
+		"nothing":         {"/nowhere", "open model /nowhere: no such file or directory", Options{}},
 	} {
 		m, err := Open(c.path, c.o)
 		if err == nil {

@@ -66,6 +66,7 @@ func TestOpenFS(t *testing.T) {
 		options Options
 		says    string
 	}{
+		"none":          {nil, Options{}, "no file system"},
 		"empty":         {fstest.MapFS{}, Options{}, "no checkpoint in the file system"},
 		"no config":     {mapFS(t, map[string]string{"model.safetensors": "model.safetensors"}), Options{}, "no configuration in the file system"},
 		"two":           {mapFS(t, map[string]string{"a.pt": "vocab.txt", "b.pt": "vocab.txt"}), Options{}, "several checkpoints"},

@@ -98,6 +98,12 @@ func TestOffsets(t *testing.T) {
 		{"한", []string{"한", "한", "한"}},
 		{"\xffok\xc3", []string{"ok"}},
 		{"🙂", []string{"🙂"}},
+		// U+1D165 is sorted before marks of a higher class and has the place of the first of
+		// them, as in the original; they are dropped, it is kept.
+		{"\x1fa\u0340\u0361\u035de\u0320\u0309wk\u034a\U0001d165 4709930139\x1d\U0001fae0\v",
+			[]string{"a\u0340\u0361\u035de\u0320\u0309wk\u034a", "4709930139\x1d\U0001fae0"}},
+		{"yuw\u036d\u0332y\u0301k\u0318\u032bz\u0318\u0353\U0001d165\u200b", []string{"yuw\u036d\u0332y\u0301k\u0318\u032bz\u0318"}},
+		{"yj\ufeffc\u030e\U0001d165\u0302\n", []string{"yj\ufeffc\u030e"}},
 		{strings.Repeat("é", 101), []string{strings.Repeat("é", 101)}},
 	} {
 		encoding, err := tokenizer.Encode(c.text, Options{Offsets: true})

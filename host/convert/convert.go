@@ -59,7 +59,7 @@ type Options struct {
 // context ends, no file is left behind and none is changed.
 func Model(ctx context.Context, in, out string, o Options) error {
 	if err := convert(ctx, in, out, o); err != nil {
-		return fmt.Errorf("convert %s: %w", in, err)
+		return fmt.Errorf("convert %s: %w", in, locate.Reason(in, err))
 	}
 	return nil
 }

@@ -25,6 +25,7 @@ func TestSimilarity(t *testing.T) {
 	var matrix struct {
 		Texts      []string
 		Similarity [][]float64
+		Space      string
 	}
 	args := append([]string{"similarity", "--padding", "none"}, texts...)
 	if err := json.Unmarshal([]byte(succeed(t, append(args, "--json")...).stdout), &matrix); err != nil {
@@ -39,8 +40,8 @@ func TestSimilarity(t *testing.T) {
 			}
 		}
 	}
-	if !slices.Equal(matrix.Texts, texts) {
-		t.Errorf("texts %q", matrix.Texts)
+	if !slices.Equal(matrix.Texts, texts) || matrix.Space != vectors[0].Space || matrix.Space == "" {
+		t.Errorf("texts %q in space %q, want %q", matrix.Texts, matrix.Space, vectors[0].Space)
 	}
 	table := strings.Split(strings.TrimSpace(succeed(t, args...).stdout), "\n")
 	if len(table) != 3 || !strings.HasSuffix(table[1], "  a kitten") || !strings.HasPrefix(strings.TrimSpace(table[0]), "1.0000 ") {
@@ -362,12 +363,7 @@ func TestServe(t *testing.T) {
 		}
 	}
 	cancel()
-	select {
-	case code := <-ended:
-		if code != exitOK {
-			t.Errorf("code %d, want %d", code, exitOK)
-		}
-	case <-time.After(10 * time.Second):
-		t.Fatal("the server does not stop")
+	if code := <-ended; code != exitOK { // or the server does not stop
+		t.Errorf("code %d, want %d", code, exitOK)
 	}
 }

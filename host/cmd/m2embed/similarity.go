@@ -16,7 +16,7 @@ var similarityCommand = &command{
 	summary:  "Compare texts: the cosines of their vectors.",
 	details: `
 Prints a matrix with a row and a column for each text, or with --json an object
-with the members texts and similarity.
+with the members texts, similarity and space, the name of the vectors' space.
 
 Example:
 
@@ -62,7 +62,8 @@ func similarity(c *call, in *inputFlags, which *modelFlags, how *vectorFlags, as
 		return writeJSON(c.stdout, struct {
 			Texts      []string    `json:"texts"`
 			Similarity [][]float64 `json:"similarity"`
-		}{texts, matrix})
+			Space      string      `json:"space"`
+		}{texts, matrix, work.model.SpaceOf(how.options)})
 	}
 	for i := range matrix {
 		for j := range matrix[i] {

@@ -4,6 +4,7 @@ package locate
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -72,6 +73,9 @@ func Model(path, config, tokenizer string) (Paths, error) {
 // In finds the files of a model in a file system. config and tokenizer name
 // those parts, if not empty.
 func In(fsys fs.FS, config, tokenizer string) (Paths, error) {
+	if fsys == nil {
+		return Paths{}, errors.New("there is no file system")
+	}
 	return folder{FS: fsys}.locate(Paths{Config: config, Tokenizer: tokenizer, fsys: fsys})
 }
 
@@ -227,6 +231,15 @@ func readLimited(fsys fs.FS, name string, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("%s is larger than %d bytes", name, limit)
 	}
 	return data, nil
+}
+
+// Reason is why a file could not be used, for a message that names its path
+// already: a system's error about that path without it.
+func Reason(path string, err error) error {
+	if system, ok := err.(*fs.PathError); ok && system.Path == path {
+		return system.Err
+	}
+	return err
 }
 
 // isYAML goes by the name.
