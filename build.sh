@@ -262,8 +262,8 @@ soak() {
 	M2EMBED_SOAK=1 go test -timeout 120m ./core/... ./host/...
 	go test -timeout 60m ./host/internal/tokenizertest -args -strings 5000000 -seed 7
 	say "fuzzing"
-	for target in $(grep -rhoE '^func Fuzz[A-Za-z0-9]+' --include='*_test.go' core host | sort -u | sed 's/func //'); do
-		package=$(grep -rl "func $target(" --include='*_test.go' core host | head -1 | xargs dirname)
+	for place in $(grep -roE '^func Fuzz[A-Za-z0-9]+' --include='*_test.go' core host | sed 's/func //' | sort); do
+		target=${place#*:} package=$(dirname "${place%%:*}")
 		# Opening and embedding as a whole have longer; and no minute is spent on
 		# making one interesting input smaller.
 		time=60s

@@ -44,6 +44,27 @@ func TestVersion(t *testing.T) {
 	}
 }
 
+// TestDoc: the package's documentation begins as the README does.
+func TestDoc(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := regexp.MustCompile(`(?m)^//\t+(.*)$`).FindAllSubmatch(doc, -1)
+	if len(lines) == 0 {
+		t.Fatal("the documentation has no program")
+	}
+	for _, line := range lines {
+		if !strings.Contains(string(readme), string(line[1])) {
+			t.Errorf("the README has no line %q", line[1])
+		}
+	}
+}
+
 // TestImportable builds and runs the README's Go programs in a module of their
 // own, outside of this one.
 func TestImportable(t *testing.T) {
