@@ -13,7 +13,6 @@ import { build } from 'vite';
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const MODEL = here('../host/small/');
 const TOKENS = 160;
-const BATCH = 64;
 
 const titles = { 'the-time-machine.md': 'The Time Machine', 'treasure-island.md': 'Treasure Island', 'recipes.md': 'Recipes' };
 const documents = [
@@ -47,7 +46,7 @@ function rounded(vectors) {
 }
 
 async function make(file) {
-  const { cut, markdownPlaces, sections } = await load();
+  const { cut, inOnePass, markdownPlaces, sections, vectorsOf } = await load();
   const { M2Embed } = await import('../wasm/js/dist/index.js');
   const model = await M2Embed.load(MODEL);
   const header = {};
@@ -61,9 +60,12 @@ async function make(file) {
   };
   for (const [i, { name, text }] of documents.entries()) {
     const places = markdownPlaces(text);
-    const passages = await cut(model, text, TOKENS, sections(text, places), new AbortController().signal);
+    const passages = await cut(model, text, { target: TOKENS, most: 1.5 * TOKENS }, sections(text, places), new AbortController().signal);
     const vectors = [];
-    for (let first = 0; first < passages.length; first += BATCH) vectors.push(...(await model.embed(passages.slice(first, first + BATCH).map(({ start, end }) => text.slice(start, end)), { normalize: true })));
+    while (vectors.length < passages.length) {
+      const n = inOnePass(passages, vectors.length, model.info.maxLength, false);
+      vectors.push(...(await vectorsOf(model, text, [passages.slice(vectors.length, vectors.length + n)], {})));
+    }
     add(`vectors.${i}`, 'I8', [vectors.length, vectors[0].length], rounded(vectors));
     while (at % 4 !== 0) data.push(new Uint8Array([0])) && at++;
     add(`passages.${i}`, 'I32', [passages.length, 3], Int32Array.from(passages.flatMap(({ start, end, tokens }) => [start, end, tokens])));

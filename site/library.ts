@@ -1,3 +1,3 @@
 /** What library.mjs needs of the page. */
-export { cut } from './src/search/cut.js';
+export { cut, inOnePass, vectorsOf } from './src/search/cut.js';
 export { markdownPlaces, sections } from './src/search/place.js';

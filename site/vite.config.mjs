@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vite';
 
@@ -26,6 +26,11 @@ function library() {
 }
 
 const shipped = library();
+
+/** Other origins whose libraries a link may open: M2EMBED_LIBRARIES="https://a.example https://b.example". */
+const libraries = (process.env.M2EMBED_LIBRARIES ?? '').split(/\s+/).filter((one) => one !== '');
+for (const one of libraries) if (!URL.canParse(one) || new URL(one).origin !== one) throw new Error(`M2EMBED_LIBRARIES: ${one} is no origin such as https://example.org`);
+const connect = ["'self'", ...libraries].join(' ');
 
 /** Puts the model's files, the common vocabulary and the character maps for PDFs beside the page. */
 function assets() {
@@ -75,9 +80,13 @@ function facts() {
   // Where the source is published; the page names no address of its own accord.
   const source = /^https:\/\/[^"<>\s]+$/.exec(process.env.M2EMBED_SOURCE ?? '')?.[0];
   const megabytes = builtIn.files.reduce((sum, { bytes }) => sum + bytes.length, 0) / 1e6;
-  const values = { SOURCE: source ? `<a href="${source}">Source</a> · ` : '', MODEL_SIZE: `${megabytes.toFixed(1)} MB`, MODEL_FOLDER: builtIn.folder, LIBRARY: shipped.file };
+  const values = { SOURCE: source ? `<a href="${source}">Source</a> · ` : '', MODEL_SIZE: `${megabytes.toFixed(1)} MB`, MODEL_FOLDER: builtIn.folder, LIBRARY: shipped.file, CONNECT: connect };
   return {
     name: 'facts',
+    closeBundle() {
+      const headers = here('dist/_headers');
+      writeFileSync(headers, readFileSync(headers, 'utf8').replace("connect-src 'self'", `connect-src ${connect}`));
+    },
     transformIndexHtml(html, { bundle }) {
       const search = Object.values(bundle ?? {}).find((chunk) => chunk.type === 'chunk' && chunk.name === 'search');
       const early = search ? [search.fileName, ...search.imports].filter((file) => !html.includes(file)) : [];
@@ -94,6 +103,7 @@ export default defineConfig({
   base: './',
   define: {
     __LIBRARY__: JSON.stringify(shipped.file),
+    __LIBRARIES__: JSON.stringify(libraries),
     __MODEL__: JSON.stringify({
       name: builtIn.name,
       folder: builtIn.folder,

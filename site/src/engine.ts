@@ -34,6 +34,8 @@ const CACHE = 'm2embed';
 class Engine extends EventTarget {
   choice: ModelChoice = builtIn;
   state: State = { phase: 'loading' };
+  /** How many workers embed documents in the background; one processor is left to the page. */
+  readonly workers = Math.max(1, Math.min(4, (navigator.hardwareConcurrency || 2) - 1));
   private loading: Promise<Embedder> | undefined;
   private abort: AbortController | undefined;
   private helpers: Promise<Embedder> | undefined;
@@ -79,8 +81,7 @@ class Engine extends EventTarget {
   async background(): Promise<Embedder> {
     const model = await this.model();
     if (model.info.weightBytes > SMALL) return model;
-    const workers = Math.max(1, Math.min(4, (navigator.hardwareConcurrency || 2) - 1));
-    this.helpers ??= load(this.choice, { workers });
+    this.helpers ??= load(this.choice, { workers: this.workers });
     const helpers = this.helpers;
     return helpers.catch(() => {
       this.helpers = undefined;

@@ -4,6 +4,9 @@ declare const __MODEL__: { name: string; folder: string; bytes: number };
 /** The address of the library that the page comes with. */
 declare const __LIBRARY__: string;
 
+/** Other origins whose libraries a link may open. */
+declare const __LIBRARIES__: string[];
+
 declare module '*?raw' {
   const text: string;
   export default text;

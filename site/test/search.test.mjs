@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { addText, builtIn, copied, idle, prose, ready, says, visit } from './browser.mjs';
-import { libraryFile, lines, table, texts } from './files.mjs';
+import { addText, builtIn, copied, idle, PATIENCE, prose, ready, repository, says, startServer, visit } from './browser.mjs';
+import { libraryFile, lines, sample, table, texts } from './files.mjs';
 
 const openSearch = async (t, options) => {
   const visitor = await visit(t, { path: '#search', ...options });
@@ -65,6 +65,94 @@ test('files of every kind are read, searched, kept, exported and imported', asyn
     await page.click('#notices .close');
   }
   assert.match(await page.textContent('#library-size'), /^9 passages$/);
+});
+
+test('passages of one pass know what stands around them, and a table\'s rows do not', async (t) => {
+  const { page } = await openSearch(t);
+  const vectorsOf = async (size, files) => {
+    await page.fill('#passage-size', String(size));
+    for (const file of files) {
+      await page.setInputFiles('#files', [{ mimeType: 'text/plain', ...file }]);
+      if (/csv$/.test(file.name)) await page.click('#dialog button.primary');
+      await page.waitForFunction((name) => [...document.querySelectorAll('.documents .title b')].some((b) => b.textContent === name), file.name);
+      await idle(page);
+    }
+    const [download] = await Promise.all([page.waitForEvent('download'), page.click('#export')]);
+    const file = readFileSync(await download.path());
+    const length = Number(file.readBigUInt64LE(0));
+    const header = JSON.parse(file.subarray(8, 8 + length));
+    const about = JSON.parse(header.__metadata__.documents);
+    const tensor = (name, type) => { const [from, to] = header[name].data_offsets; return new type(new Uint8Array(file.subarray(8 + length + from, 8 + length + to)).buffer); };
+    return about.map(({ name, text }, i) => {
+      const spans = tensor(`passages.${i}`, Int32Array);
+      const vectors = tensor(`vectors.${i}`, Float32Array);
+      return { name, text, passages: Array.from({ length: spans.length / 3 }, (_, k) => ({ start: spans[3 * k], end: spans[3 * k + 1], tokens: spans[3 * k + 2], vector: vectors.subarray(256 * k, 256 * (k + 1)) })) };
+    });
+  };
+  const dot = (a, b) => a.reduce((sum, x, i) => sum + x * b[i], 0);
+  const rows = Array.from({ length: 12 }, (_, i) => prose(20, i + 3).replaceAll('\n', ' '));
+  const [island, table] = await vectorsOf(48, [{ name: 'island.txt', buffer: Buffer.from(sample.text) }, { name: 'rows.csv', buffer: Buffer.from(`id,text\n${rows.map((row, i) => `${i},${row}`).join('\n')}\n`) }]);
+  assert.ok(island.passages.length > 5);
+  assert.equal(table.passages.length, 12);
+  // What is embedded by itself is what the package makes of it; what is a span of a pass is near it.
+  const { M2Embed } = await import(`${repository}wasm/js/dist/index.js`);
+  const model = await M2Embed.load(`${repository}host/small/`);
+  t.after(() => model.dispose());
+  const cosines = async ({ text, passages }) => Promise.all(passages.map(async ({ start, end, vector }) => dot(vector, await model.embed(text.slice(start, end), { normalize: true }))));
+  const alone = await cosines(island);
+  assert.ok(Math.max(...alone) < 0.9999 && Math.min(...alone) > 0.6, `${alone}`);
+  assert.ok(Math.min(...(await cosines(table))) > 0.99999);
+  const [{ spans }] = await model.embedDetailed([{ text: island.text, spans: island.passages.map(({ start, end }) => ({ start, end })) }]);
+  for (const [i, { vector }] of spans.entries()) assert.ok(dot(vector, island.passages[i].vector) > 0.99999, `passage ${i}`);
+  for (const { start, end, tokens } of island.passages) {
+    assert.ok(tokens <= 72, `${tokens} tokens`);
+    assert.equal(island.text.slice(start, end).trim().length, end - start);
+  }
+});
+
+test('a library opens by its address, from this origin only, and leaves the visitor\'s own alone', async (t) => {
+  const server = await startServer(t);
+  const file = libraryFile(builtIn, 40, 256);
+  const other = libraryFile('another-model', 40, 256);
+  server.hooks.before = (request, response) => {
+    const [path] = request.url.split('?');
+    const bytes = { '/shared/notes.m2embed': file, '/shared/other.m2embed': other, '/shared/bad.m2embed': Buffer.from('no library at all') }[path];
+    if (bytes) response.writeHead(200).end(bytes);
+    return bytes !== undefined;
+  };
+  const { page } = await visit(t, { server, path: '#search', errors: [/library of this link|not a library|404/] });
+  await ready(page);
+  await addText(page, 'Mine', 'Rain fills the cisterns in winter.');
+  await idle(page);
+  await page.goto(`${server.url}?library=shared/notes.m2embed&q=rivers&mode=words&tab=search`);
+  await says(page, '#library-size', /^40 passages$/);
+  await says(page, '#linked', /notes\.m2embed/);
+  await says(page, '#results-0 mark', /rivers/);
+  assert.equal(await page.getAttribute('[data-mode="words"]', 'aria-pressed'), 'true');
+  assert.match(page.url(), /mode=words/);
+  await page.click('#linked-leave');
+  await says(page, '.documents', /Mine/);
+  assert.doesNotMatch(page.url(), /library=/);
+  await says(page, '#library-size', /^1 passage$/);
+  await page.goto(`${server.url}?library=shared/notes.m2embed`);
+  await page.click('#linked-keep');
+  await says(page, '#library-size', /^41 passages$/);
+  await page.reload();
+  await says(page, '#library-size', /^41 passages$/);
+  // Vectors of another model do not compare.
+  await page.goto(`${server.url}?library=${encodeURIComponent(`${server.url}shared/other.m2embed`)}`);
+  await says(page, '.documents', /embedded with another model/);
+  await says(page, '#no-results', /keep them and embed them again/);
+  for (const [address, sentence] of [
+    ['https://elsewhere.example/x.m2embed', /lies on elsewhere\.example/],
+    ['shared/missing.m2embed', /status 404/],
+    ['shared/bad.m2embed', /not a library/],
+    ['javascript:alert(1)', /is no address/],
+  ]) {
+    await page.goto(`${server.url}?library=${encodeURIComponent(address)}`);
+    await says(page, '#notices', sentence);
+    await says(page, '#library-size', /^41 passages$/);
+  }
 });
 
 test('two tabs add, delete and take back without losing anything', async (t) => {
@@ -215,8 +303,11 @@ test('work pauses, goes on, is cancelled, and is taken up again after a reload',
   await page.click('#job-cancel');
   await idle(page);
   await says(page, '.documents', /[\d,]+ of [\d,]+ passages.*Go on/);
-  await page.waitForTimeout(300);
-  assert.ok(page.workers().length < busy, 'the background workers are gone');
+  // The background workers go.
+  for (const until = Date.now() + PATIENCE; page.workers().length >= busy; ) {
+    assert.ok(Date.now() < until, 'the background workers are gone');
+    await page.waitForTimeout(100);
+  }
   const kept = await page.textContent('#library-size');
   await page.waitForTimeout(500);
   assert.equal(await page.textContent('#library-size'), kept);

@@ -1,6 +1,6 @@
-/** Cuts documents into passages at the ends of sentences. */
+/** Cuts documents into passages, by core/passage, and groups them for one pass of the model. */
 
-import type { Embedder } from 'm2embed/worker';
+import type { Embedder, EmbedOptions } from 'm2embed/worker';
 
 /** A part of a text, [start, end) in UTF-16 code units. */
 export interface Span {
@@ -15,49 +15,49 @@ export interface Passage extends Span {
 
 /** Characters that are tokenized in one call. */
 const SLICE = 20_000;
+/** Characters that are cut in one call, at least. */
+const PIECE = 100_000;
 /** [CLS] and [SEP]. */
 const SPECIAL = 2;
 
-const segmenter = typeof Intl.Segmenter === 'function' ? new Intl.Segmenter(undefined, { granularity: 'sentence' }) : undefined;
+/** A span without the white space around it. */
+function trimmed(text: string, start: number, end: number): Span {
+  while (start < end && /\s/.test(text[start]!)) start++;
+  while (end > start && /\s/.test(text[end - 1]!)) end--;
+  return { start, end };
+}
 
-/** Sentences of part of a text, without the white space around them. A line break between paragraphs ends one. */
-export function sentences(text: string, from = 0, to = text.length): Span[] {
+/** A span in pieces of at most `size` characters, which end with a paragraph, or else with a line or a word. */
+function pieces(text: string, { start, end }: Span, size: number): Span[] {
   const found: Span[] = [];
-  const add = (start: number, end: number): void => {
-    while (start < end && /\s/.test(text[start]!)) start++;
-    while (end > start && /\s/.test(text[end - 1]!)) end--;
-    if (end > start) found.push({ start, end });
-  };
-  const paragraph = /\n[^\S\n]*\n/g;
-  paragraph.lastIndex = from;
-  for (let at = from; at < to; ) {
-    const gap = paragraph.exec(text);
-    const end = gap && gap.index < to ? gap.index : to;
-    const part = text.slice(at, end);
-    if (segmenter) for (const { index, segment } of segmenter.segment(part)) add(at + index, at + index + segment.length);
-    else for (const match of part.matchAll(/[^.!?。！？]*[.!?。！？]*\s*/g)) if (match[0]) add(at + match.index, at + match.index + match[0].length);
-    at = gap && gap.index < to ? gap.index + gap[0].length : to;
+  while (end - start > size) {
+    const half = start + Math.floor(size / 2);
+    const tail = text.slice(half, start + size);
+    const last = ['\n\n', '\n', ' '].map((mark) => tail.lastIndexOf(mark)).find((one) => one > 0) ?? tail.length;
+    let at = half + last;
+    // A character of two code units stays whole.
+    if (/[\udc00-\udfff]/.test(text[at]!)) at++;
+    found.push({ start, end: at });
+    start = at;
   }
+  if (end > start) found.push({ start, end });
   return found;
 }
 
-/** Starts and ends of all tokens of spans, in order, special tokens left out. */
-async function tokenize(model: Embedder, text: string, spans: readonly Span[], signal: AbortSignal): Promise<{ starts: number[]; ends: number[] }> {
+/** Where the tokens of spans start, in order, special tokens left out. */
+async function tokenStarts(model: Embedder, text: string, spans: readonly Span[], signal: AbortSignal): Promise<number[]> {
   const starts: number[] = [];
-  const ends: number[] = [];
-  for (let i = 0; i < spans.length; ) {
-    const from = spans[i]!.start;
+  const parts = spans.flatMap((span) => pieces(text, span, SLICE));
+  for (let i = 0; i < parts.length; ) {
+    const from = parts[i]!.start;
     let j = i + 1;
-    while (j < spans.length && spans[j]!.end - from <= SLICE) j++;
-    const { offsets } = await model.tokenize(text.slice(from, spans[j - 1]!.end));
+    while (j < parts.length && parts[j]!.end - from <= SLICE) j++;
+    const { offsets } = await model.tokenize(text.slice(from, parts[j - 1]!.end));
     signal.throwIfAborted();
-    for (let k = 2; k < offsets.length - 2; k += 2) {
-      starts.push(from + offsets[k]!);
-      ends.push(from + offsets[k + 1]!);
-    }
+    for (let k = 2; k < offsets.length - 2; k += 2) starts.push(from + offsets[k]!);
     i = j;
   }
-  return { starts, ends };
+  return starts;
 }
 
 /** The first index of a sorted list whose value is at least x. */
@@ -72,45 +72,70 @@ function lowerBound(list: readonly number[], x: number): number {
   return low;
 }
 
+/** How long passages are, in tokens, special tokens included; for whole documents both are the model's limit. */
+export interface Lengths {
+  /** What a passage aims at. */
+  target: number;
+  /** What it has at most. */
+  most: number;
+}
+
 /**
- * Cuts into passages of at most `most` tokens. A passage ends with a sentence,
- * and with a paragraph when it is more than half full; a sentence that is
- * longer than a passage is cut between tokens. `within` are spans that no
- * passage may cross, such as the rows of a table.
+ * Cuts into passages by core/passage. `within` are spans that no passage may
+ * cross, such as the rows of a table; one that fits is a passage.
  */
-export async function cut(model: Embedder, text: string, most: number, within: readonly Span[], signal: AbortSignal): Promise<Passage[]> {
-  const room = Math.max(1, most - SPECIAL);
+export async function cut(model: Embedder, text: string, { target, most }: Lengths, within: readonly Span[], signal: AbortSignal): Promise<Passage[]> {
+  const room = { target: Math.max(1, target - SPECIAL), max: Math.max(1, most - SPECIAL) };
   const passages: Passage[] = [];
-  const all = within.map((span) => sentences(text, span.start, span.end));
-  const { starts, ends } = await tokenize(model, text, all.flat(), signal);
-  for (const units of all) {
-    let open: Passage | undefined;
-    const close = (): void => {
-      if (open) passages.push({ ...open, tokens: open.tokens + SPECIAL });
-      open = undefined;
-    };
-    for (const { start, end } of units) {
-      const first = lowerBound(starts, start);
-      const count = lowerBound(starts, end) - first;
-      const gap: boolean = open !== undefined && /\n\s*\n/.test(text.slice(open.end, start));
-      if (open && (open.tokens + count > room || (gap && open.tokens > room / 2))) close();
-      if (count > room) {
-        for (let i = first; i < first + count; i += room) {
-          const last = Math.min(i + room, first + count);
-          passages.push({ start: starts[i]!, end: ends[last - 1]!, tokens: last - i + SPECIAL });
+  const starts = await tokenStarts(model, text, within, signal);
+  for (const span of within) {
+    const whole = trimmed(text, span.start, span.end);
+    const tokens = lowerBound(starts, whole.end) - lowerBound(starts, whole.start);
+    if (tokens === 0) continue;
+    if (tokens <= room.max) passages.push({ ...whole, tokens: tokens + SPECIAL });
+    else {
+      for (const piece of pieces(text, span, Math.max(PIECE, 8 * most))) {
+        for (const { start, end, tokens } of await model.passages(text.slice(piece.start, piece.end), { ...room, signal })) {
+          passages.push({ start: piece.start + start, end: piece.start + end, tokens: tokens + SPECIAL });
         }
-      } else if (open) {
-        open = { start: open.start, end, tokens: open.tokens + count };
-      } else open = { start, end, tokens: count };
+      }
     }
-    close();
   }
   return passages;
 }
 
-/** A whole document as one passage, or as few as the model's limit allows. */
-export async function whole(model: Embedder, text: string, most: number, within: readonly Span[], signal: AbortSignal): Promise<Passage[]> {
-  const { starts } = await tokenize(model, text, within.flatMap((span) => sentences(text, span.start, span.end)), signal);
-  if (within.length === 1 && starts.length + SPECIAL <= most) return starts.length > 0 ? [{ start: 0, end: text.length, tokens: starts.length + SPECIAL }] : [];
-  return cut(model, text, most, within, signal);
+/**
+ * How many of a document's passages, from the first one on, are embedded in one
+ * pass, so that each has seen what stands around it: as many as a pass of `limit`
+ * tokens holds, and about as many in each pass. Rows of a table are embedded by
+ * themselves.
+ */
+export function inOnePass(passages: readonly Passage[], first: number, limit: number, rows: boolean): number {
+  if (rows) return 1;
+  const bare = (i: number): number => passages[i]!.tokens - SPECIAL;
+  let left = 0;
+  for (let i = first; i < passages.length; i++) left += bare(i);
+  const room = limit - SPECIAL;
+  const share = left / Math.ceil(left / room);
+  let n = 1;
+  for (let tokens = bare(first); first + n < passages.length; n++) {
+    const next = tokens + bare(first + n);
+    if (next > room || tokens + bare(first + n) / 2 > share) break;
+    tokens = next;
+  }
+  return n;
+}
+
+/** The vectors of passages, pass by pass. One that is alone in its pass has the vector of its text. */
+export async function vectorsOf(model: Embedder, text: string, passes: readonly (readonly Passage[])[], options: Pick<EmbedOptions, 'signal' | 'onProgress'>): Promise<Float32Array[]> {
+  const inputs = passes.map((passages) => {
+    const { start } = passages[0]!;
+    return { text: text.slice(start, passages.at(-1)!.end), spans: passages.length > 1 ? passages.map((passage) => ({ start: passage.start - start, end: passage.end - start })) : [] };
+  });
+  const found = await model.embedDetailed(inputs, { ...options, normalize: true });
+  const vectors = found.flatMap(({ vector, spans }) => spans?.map((span) => span.vector) ?? [vector]);
+  // What a character's tokens made longer than the model's limit was cut off.
+  const passages = passes.flat();
+  for (const [i, vector] of vectors.entries()) vectors[i] = vector ?? (await model.embed(text.slice(passages[i]!.start, passages[i]!.end), { normalize: true, ...(options.signal && { signal: options.signal }) }));
+  return vectors as Float32Array[];
 }

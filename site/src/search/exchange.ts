@@ -7,7 +7,7 @@
 import { builtIn } from '../engine.js';
 import { report } from '../notice.js';
 import type { Passage } from './cut.js';
-import { library, type Document } from './library.js';
+import { library, type Document, type Removed } from './library.js';
 import type { Place } from './place.js';
 
 const FORMAT = 'm2embed library 1';
@@ -141,16 +141,80 @@ export async function importLibrary(file: Blob): Promise<Document[]> {
 
 let shipped: Promise<void> | undefined;
 
-/** Opens the library that comes with the page, once; its vectors are of the built-in model. */
+/** Opens the library that the address names, or else the one that comes with the page; once. */
 export function openShipped(): Promise<void> {
-  return (shipped ??= fetchShipped().catch((error: unknown) => report(error)));
+  return (shipped ??= open());
 }
 
-async function fetchShipped(): Promise<void> {
-  const response = await fetch(new URL(`./${__LIBRARY__}`, document.baseURI));
-  if (!response.ok) throw new Error(`The library that comes with the page could not be fetched (${response.status}).`);
-  const whole = await readLibrary(new Blob([await response.arrayBuffer()]));
-  library.ship(whole.map(({ about, vectors, passages }, i) => ({ document: { ...about, id: `shipped ${i}`, model: builtIn.id, passages, done: passages.length, added: 0 }, vectors })));
+async function open(): Promise<void> {
+  const linked = new URLSearchParams(location.search).get('library');
+  if (linked !== null) {
+    try {
+      return await openLinked(linked);
+    } catch (error) {
+      void report(error);
+    }
+  }
+  try {
+    const whole = await readLibrary(await fetched(new URL(`./${__LIBRARY__}`, document.baseURI), 'The library that comes with the page'));
+    library.ship(whole.map((one, i) => shippedAs(`shipped ${i}`, one, builtIn.id)));
+  } catch (error) {
+    void report(error);
+  }
+}
+
+/** A document with its vectors that is searched, but not kept. */
+function shippedAs(id: string, { about: { name, text, places, readAs, mode, model, dimension }, vectors, passages }: Whole, space = model): Removed {
+  return { document: { id, name, text, ...(arePlaces(places) && { places }), ...(typeof readAs === 'string' && { readAs }), mode, model: space, dimension, passages, done: passages.length, added: 0 }, vectors };
+}
+
+async function fetched(address: URL, what: string): Promise<Blob> {
+  let response: Response;
+  try {
+    response = await fetch(address, { credentials: 'same-origin' });
+  } catch (cause) {
+    throw new Error(`${what} could not be fetched (${(cause as Error).message}).`, { cause });
+  }
+  if (!response.ok) throw new Error(`${what} could not be fetched (status ${response.status}).`);
+  // Chromium fails now and then to make a blob of a response that was preloaded.
+  return new Blob([await response.arrayBuffer()]);
+}
+
+/** The file of the library that the address names, while it is open. */
+let linkedFile: Blob | undefined;
+
+/**
+ * Opens a library by its address, which has to be of this page's origin, or of
+ * one that it was built to allow.
+ * @throws Error with a sentence for the visitor
+ */
+async function openLinked(linked: string): Promise<void> {
+  const shown = linked.slice(0, 200);
+  const address = URL.canParse(linked, document.baseURI) ? new URL(linked, document.baseURI) : undefined;
+  if (!address || !/^https?:$/.test(address.protocol)) throw new Error(`The library of this link is no address: ${shown}`);
+  if (address.origin !== location.origin && !__LIBRARIES__.includes(address.origin)) throw new Error(`The library of this link lies on ${address.host.slice(0, 100)}. This page opens libraries of ${[location.host, ...__LIBRARIES__].join(', ')} only. Download the file and import it.`);
+  const file = await fetched(address, `The library of this link, ${shown},`);
+  const whole = await readLibrary(file);
+  linkedFile = file;
+  library.ship(whole.map((one, i) => shippedAs(`linked ${i}`, one)), decodeURIComponent(address.pathname.split('/').at(-1) ?? '').slice(0, 100));
+}
+
+/** Keeps the library of the link in this browser. */
+export async function keepLinked(): Promise<Document[]> {
+  const added = linkedFile ? await importLibrary(linkedFile) : [];
+  leaveLinked();
+  return added;
+}
+
+/** Goes back to the visitor's own library. */
+export function leaveLinked(): void {
+  linkedFile = undefined;
+  const address = new URL(location.href);
+  address.searchParams.delete('library');
+  history.replaceState(null, '', address);
+  library.ship([]);
+  shipped = undefined;
+  void openShipped();
 }
 
 function arePlaces(places: unknown): places is Place[] {

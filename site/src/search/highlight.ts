@@ -1,7 +1,7 @@
 /** Finds the sentence of a passage that answers a query best. */
 
 import type { Embedder } from 'm2embed/worker';
-import { sentences, type Span } from './cut.js';
+import type { Span } from './cut.js';
 import type { Entry } from './library.js';
 
 /** Characters of a piece: whole sentences up to here. */
@@ -17,6 +17,29 @@ interface Pieces {
 }
 
 const kept = new Map<string, Pieces>();
+
+const segmenter = typeof Intl.Segmenter === 'function' ? new Intl.Segmenter(undefined, { granularity: 'sentence' }) : undefined;
+
+/** Sentences of part of a text, without the white space around them. A line break between paragraphs ends one. */
+function sentences(text: string, from = 0, to = text.length): Span[] {
+  const found: Span[] = [];
+  const add = (start: number, end: number): void => {
+    while (start < end && /\s/.test(text[start]!)) start++;
+    while (end > start && /\s/.test(text[end - 1]!)) end--;
+    if (end > start) found.push({ start, end });
+  };
+  const paragraph = /\n[^\S\n]*\n/g;
+  paragraph.lastIndex = from;
+  for (let at = from; at < to; ) {
+    const gap = paragraph.exec(text);
+    const end = gap && gap.index < to ? gap.index : to;
+    const part = text.slice(at, end);
+    if (segmenter) for (const { index, segment } of segmenter.segment(part)) add(at + index, at + index + segment.length);
+    else for (const match of part.matchAll(/[^.!?。！？]*[.!?。！？]*\s*/g)) if (match[0]) add(at + match.index, at + match.index + match[0].length);
+    at = gap && gap.index < to ? gap.index + gap[0].length : to;
+  }
+  return found;
+}
 
 function piecesOf(entry: Entry): Pieces {
   const key = `${entry.document.id} ${entry.index}`;

@@ -1,10 +1,11 @@
 /** Embeds documents in the background: progress, pause, cancel, and going on later. */
 
+import type { EmbedProgress } from 'm2embed/worker';
 import { engine } from '../engine.js';
-import { cut, whole, type Span } from './cut.js';
+import { cut, inOnePass, vectorsOf, type Passage, type Span } from './cut.js';
 import { isForeign } from './language.js';
 import { library, type Document } from './library.js';
-import { sections } from './place.js';
+import { isTable, sections } from './place.js';
 import type { Source } from './read.js';
 
 export interface Settings {
@@ -27,9 +28,9 @@ export interface JobState {
   paused: boolean;
 }
 
-/** Tokens of one call: small enough that pausing and cancelling feel immediate. */
+/** Tokens of one call, if its passes are short: few enough that pausing and cancelling feel immediate. */
 const BATCH_TOKENS = 4096;
-const BATCH_TEXTS = 32;
+const BATCH_PASSES = 32;
 /** Characters up to which the model that answers queries embeds documents too. */
 const LITTLE = 30_000;
 
@@ -79,8 +80,9 @@ export class Job extends EventTarget {
         const within: Span[] = [];
         for (let i = 0; source.rows && i < source.rows.length; i += 2) within.push({ start: source.rows[i]!, end: source.rows[i + 1]! });
         if (!source.rows) within.push(...(settings.mode === 'whole' ? [{ start: 0, end: source.text.length }] : sections(source.text, source.places)));
-        const most = settings.mode === 'whole' ? model.info.maxLength : Math.min(settings.size, model.info.maxLength);
-        const passages = await (settings.mode === 'whole' ? whole : cut)(model, source.text, most, within, signal);
+        const { maxLength } = model.info;
+        const lengths = settings.mode === 'whole' ? { target: maxLength, most: maxLength } : { target: Math.min(settings.size, maxLength), most: Math.min(Math.round(1.5 * settings.size), maxLength) };
+        const passages = await cut(model, source.text, lengths, within, signal);
         if (passages.length > 0 && (await isForeign(model, source.text))) this.foreign.push(source.name);
         if (passages.length > 0) {
           const { name, text, places, readAs } = source;
@@ -107,6 +109,7 @@ export class Job extends EventTarget {
     const { signal } = this.abort;
     const { state } = this;
     state.title = `Embedding ${document.name}`;
+    const rows = isTable(document.places);
     while (document.done < document.passages.length) {
       await this.gate();
       signal.throwIfAborted();
@@ -114,23 +117,26 @@ export class Job extends EventTarget {
       if (library.get(document.id) !== document) return this.skip(document);
       let last = document.done;
       let tokens = 0;
-      while (last < document.passages.length && last - document.done < BATCH_TEXTS && (last === document.done || tokens + document.passages[last]!.tokens <= BATCH_TOKENS)) tokens += document.passages[last++]!.tokens;
-      const texts = document.passages.slice(document.done, last).map(({ start, end }) => document.text.slice(start, end));
+      const passes: Passage[][] = [];
+      // A pass for each worker, or more if they are short.
+      while (last < document.passages.length && passes.length < BATCH_PASSES && (passes.length < engine.workers || tokens < BATCH_TOKENS)) {
+        const n = inOnePass(document.passages, last, model.info.maxLength, rows);
+        passes.push(document.passages.slice(last, last + n));
+        tokens += passes.at(-1)!.reduce((sum, passage) => sum + passage.tokens, 0);
+        last += n;
+      }
       const started = performance.now();
       const { doneTokens } = state;
-      const vectors = await model.embed(texts, {
-        normalize: true,
-        signal,
-        onProgress: ({ done, total }) => {
-          state.doneTokens = doneTokens + (tokens * done) / total;
-          const seconds = (this.spent + performance.now() - started) / 1000;
-          if (seconds > 0.3) state.rate = state.doneTokens / seconds;
-          this.changed();
-        },
-      });
+      const onProgress = ({ done, total }: EmbedProgress): void => {
+        state.doneTokens = doneTokens + (tokens * done) / total;
+        const seconds = (this.spent + performance.now() - started) / 1000;
+        if (seconds > 0.3) state.rate = state.doneTokens / seconds;
+        this.changed();
+      };
+      const vectors = await vectorsOf(model, document.text, passes, { signal, onProgress });
       this.spent += performance.now() - started;
       state.doneTokens = doneTokens + tokens;
-      state.donePassages += texts.length;
+      state.donePassages += vectors.length;
       state.rate = state.doneTokens / (this.spent / 1000);
       await library.append(document, vectors);
       this.changed();

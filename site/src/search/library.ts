@@ -54,6 +54,8 @@ class Library extends EventTarget {
   documents: Document[] = [];
   /** What comes with the page. It steps aside for the visitor's own documents, and is not kept. */
   shipped: Document[] = [];
+  /** The name of the library that the address of the page names; while it is open, it alone is searched. */
+  linked: string | undefined;
   /** Why documents are not kept across visits, if they are not. */
   unkept: unknown;
   private vectors = new Map<Document['id'], Float32Array>();
@@ -112,11 +114,13 @@ class Library extends EventTarget {
 
   /** The documents that are searched. */
   get searched(): readonly Document[] {
-    return this.documents.length > 0 ? this.documents : this.shipped;
+    return this.documents.length > 0 && this.linked === undefined ? this.documents : this.shipped;
   }
 
-  /** Takes the documents that come with the page. */
-  ship(documents: readonly Removed[]): void {
+  /** Takes the documents that come with the page, or those of a link by the name of their library. */
+  ship(documents: readonly Removed[], linked?: string): void {
+    for (const { id } of this.shipped) this.vectors.delete(id);
+    this.linked = linked;
     for (const { document, vectors } of documents) this.vectors.set(document.id, vectors);
     this.shipped = documents.map(({ document }) => document);
     this.changed();

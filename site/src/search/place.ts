@@ -82,3 +82,6 @@ export function sections(text: string, places: readonly Place[] = []): { start: 
 
 /** Whether a label only counts: a page, a slide, a row, a time. */
 export const isNumbered = (label: string): boolean => /^(page|slide|row) \d|^\d+:\d\d/.test(label);
+
+/** Whether a document is a table, whose rows are texts by themselves. */
+export const isTable = (places: readonly Place[] = []): boolean => places[0]?.label.startsWith('row ') ?? false;

@@ -71,10 +71,13 @@ export function startResults(empty: (root: HTMLElement) => void): void {
       $('results').focus();
     }
   });
-  query.value = new URLSearchParams(location.search).get('q') ?? '';
+  const link = new URLSearchParams(location.search);
+  query.value = link.get('q') ?? '';
+  linkedMode = query.value === '' ? undefined : asMode(link.get('mode') ?? 'both');
   const buttons = MODES.map(([mode, name, title]) => h('button', { type: 'button', title, 'data-mode': mode, onclick: () => choose(mode) }, name));
   const choose = (mode: Mode): void => {
     settings.set('mode', mode);
+    linkedMode = undefined;
     for (const button of buttons) button.setAttribute('aria-pressed', String(button.dataset['mode'] === mode));
     void search();
   };
@@ -88,9 +91,13 @@ export function startResults(empty: (root: HTMLElement) => void): void {
   document.addEventListener('section', () => list.show(hits ? shown.length : entries.length, true));
 }
 
+/** What the address of the page asks for, until the visitor chooses. */
+let linkedMode: Mode | undefined;
+
+const asMode = (name: string | null): Mode => (name === 'words' || name === 'meaning' ? name : 'both');
+
 function modeInUse(): Mode {
-  const kept = settings.get('mode');
-  return kept === 'words' || kept === 'meaning' ? kept : 'both';
+  return linkedMode ?? asMode(settings.get('mode'));
 }
 
 /** Searches for what stands in the field; without a query all passages are listed. */
@@ -109,7 +116,7 @@ export async function search(): Promise<void> {
     all = false;
   }
   asked = key;
-  if (!same) remember(query);
+  if (!same) remember(query, mode);
   const time = $('query-time');
   if (query === '' || entries.length === 0) {
     hits = queryVector = undefined;
@@ -140,13 +147,14 @@ export async function search(): Promise<void> {
   }
 }
 
-/** Keeps the query in the address, so that it can be shared. */
-function remember(query: string): void {
+/** Keeps the query and how it is searched for in the address, so that it can be shared. */
+function remember(query: string, mode: Mode): void {
   const address = new URL(location.href);
-  if ((address.searchParams.get('q') ?? '') === query) return;
-  if (query === '') address.searchParams.delete('q');
-  else address.searchParams.set('q', query);
-  history.replaceState(null, '', address);
+  for (const [name, value] of [['q', query], ['mode', query === '' || mode === 'both' ? '' : mode]] as const) {
+    if (value === '') address.searchParams.delete(name);
+    else address.searchParams.set(name, value);
+  }
+  if (address.href !== location.href) history.replaceState(null, '', address);
 }
 
 /** Documents to search in; the choice goes when its document goes. */

@@ -4,9 +4,10 @@ import { acceptDrops } from '../model/drawer.js';
 import { $, count, counted, duration, h, isAbort, openDialog, saveFile, throttle } from '../dom.js';
 import { engine } from '../engine.js';
 import { explain, notify, report } from '../notice.js';
-import { exportLibrary, importLibrary, openShipped } from './exchange.js';
+import { exportLibrary, importLibrary, keepLinked, leaveLinked, openShipped } from './exchange.js';
 import { Job } from './job.js';
 import { library, type Document } from './library.js';
+import { isTable } from './place.js';
 import { openPassage } from './reader.js';
 import { readFile, type Source } from './read.js';
 import { search, startResults } from './results.js';
@@ -42,6 +43,8 @@ export function startSearch(): void {
     if (file) importLibrary(file).then(imported, (error: unknown) => report(error));
   });
   $('clear').addEventListener('click', confirmClear);
+  $('linked-keep').addEventListener('click', () => void keepLinked().then(imported, (error: unknown) => report(error)));
+  $('linked-leave').addEventListener('click', leaveLinked);
   const relist = throttle(FOLLOW, () => {
     drawDocuments();
     void search();
@@ -142,6 +145,7 @@ async function embed(sources: readonly Source[], unfinished: readonly Document[]
       drawJob();
     });
   }
+  if (library.linked !== undefined) leaveLinked();
   const mine = (job = new Job());
   const mode = document.querySelector<HTMLInputElement>('#cutting input[name="cut"]:checked')?.value === 'whole' ? 'whole' : 'passages';
   const asked = Number($<HTMLInputElement>('passage-size').value);
@@ -198,8 +202,11 @@ function drawDocuments(): void {
   $('library-size').textContent = documents.length > 0 ? `${counted(passages, 'passage')}` : '';
   $<HTMLButtonElement>('export').disabled = passages === 0 || shipped;
   $<HTMLButtonElement>('clear').disabled = documents.length === 0 || shipped;
-  $('shipped').hidden = !shipped || documents.length === 0;
-  $('questions').hidden = !shipped || documents.length === 0;
+  const { linked } = library;
+  $('shipped').hidden = !shipped || documents.length === 0 || linked !== undefined;
+  $('questions').hidden = $('shipped').hidden;
+  $('linked').hidden = linked === undefined;
+  $('linked-name').textContent = linked ?? '';
   const rows = documents.map((document) => {
     const tokens = document.passages.reduce((sum, passage) => sum + passage.tokens, 0);
     const other = document.model !== engine.choice.id;
@@ -234,7 +241,7 @@ function complete({ text }: Document): boolean {
 
 /** A document as it came, to be embedded again; rows stay passages of their own. */
 function sourceOf({ name, text, places, readAs }: Document): Source {
-  const rows = places?.[0]?.label.startsWith('row ') ? places.flatMap(({ at }, i) => [at, places[i + 1] ? places[i + 1]!.at - 2 : text.length]) : undefined;
+  const rows = places && isTable(places) ? places.flatMap(({ at }, i) => [at, places[i + 1] ? places[i + 1]!.at - 2 : text.length]) : undefined;
   return { name, text, ...(places && { places }), ...(readAs && { readAs }), ...(rows && { rows }) };
 }
 
@@ -247,6 +254,7 @@ async function remove(...ids: Document['id'][]): Promise<void> {
 
 /** Says what came in; vectors of another model can be made anew. */
 function imported(added: readonly Document[]): void {
+  if (library.linked !== undefined) leaveLinked();
   const others = added.filter(({ model }) => model !== engine.choice.id);
   const told = added.length === 0 ? 'All of these documents are in the library already.' : `${counted(added.length, 'document')} imported.`;
   if (others.length === 0) return notify(told);
@@ -266,7 +274,7 @@ function confirmClear(): void {
 
 function drawEmpty(root: HTMLElement): void {
   if (library.searched.length > 0) {
-    root.replaceChildren(job ? 'The first passages will show here.' : 'These documents were embedded with another model. Choose it in the drawer, or embed them again.');
+    root.replaceChildren(job ? 'The first passages will show here.' : `These documents were embedded with another model. Choose it in the drawer, or ${library.linked === undefined ? '' : 'keep them and '}embed them again.`);
     return;
   }
   root.replaceChildren(h('p', null, 'Drop a document, and ask it something. The words need not match.'));

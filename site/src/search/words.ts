@@ -209,8 +209,13 @@ export function marks(text: string, start: number, end: number, terms: readonly 
   const wanted = new Set<string>();
   const asked = new Set<string>();
   const begins: string[] = [];
+  const phrases: string[][] = [];
   for (const term of terms) {
     if (term.excluded) continue;
+    if (term.quoted && term.pieces.length > 1) {
+      phrases.push(term.pieces.map(fold));
+      continue;
+    }
     for (const word of [...term.pieces, ...term.alone]) if (term.pieces.length > 1 || term.quoted || !STOP.has(fold(word))) {
       wanted.add(stem(word));
       asked.add(fold(word));
@@ -218,11 +223,16 @@ export function marks(text: string, start: number, end: number, terms: readonly 
     if (term.prefix) begins.push(fold(term.pieces.at(-1)!));
   }
   const found: Span[] = [];
-  if (wanted.size === 0 && begins.length === 0) return found;
-  for (const match of text.slice(start, end).matchAll(WORD)) {
+  if (wanted.size === 0 && begins.length === 0 && phrases.length === 0) return found;
+  const words = [...text.slice(start, end).matchAll(WORD)];
+  // The words of an exact phrase count only one behind the other.
+  const inPhrase = new Set<number>();
+  const folded = phrases.length > 0 ? words.map(([word]) => fold(word)) : [];
+  for (const one of phrases) for (let i = 0; i + one.length <= folded.length; i++) if (one.every((word, k) => folded[i + k] === word)) one.forEach((_, k) => inPhrase.add(i + k));
+  for (const [i, match] of words.entries()) {
     const word = match[0];
     // "one" has the stem of "on".
-    const marked = (wanted.has(stem(word)) && (asked.has(fold(word)) || !STOP.has(fold(word)))) || begins.some((begin) => fold(word).startsWith(begin)) || (COMPOUND.test(word) && split(word).some((piece) => wanted.has(stem(piece))));
+    const marked = inPhrase.has(i) || (wanted.has(stem(word)) && (asked.has(fold(word)) || !STOP.has(fold(word)))) || begins.some((begin) => fold(word).startsWith(begin)) || (COMPOUND.test(word) && split(word).some((piece) => wanted.has(stem(piece))));
     if (marked) found.push({ start: start + match.index, end: start + match.index + word.length });
   }
   return found;
