@@ -1,7 +1,7 @@
 #!/bin/sh
 # One entry for everything. Each verb installs what it needs and no more.
 #
-#   build         bin/m2embed, with the embedded model and the wasm module in it
+#   build         bin/m2embed, with the embedded model, the wasm module and the search of sites in it
 #   embed TEXT…   build, then embed the texts with the embedded model
 #   test          all tests
 #   check         format, vet, staticcheck, cross-builds, types, generated files
@@ -40,6 +40,7 @@ need() {
 build() {
 	need go "install Go 1.21 or later from go.dev"
 	sh wasm/build.sh fresh >&2
+	sh site/build.sh element >&2
 	go build -trimpath -tags m2embed_module -o bin/m2embed ./host/cmd/m2embed
 }
 

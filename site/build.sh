@@ -3,6 +3,7 @@
 # Node, npm and, for tests, Chromium.
 #
 #   build          static files, into site/dist
+#   element        the custom element m2embed-search, for the command line and as an npm package
 #   serve [port]   serves them as a static host does (default 8080)
 #   test           drives the page in Chromium
 set -eu
@@ -36,6 +37,17 @@ build() {
 	(cd "$site" && node_modules/.bin/tsc --noEmit && node library.mjs && node_modules/.bin/vite build)
 }
 
+# element builds the custom element unless it is newer than its sources.
+element() {
+	dependencies
+	package
+	script=$root/host/siteindex/scripts/m2embed-search.js
+	if [ ! -f "$script" ] || [ ! -f "$root/wasm/build/packages/m2embed-search/package.json" ] ||
+		[ -n "$(find "$site/element" "$site/element.mjs" "$site/src/search" "$site/src/dom.ts" "$site/package-lock.json" "$root/wasm/js/dist/worker.js" -newer "$script" -print | head -n 1)" ]; then
+		(cd "$site" && node_modules/.bin/tsc --noEmit && node element.mjs)
+	fi
+}
+
 # browser finds Chromium, and installs Debian's browsers where there are none.
 browser() {
 	command -v firefox-esr >/dev/null || command -v firefox >/dev/null ||
@@ -50,6 +62,8 @@ browser() {
 
 run_tests() {
 	build
+	element
+	(cd "$root" && go build -trimpath -tags m2embed_module -o "$site/.built/m2embed" ./host/cmd/m2embed)
 	(cd "$site" && node bundle.mjs)
 	browser
 	(cd "$site" && node --test --test-reporter=spec test/page.test.mjs)
@@ -57,13 +71,14 @@ run_tests() {
 
 case "${1:-}" in
 build) build ;;
+element) element ;;
 test) run_tests ;;
 serve)
 	[ -f "$site/dist/index.html" ] || build
 	exec node "$site/serve.mjs" "${2:-8080}"
 	;;
 *)
-	echo "usage: site/build.sh build | serve [port] | test" >&2
+	echo "usage: site/build.sh build | element | serve [port] | test" >&2
 	exit 2
 	;;
 esac

@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { after } from 'node:test';
 import { createServer } from 'node:http';
-import { existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 import { serve } from '../serve.mjs';
@@ -12,6 +13,8 @@ export const dist = fileURLToPath(new URL('../dist', import.meta.url));
 export const repository = fileURLToPath(new URL('../..', import.meta.url));
 export const screenshots = fileURLToPath(new URL('./screenshots', import.meta.url));
 mkdirSync(screenshots, { recursive: true });
+
+export const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 /** The folder of the built-in model, such as m2-bert-small-0123abcd. */
 export const builtIn = readdirSync(`${dist}/models`).find((name) => !name.endsWith('.json'));
@@ -116,4 +119,19 @@ export function prose(words, seed = 1) {
   const sentences = [];
   for (let n = 0; n < words; n += 9) sentences.push(`The ${pick()} and the ${pick()} near the ${pick()} ${pick()}.`);
   return sentences.join(' ').replace(/(.{400,}?\.) /g, '$1\n\n');
+}
+
+/** Looks at a state in light, dark and at 320 px: axe finds nothing, and nothing scrolls sideways. */
+export async function look(page, name) {
+  for (const [colorScheme, width] of [['light', 1280], ['dark', 1280], ['light', 320]]) {
+    await page.setViewportSize({ width, height: 860 });
+    await page.emulateMedia({ colorScheme });
+    await page.waitForTimeout(250);
+    await page.screenshot({ path: `${screenshots}/${name}-${width < 500 ? 'narrow' : colorScheme}.png` });
+    assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${name} ${width}: no sideways scrolling`);
+    await page.evaluate(axe);
+    const found = await page.evaluate(async () => (await window.axe.run(document, { resultTypes: ['violations'] })).violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => `${node.target} ${node.failureSummary}`).join('; ')}`));
+    assert.deepEqual(found, [], `${name} ${colorScheme} ${width}`);
+  }
+  await page.setViewportSize({ width: 1280, height: 860 });
 }

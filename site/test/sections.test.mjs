@@ -1,11 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { test } from 'node:test';
-import { addText, copied, dist, idle, openWithGpu, ready, repository, says, screenshots, startServer, trained, visit } from './browser.mjs';
+import { addText, axe, copied, dist, idle, look, openWithGpu, ready, repository, says, screenshots, startServer, trained, visit } from './browser.mjs';
 import { sample } from './files.mjs';
-
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 /** A visitor with a small library. */
 async function withLibrary(t) {
@@ -154,21 +151,6 @@ test('a GPU that goes away in the middle: the CPU goes on, and the page says so;
   assert.deepEqual(rows.map((row) => Number(row[3]) > 0), [true, false, false], text);
   assert.ok(Number(rows[0][5]) < 1e-6, text);
 });
-
-/** Looks at a state in light, dark and at 320 px: axe finds nothing, and nothing scrolls sideways. */
-async function look(page, name) {
-  for (const [colorScheme, width] of [['light', 1280], ['dark', 1280], ['light', 320]]) {
-    await page.setViewportSize({ width, height: 860 });
-    await page.emulateMedia({ colorScheme });
-    await page.waitForTimeout(250);
-    await page.screenshot({ path: `${screenshots}/${name}-${width < 500 ? 'narrow' : colorScheme}.png` });
-    assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${name} ${width}: no sideways scrolling`);
-    await page.evaluate(axe);
-    const found = await page.evaluate(async () => (await window.axe.run(document, { resultTypes: ['violations'] })).violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => `${node.target} ${node.failureSummary}`).join('; ')}`));
-    assert.deepEqual(found, [], `${name} ${colorScheme} ${width}`);
-  }
-  await page.setViewportSize({ width: 1280, height: 860 });
-}
 
 test('the states of search are accessible, in light, dark and at 320 px', async (t) => {
   const { page } = await visit(t, { path: '' });

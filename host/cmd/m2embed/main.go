@@ -45,7 +45,7 @@ type command struct {
 // commands in the order of the help.
 func commands() []*command {
 	return []*command{
-		embedCommand, batchCommand, similarityCommand, indexCommand, searchCommand, tokenizeCommand,
+		embedCommand, batchCommand, similarityCommand, indexCommand, searchCommand, siteIndexCommand, tokenizeCommand,
 		convertCommand, pullCommand, inspectCommand, benchCommand, serveCommand, versionCommand,
 	}
 }

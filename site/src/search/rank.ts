@@ -3,7 +3,7 @@
  * the same candidates, the same numbers, the same order.
  */
 
-import type { WordIndex } from './word-index.js';
+import type { Words } from './word-index.js';
 import { alternatives, demands, fold, isStopped, phrase, wholePhrase, type Term } from './words.js';
 
 export type Mode = 'both' | 'words' | 'meaning';
@@ -60,7 +60,7 @@ interface Candidate {
  * Ranks passages, which both the index and `cosines` number alike; NaN is the
  * cosine of one that was taken out. Without cosines words alone decide.
  */
-export function rank(index: WordIndex, cosines: Float32Array | undefined, query: Query): Hit[] {
+export function rank(index: Words, cosines: Float32Array | undefined, query: Query): Hit[] {
   const { mode, terms } = query;
   const { must, may, not } = demands(terms);
   const excluded = new Set<number>();
@@ -172,7 +172,7 @@ export function rank(index: WordIndex, cosines: Float32Array | undefined, query:
 }
 
 /** Rows that hold every quoted phrase with the very words, not with others of the same stem. */
-function holding(index: WordIndex, must: readonly Term[]): Set<number> {
+function holding(index: Words, must: readonly Term[]): Set<number> {
   let rows: number[] | undefined;
   for (const term of must) {
     const found = index.find(phrase(term.pieces));

@@ -10,7 +10,7 @@ import { parts, stem, wordsOf, type Phrase } from './words.js';
 const K1 = 1.2;
 const B = 0.75;
 /** What a word counts in the text, in the heading, and as a piece of a compound. */
-const WEIGHTS = [1, 0.7, 0.5] as const;
+export const WEIGHTS = [1, 0.7, 0.5] as const;
 /** Bits of a count; the three of a word and passage are packed into one number. */
 const BITS = 10;
 const MOST = (1 << BITS) - 1;
@@ -23,7 +23,19 @@ interface Row {
   live: boolean;
 }
 
-export class WordIndex {
+/** What ranking asks of an index of words. */
+export interface Words {
+  /** How many passages there are. */
+  readonly count: number;
+  /** The rows that hold a phrase, and how often, weighted. */
+  find(phrase: Phrase): Map<number, number>;
+  /** The rows that hold words, in this very form but for case and accents. */
+  holds(row: number, folded: readonly string[], fold: (word: string) => string): boolean;
+  /** BM25 of phrases in rows. */
+  score(phrases: readonly Phrase[]): Map<number, number>;
+}
+
+export class WordIndex implements Words {
   private readonly rows: Row[] = [];
   private readonly postings = new Map<string, { rows: number[]; counts: number[] }>();
   private live = 0;
@@ -118,16 +130,7 @@ export class WordIndex {
 
   /** BM25 of phrases in rows. */
   score(phrases: readonly Phrase[]): Map<number, number> {
-    const scores = new Map<number, number>();
-    const mean = this.lengths / Math.max(1, this.live);
-    for (const one of phrases) {
-      const found = this.find(one);
-      if (found.size === 0) continue;
-      const rare = Math.log((this.live - found.size + 0.5) / (found.size + 0.5));
-      const idf = rare > 0 ? rare : 1e-6;
-      for (const [row, count] of found) scores.set(row, (scores.get(row) ?? 0) + (idf * count * (K1 + 1)) / (count + K1 * (1 - B + (B * this.rows[row]!.length) / mean)));
-    }
-    return scores;
+    return bm25(phrases, (one) => this.find(one), this.live, (row) => this.rows[row]!.length, this.lengths / Math.max(1, this.live));
   }
 
   /** How many passages there are. */
@@ -136,12 +139,25 @@ export class WordIndex {
   }
 }
 
+/** BM25 of phrases in the rows where `find` finds them, among `count` rows of `mean` words on average. */
+export function bm25(phrases: readonly Phrase[], find: (one: Phrase) => Map<number, number>, count: number, lengthOf: (row: number) => number, mean: number): Map<number, number> {
+  const scores = new Map<number, number>();
+  for (const one of phrases) {
+    const found = find(one);
+    if (found.size === 0) continue;
+    const rare = Math.log((count - found.size + 0.5) / (found.size + 0.5));
+    const idf = rare > 0 ? rare : 1e-6;
+    for (const [row, often] of found) scores.set(row, (scores.get(row) ?? 0) + (idf * often * (K1 + 1)) / (often + K1 * (1 - B + (B * lengthOf(row)) / mean)));
+  }
+  return scores;
+}
+
 function weighted(count: number): number {
   return WEIGHTS[0] * (count & MOST) + WEIGHTS[1] * ((count >> BITS) & MOST) + WEIGHTS[2] * ((count >> (2 * BITS)) & MOST);
 }
 
 /** How often words stand in a row; the last may be any of several. */
-function occurrences(words: readonly string[], row: readonly string[], last: ReadonlySet<string>): number {
+export function occurrences(words: readonly string[], row: readonly string[], last: ReadonlySet<string>): number {
   let times = 0;
   for (let i = 0; i + row.length <= words.length; i++) {
     let k = 0;
