@@ -31,6 +31,9 @@ type OpenOptions struct {
 	// FilterBudget bounds the bytes of filter spectra kept between calls; 0
 	// means model.DefaultFilterBudget, negative none.
 	FilterBudget int
+	// Filters is a budget that is shared with other embedders; nil means one of
+	// FilterBudget for this one alone.
+	Filters *model.FilterPool
 	// Kernels is the back end; nil means the fastest.
 	Kernels *kernel.Set
 }
@@ -78,7 +81,7 @@ func Open(config, vocabulary []byte, weights Weights, o OpenOptions) (*Embedder,
 		}
 	}
 	sampled := sampledWeights{weights, map[string][]byte{}}
-	m, err := model.Load(c, sampled, model.LoadOptions{Kernels: o.Kernels, Overwrite: o.Overwrite, Threads: o.Threads, FilterBudget: o.FilterBudget})
+	m, err := model.Load(c, sampled, model.LoadOptions{Kernels: o.Kernels, Overwrite: o.Overwrite, Threads: o.Threads, FilterBudget: o.FilterBudget, Filters: o.Filters})
 	if err != nil {
 		return nil, err
 	}

@@ -26,6 +26,9 @@ type Options struct {
 	// FilterBudget bounds the bytes of filter spectra kept between calls; 0
 	// means the engine's default, negative none.
 	FilterBudget int
+	// Filters is a budget that is shared with other models of the engine native;
+	// nil means one of FilterBudget for this model alone.
+	Filters *model.FilterPool
 	// MemoryLimit bounds the memory of the engine wasm in bytes; 0 means 4 GiB.
 	// The others have no limit and refuse one.
 	MemoryLimit uint64
@@ -160,7 +163,7 @@ func (m *Model) start(o Options) error {
 func (o Options) core(files *Files) core.OpenOptions {
 	return core.OpenOptions{
 		Overwrite: files.Writable, ConfigFromWeights: o.ConfigFromWeights, AnyTokenizer: o.AnyTokenizer,
-		Threads: o.Threads, FilterBudget: o.FilterBudget,
+		Threads: o.Threads, FilterBudget: o.FilterBudget, Filters: o.Filters,
 	}
 }
 

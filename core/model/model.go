@@ -30,6 +30,9 @@ type LoadOptions struct {
 	// FilterBudget bounds the bytes of filter spectra kept between runs; 0
 	// means DefaultFilterBudget, negative none.
 	FilterBudget int
+	// Filters is a budget that is shared with other models; nil means one of
+	// FilterBudget for this model alone.
+	Filters *FilterPool
 }
 
 // DefaultFilterBudget holds all filters of the 80M shape for texts of up to
@@ -75,13 +78,12 @@ func Load(c Config, w Weights, o LoadOptions) (*Model, error) {
 	if err := loaded.checkPooling(c.Pooling); err != nil {
 		return nil, err
 	}
-	budget := o.FilterBudget
-	if budget == 0 {
-		budget = DefaultFilterBudget
+	if o.Filters == nil {
+		o.Filters = NewFilterPool(o.FilterBudget)
 	}
 	return &Model{
 		config: c, weights: loaded, set: set,
-		spectra: newSpectra(set, max(budget, 0)), workers: newWorkers(o.Threads),
+		spectra: newSpectra(set, o.Filters), workers: newWorkers(o.Threads),
 		made: positions{lmax: c.LongConvLMax, e: c.HyenaEmbDim},
 	}, nil
 }
@@ -99,8 +101,12 @@ func (m *Model) FilterBytes() int { return m.spectra.bytes() }
 // again.
 func (m *Model) Trim() { m.spectra.trim() }
 
-// Close ends the model's threads. Runs must have ended.
-func (m *Model) Close() { m.workers.close() }
+// Close ends the model's threads and gives up its filter spectra. Runs must
+// have ended.
+func (m *Model) Close() {
+	m.workers.close()
+	m.spectra.leave()
+}
 
 // Sequence is one text as the model runs it.
 type Sequence struct {

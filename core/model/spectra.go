@@ -1,6 +1,8 @@
 package model
 
 import (
+	"iter"
+	"slices"
 	"sync"
 
 	"m2embed/core/fft"
@@ -17,18 +19,45 @@ import (
 // The budget holds at every moment and for all runs together: memory counts
 // from the reservation before it is made until nobody keeps or reads it.
 type spectra struct {
+	*FilterPool // its mutex guards what is below, too
+	set         *kernel.Set
+	plans       map[int]*fft.Plan
+	buckets     map[int]*bucket // by N
+	own         int             // bytes of held
+}
+
+// FilterPool is a budget of bytes for the filter spectra of all models that
+// were loaded with it. What was not used for longest makes room, whosever it is.
+// It is safe for concurrent use.
+type FilterPool struct {
 	mu      sync.Mutex
-	set     *kernel.Set
 	budget  int // bytes
 	held    int // bytes of all spectra, kept or being filled
-	plans   map[int]*fft.Plan
-	buckets map[int]*bucket // by N
 	clock   int
+	members []*spectra
+}
+
+// NewFilterPool makes a pool of so many bytes; 0 means DefaultFilterBudget,
+// negative none.
+func NewFilterPool(budget int) *FilterPool {
+	if budget == 0 {
+		budget = DefaultFilterBudget
+	}
+	return &FilterPool{budget: max(budget, 0)}
+}
+
+// Bytes is the memory that filter spectra take at the moment.
+func (p *FilterPool) Bytes() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.held
 }
 
 type bucket struct {
-	used int // clock of the last use
-	kept map[filterKey]*spectrum
+	owner *spectra
+	rows  int // N
+	used  int // clock of the last use
+	kept  map[filterKey]*spectrum
 }
 
 // filterKey names what is kept: a spectrum (groups, N, GroupWidth), or the
@@ -49,8 +78,20 @@ type spectrum struct {
 
 func (x *spectrum) bytes() int { return 4 * len(x.values) }
 
-func newSpectra(set *kernel.Set, budget int) *spectra {
-	return &spectra{set: set, budget: budget, plans: map[int]*fft.Plan{}, buckets: map[int]*bucket{}}
+func newSpectra(set *kernel.Set, pool *FilterPool) *spectra {
+	s := &spectra{FilterPool: pool, set: set, plans: map[int]*fft.Plan{}, buckets: map[int]*bucket{}}
+	pool.mu.Lock()
+	defer pool.mu.Unlock()
+	pool.members = append(pool.members, s)
+	return s
+}
+
+// leave gives up everything and the place in the pool. No run may read it.
+func (s *spectra) leave() {
+	s.trim()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.members = slices.DeleteFunc(s.members, func(m *spectra) bool { return m == s })
 }
 
 // plan returns the transform plan for n rows.
@@ -83,9 +124,9 @@ func (s *spectra) get(n int, key filterKey) *spectrum {
 }
 
 // room hands out memory of the given number of floats to fill, or nil if the
-// budget has no room for it. Buckets that were not used for longest make room,
-// but only if that is enough; a bucket never drives itself out, so that of a
-// bucket larger than the budget the first layers stay.
+// budget has no room for it. Buckets that were not used for longest, of any
+// model, make room, but only if that is enough; a bucket never drives itself out,
+// so that of a bucket larger than the budget the first layers stay.
 func (s *spectra) room(n, floats int) *spectrum {
 	if !s.reserve(n, 4*floats) {
 		return nil
@@ -99,25 +140,36 @@ func (s *spectra) reserve(n, bytes int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	idle := 0
-	for m, b := range s.buckets {
-		if m != n {
-			idle += b.idle()
-		}
+	for b := range s.others(n) {
+		idle += b.idle()
 	}
 	if s.held-idle+bytes > s.budget {
 		return false
 	}
 	for s.held+bytes > s.budget {
-		oldest := 0
-		for m, b := range s.buckets {
-			if m != n && b.idle() > 0 && (oldest == 0 || b.used < s.buckets[oldest].used) {
-				oldest = m
+		var oldest *bucket
+		for b := range s.others(n) {
+			if b.idle() > 0 && (oldest == nil || b.used < oldest.used) {
+				oldest = b
 			}
 		}
-		s.evict(oldest)
+		oldest.evict()
 	}
-	s.held += bytes
+	s.held, s.own = s.held+bytes, s.own+bytes
 	return true
+}
+
+// others are all buckets of the pool but the one for n rows of this model.
+func (s *spectra) others(n int) iter.Seq[*bucket] {
+	return func(yield func(*bucket) bool) {
+		for _, m := range s.members {
+			for k, b := range m.buckets {
+				if (m != s || k != n) && !yield(b) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // idle is the bytes that no run reads at the moment.
@@ -130,26 +182,30 @@ func (b *bucket) idle() (bytes int) {
 	return bytes
 }
 
-// evict gives up what no run reads of the bucket for n rows.
-func (s *spectra) evict(n int) {
-	b := s.buckets[n]
+// evict gives up what no run reads.
+func (b *bucket) evict() {
 	for key, x := range b.kept {
 		if x.users == 0 {
-			s.held -= x.bytes()
+			b.owner.free(x)
 			delete(b.kept, key)
 		}
 	}
 	if len(b.kept) == 0 {
-		delete(s.buckets, n)
+		delete(b.owner.buckets, b.rows)
 	}
+}
+
+// free counts a spectrum as no longer held.
+func (s *spectra) free(x *spectrum) {
+	s.held, s.own = s.held-x.bytes(), s.own-x.bytes()
 }
 
 // trim gives up everything that no run reads.
 func (s *spectra) trim() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for n := range s.buckets {
-		s.evict(n)
+	for _, b := range s.buckets {
+		b.evict()
 	}
 }
 
@@ -159,7 +215,7 @@ func (s *spectra) keep(n int, key filterKey, x *spectrum) {
 	defer s.mu.Unlock()
 	b := s.buckets[n]
 	if b == nil {
-		b = &bucket{kept: map[filterKey]*spectrum{}}
+		b = &bucket{owner: s, rows: n, kept: map[filterKey]*spectrum{}}
 		s.buckets[n] = b
 	}
 	s.clock++
@@ -180,13 +236,13 @@ func (s *spectra) release(x *spectrum) {
 func (s *spectra) done(x *spectrum) {
 	x.users--
 	if !x.kept {
-		s.held -= x.bytes()
+		s.free(x)
 	}
 }
 
-// bytes is what is held at the moment.
+// bytes is what this model holds at the moment.
 func (s *spectra) bytes() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.held
+	return s.own
 }

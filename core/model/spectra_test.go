@@ -12,7 +12,7 @@ import (
 // TestSpectraBudget: memory stays within the budget, the bucket not used for
 // longest goes first, and a bucket larger than the budget keeps its beginning.
 func TestSpectraBudget(t *testing.T) {
-	s := newSpectra(&kernel.Go, 4000)
+	s := newSpectra(&kernel.Go, NewFilterPool(4000))
 	fill := func(n, layer, floats int) bool {
 		x := s.room(n, floats)
 		if x == nil {
@@ -60,7 +60,7 @@ func TestSpectraBudget(t *testing.T) {
 // TestSpectraInUse: memory that a run reads or fills counts and is never given
 // to another.
 func TestSpectraInUse(t *testing.T) {
-	s := newSpectra(&kernel.Go, 4000)
+	s := newSpectra(&kernel.Go, NewFilterPool(4000))
 	key := filterKey{}
 	first := s.room(8, 500)
 	if second := s.room(16, 600); first == nil || second != nil || s.bytes() != 2000 {
@@ -90,10 +90,42 @@ func TestSpectraInUse(t *testing.T) {
 	}
 }
 
+// TestSpectraShared: models of one pool share its budget; what was not used for
+// longest goes first, whosever it is, and a model that is closed leaves nothing.
+func TestSpectraShared(t *testing.T) {
+	pool := NewFilterPool(4000)
+	a, b := newSpectra(&kernel.Go, pool), newSpectra(&kernel.Go, pool)
+	key := filterKey{}
+	a.keep(8, key, a.room(8, 400))
+	b.keep(8, key, b.room(8, 400))
+	a.release(a.get(8, key)) // b's is now the oldest
+	reading := a.get(8, key)
+	if a.room(8, 700) != nil || b.bytes() != 1600 {
+		t.Error("a bucket that is larger than what is left drove another model's out in vain")
+	}
+	a.keep(16, key, a.room(16, 500))
+	if b.get(8, key) != nil || b.bytes() != 0 || a.bytes() != 3600 || pool.Bytes() != 3600 {
+		t.Errorf("%d and %d bytes of %d, want 3600 and 0", a.bytes(), b.bytes(), pool.Bytes())
+	}
+	if b.room(8, 800) != nil {
+		t.Error("a filter that another model reads was given up")
+	}
+	a.release(reading)
+	if x := b.room(8, 800); x == nil || pool.Bytes() != 3200 {
+		t.Errorf("%d bytes held, want 3200", pool.Bytes())
+	} else {
+		b.keep(8, key, x)
+	}
+	b.leave()
+	if pool.Bytes() != a.bytes() || len(pool.members) != 1 {
+		t.Errorf("%d bytes of %d models are left", pool.Bytes(), len(pool.members))
+	}
+}
+
 // TestSpectraConcurrent: whatever runs at once, the budget holds, and all is
 // given back.
 func TestSpectraConcurrent(t *testing.T) {
-	s := newSpectra(&kernel.Go, 4000)
+	s := newSpectra(&kernel.Go, NewFilterPool(4000))
 	var wait sync.WaitGroup
 	for worker := range 8 {
 		wait.Go(func() {

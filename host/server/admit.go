@@ -18,6 +18,7 @@ const smallBody = 64 << 10
 type admission struct {
 	queue *queue
 	bytes int64
+	use   *use // the request's model, nil before it is known
 }
 
 // admit gives a request of so many bytes a place, or errFull. A body that is
@@ -34,7 +35,7 @@ func (q *queue) admit(bytes int64) (*admission, error) {
 	}
 	q.admitted++
 	q.bytes += bytes
-	return &admission{q, bytes}, nil
+	return &admission{queue: q, bytes: bytes}, nil
 }
 
 // shrink says that a body was smaller than it could have been.
@@ -47,16 +48,16 @@ func (a *admission) shrink(bytes int64) {
 	}
 }
 
-// leave gives the place back.
+// leave gives the place and the model back.
 func (a *admission) leave() {
+	if a.use != nil {
+		a.use.release()
+	}
 	q := a.queue
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.admitted--
 	q.bytes -= a.bytes
-	if q.admitted == 0 {
-		q.rest.Reset(restAfter)
-	}
 }
 
 // held is the number of bytes of all bodies.
@@ -78,10 +79,13 @@ func (q *queue) full() bool {
 func (q *queue) retryAfter() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.rate == 0 {
-		return 1
+	seconds := 0.0
+	for s := range q.speeds {
+		if s.rate > 0 {
+			seconds += float64(s.owed) / s.rate
+		}
 	}
-	return int(min(max(math.Ceil(float64(q.owed)/q.rate), 1), 600))
+	return int(min(max(math.Ceil(seconds), 1), 600))
 }
 
 // receive gives a request a place in the queue, before its body is read, and
@@ -124,8 +128,9 @@ func (r *bodyReader) Read(p []byte) (int, error) {
 const bytesPerToken = 4
 
 // newTask makes a task of a request. Its cost is what its texts seem to need.
-func newTask(inputs []core.Input, o core.Options, c model.Config) *task {
-	t := &task{inputs: inputs, options: o}
+func newTask(u *use, inputs []core.Input, o core.Options) *task {
+	t := &task{engine: u.Model, speed: u.of.speed, inputs: inputs, options: o}
+	c := u.config
 	padding := o.Padding
 	if padding.Mode == model.PadDefault {
 		padding = c.Padding

@@ -10,6 +10,7 @@ import (
 	"m2embed/core"
 	"m2embed/core/model"
 	"m2embed/core/tokenizer"
+	"m2embed/host"
 )
 
 // answerOf reads a response of one of the other APIs.
@@ -28,7 +29,7 @@ func answerOf[T any](t *testing.T, s *Server, method, path, body string) (v T) {
 // TestTEI: Text Embeddings Inference's routes give the model's vectors.
 func TestTEI(t *testing.T) {
 	m := open(t)
-	s := New(m, Options{})
+	s := serverOf(m, Options{})
 	vectors := func(o core.Options, in ...core.Input) (out [][]float32) {
 		t.Helper()
 		results, err := m.EmbedInputs(t.Context(), in, o)
@@ -126,7 +127,7 @@ func TestTEI(t *testing.T) {
 // TestOllama: the routes of Ollama that its clients need for embeddings.
 func TestOllama(t *testing.T) {
 	m := open(t)
-	s := New(m, Options{Aliases: []string{"nomic-embed-text"}})
+	s := serverOf(m, Options{}, "nomic-embed-text")
 	want, err := m.EmbedInputs(t.Context(), core.Texts("hello", "there"), core.Options{Normalize: core.Yes})
 	if err != nil {
 		t.Fatal(err)
@@ -167,7 +168,7 @@ func TestOllama(t *testing.T) {
 
 // TestOtherErrors: each API's errors have its own shape.
 func TestOtherErrors(t *testing.T) {
-	s := New(open(t), Options{BatchLimit: 3, BodyLimit: 1 << 16})
+	s := serverOf(open(t), Options{BatchLimit: 3, BodyLimit: 1 << 16})
 	long := strings.Repeat("a ", 600)
 	for _, c := range []struct {
 		path, body string
@@ -208,7 +209,7 @@ func TestOtherErrors(t *testing.T) {
 
 // TestReady: a server that stops says so, but lives.
 func TestReady(t *testing.T) {
-	s := New(open(t), Options{Token: "x"})
+	s := serverOf(open(t), Options{Token: "x"})
 	for _, path := range []string{"/healthz", "/health", "/readyz"} {
 		if w := ask(s, "GET", path, ""); w.Code != 200 {
 			t.Errorf("%s: %d", path, w.Code)
@@ -223,10 +224,18 @@ func TestReady(t *testing.T) {
 	}
 }
 
+// padded is a model whose configuration has no padding, which means the most.
+type padded struct{ *host.Model }
+
+func (m padded) Config() model.Config {
+	c := m.Model.Config()
+	c.Padding = model.Padding{}
+	return c
+}
+
 // TestStatesWithPads: pads get no states.
 func TestStatesWithPads(t *testing.T) {
-	s := New(open(t), Options{})
-	s.config.Padding = model.Padding{}
+	s := serverOf(padded{open(t)}, Options{})
 	if got := answerOf[[][][]float32](t, s, "POST", "/embed_all", `{"inputs":"a"}`); len(got[0]) != 3 {
 		t.Errorf("%d states of 3 tokens", len(got[0]))
 	}

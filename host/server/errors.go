@@ -29,7 +29,7 @@ func invalid(param, format string, args ...any) *apiError {
 }
 
 func (s *Server) noModel(asked string) *apiError {
-	return &apiError{status: http.StatusNotFound, kind: "invalid_request_error", param: "model", code: "model_not_found", message: fmt.Sprintf("no model %q here, only %s", asked, quoted(s.names()))}
+	return &apiError{status: http.StatusNotFound, kind: "invalid_request_error", param: "model", code: "model_not_found", message: fmt.Sprintf("no model %q here, only %s", asked, quoted(s.loader.names()))}
 }
 
 // quoted lists names for a message.

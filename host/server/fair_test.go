@@ -27,7 +27,7 @@ type recorded struct {
 	release chan struct{} // it may end
 }
 
-func (e *recorded) embed(_ context.Context, in []core.Input, _ core.Options) ([]core.Embedding, error) {
+func (e *recorded) EmbedInputs(_ context.Context, in []core.Input, _ core.Options) ([]core.Embedding, error) {
 	var texts []string
 	out := make([]core.Embedding, len(in))
 	for i, t := range in {
@@ -53,11 +53,16 @@ func (e *recorded) embed(_ context.Context, in []core.Input, _ core.Options) ([]
 func while(t *testing.T, limits queueLimits, tasks []*task) [][]string {
 	t.Helper()
 	e := &recorded{first: make(chan struct{}), release: make(chan struct{})}
-	q := newQueue(e.embed, limits)
+	q := newQueue(limits)
 	var group sync.WaitGroup
-	group.Go(func() { q.do(t.Context(), &task{inputs: core.Texts("first")}) })
+	group.Go(func() { q.do(t.Context(), &task{engine: e, speed: &speed{}, inputs: core.Texts("first")}) })
 	<-e.first
+	other := &recorded{first: make(chan struct{}), release: e.release}
 	for i, task := range tasks {
+		task.engine, task.speed = e, &speed{}
+		if strings.HasPrefix(task.inputs[0].Text, "other model") {
+			task.engine = other
+		}
 		group.Go(func() {
 			got, err := q.do(t.Context(), task)
 			if bad := task.inputs[0].Text == "bad"; (err != nil) != bad || bad && err.Error() != "input 0: bad" {
@@ -75,10 +80,10 @@ func while(t *testing.T, limits queueLimits, tasks []*task) [][]string {
 	close(e.release)
 	group.Wait()
 	q.jobs.Wait()
-	if q.started+q.working+q.longs+q.owed+len(q.pending)+len(q.ready) != 0 || q.running != nil || q.beside != nil {
+	if q.started+q.working+q.longs+len(q.speeds)+len(q.pending)+len(q.ready) != 0 || q.running != nil || q.beside != nil {
 		t.Errorf("the queue still holds something: %+v", q)
 	}
-	return e.calls[1:]
+	return append(e.calls[1:], other.calls...)
 }
 
 // TestCompany: short requests with the same options share a call, up to the
@@ -97,6 +102,7 @@ func TestCompany(t *testing.T) {
 		"one call":      {[]*task{short("a", 1), short("b", 1), two}, [][]string{{"a", "b", "x", "yy"}}},
 		"budget":        {[]*task{short("a", 60), short("b", 60), short("c", 40)}, [][]string{{"a", "c"}, {"b"}}},
 		"other options": {[]*task{short("a", 1), other, short("b", 1)}, [][]string{{"a", "b"}, {"cls"}}},
+		"models":        {[]*task{short("a", 1), short("other model", 1), short("b", 1), short("other model, too", 1)}, [][]string{{"a", "b"}, {"other model", "other model, too"}}},
 		"alone":         {[]*task{short("a", 1), alone, short("b", 1)}, [][]string{{"a", "b"}, {"alone"}}},
 		"a bad one":     {[]*task{short("a", 1), short("bad", 1), short("b", 1)}, [][]string{{"a"}, {"b"}}},
 	} {
@@ -112,7 +118,7 @@ func TestCompany(t *testing.T) {
 // TestCompanyBits: vectors are the same with and without company.
 func TestCompanyBits(t *testing.T) {
 	m := open(t)
-	s := New(m, Options{})
+	s := serverOf(m, Options{})
 	texts := []string{"a", "hello there", "", strings.Repeat("long ", 90), "b c d"}
 	var want [][]float32
 	for _, text := range texts {
@@ -137,7 +143,7 @@ func TestCompanyBits(t *testing.T) {
 // TestReservedPlace: long requests never take every place.
 func TestReservedPlace(t *testing.T) {
 	release := make(chan struct{})
-	s := New(&stepped{steps: func(text string, between func() error) error {
+	s := serverOf(&stepped{steps: func(text string, between func() error) error {
 		for len(text) > 9 {
 			select {
 			case <-release:
@@ -149,9 +155,7 @@ func TestReservedPlace(t *testing.T) {
 			}
 		}
 		return nil
-	}}, Options{Concurrent: 3})
-	s.config.LongConvLMax = 1 << 20
-	s.config.Padding.Mode = model.PadNone
+	}, config: unpadded}, Options{Concurrent: 3})
 	codes := make(chan int)
 	for range 5 {
 		go func() {
@@ -178,7 +182,7 @@ func TestBeside(t *testing.T) { synctest.Test(t, testBeside) }
 
 func testBeside(t *testing.T) {
 	step, release := make(chan struct{}), make(chan struct{})
-	s := New(&stepped{steps: func(text string, between func() error) error {
+	s := serverOf(&stepped{steps: func(text string, between func() error) error {
 		for i := 0; len(text) > 9 && i < 3; i++ {
 			step <- struct{}{}
 			<-release
@@ -187,9 +191,7 @@ func testBeside(t *testing.T) {
 			}
 		}
 		return nil
-	}}, Options{Concurrent: 3})
-	s.config.LongConvLMax = 1 << 20
-	s.config.Padding.Mode = model.PadNone
+	}, config: unpadded}, Options{Concurrent: 3})
 	code := make(chan int)
 	go func() {
 		code <- ask(s, "POST", "/v1/embeddings", `{"input":"`+strings.Repeat("long ", 2000)+`"}`).Code
@@ -251,7 +253,7 @@ func TestShares(t *testing.T) {
 
 // TestBytes: bodies are refused before they are read where too many bytes wait.
 func TestBytes(t *testing.T) {
-	s := New(open(t), Options{BodyLimit: 8 << 20, QueueBytes: 8 << 20, BodyTime: time.Hour})
+	s := serverOf(open(t), Options{BodyLimit: 8 << 20, QueueBytes: 8 << 20, BodyTime: time.Hour})
 	real := httptest.NewServer(s)
 	t.Cleanup(real.Close)
 	send := func(length int) net.Conn {
@@ -296,7 +298,7 @@ func TestBytes(t *testing.T) {
 
 // TestSlowBody: a body that does not arrive ends.
 func TestSlowBody(t *testing.T) {
-	s := New(open(t), Options{BodyTime: 50 * time.Millisecond})
+	s := serverOf(open(t), Options{BodyTime: 50 * time.Millisecond})
 	real := httptest.NewServer(s)
 	defer real.Close()
 	r, w := io.Pipe()
@@ -318,28 +320,34 @@ func TestSlowBody(t *testing.T) {
 
 // TestRetryAfter: it is the work that waits, at the speed of late.
 func TestRetryAfter(t *testing.T) {
-	q := newQueue(nil, queueLimits{})
+	q := newQueue(queueLimits{})
+	s := &speed{}
+	q.speeds[s] = true
 	for _, c := range []struct {
 		owed int
 		rate float64
 		want int
 	}{{5000, 0, 1}, {5000, 1000, 5}, {1, 1000, 1}, {1e9, 1, 600}, {1500, 1000, 2}} {
-		q.owed, q.rate = c.owed, c.rate
+		s.owed, s.rate = c.owed, c.rate
 		if got := q.retryAfter(); got != c.want {
 			t.Errorf("%+v: %d", c, got)
 		}
+	}
+	q.speeds[&speed{owed: 300, rate: 100}] = true // of another model
+	if got := q.retryAfter(); got != 5 {
+		t.Errorf("%d s, want 3 of another model beside 2", got)
 	}
 }
 
 // TestGone: a request that nobody waits for any more is neither begun nor ended.
 func TestGone(t *testing.T) {
 	e := &recorded{first: make(chan struct{}), release: make(chan struct{})}
-	q := newQueue(e.embed, queueLimits{groups: 1, pass: 100})
-	go q.do(t.Context(), &task{inputs: core.Texts("first")})
+	q := newQueue(queueLimits{groups: 1, pass: 100})
+	go q.do(t.Context(), &task{engine: e, speed: &speed{}, inputs: core.Texts("first")})
 	<-e.first
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
-	if _, err := q.do(ctx, &task{inputs: core.Texts("second")}); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := q.do(ctx, &task{engine: e, speed: &speed{}, inputs: core.Texts("second")}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
 	}
 	close(e.release)

@@ -23,7 +23,7 @@ func send(h http.Handler, method, url, body string, headers ...string) *httptest
 // TestContentType: a body that a page elsewhere could send without asking is
 // refused, with a sentence for curl's users.
 func TestContentType(t *testing.T) {
-	s := New(open(t), Options{})
+	s := serverOf(open(t), Options{})
 	for kind, status := range map[string]int{
 		"application/json": 200, "Application/JSON; charset=utf-8": 200, "application/vnd.api+json": 200,
 		"application/x-www-form-urlencoded": 415, "text/plain;charset=UTF-8": 415, "": 415, "multipart/form-data; boundary=x": 415,
@@ -49,7 +49,7 @@ func TestContentType(t *testing.T) {
 
 // TestHosts: only the server's own names are answered.
 func TestHosts(t *testing.T) {
-	s := New(open(t), Options{Hosts: append([]string{"embed.example.org"}, LocalHosts...)})
+	s := serverOf(open(t), Options{Hosts: append([]string{"embed.example.org"}, LocalHosts...)})
 	for host, status := range map[string]int{
 		"localhost": 200, "localhost:8080": 200, "LOCALHOST.:1": 200, "127.0.0.1:8080": 200, "127.9.9.9": 200, "[::1]:80": 200, "[::1]": 200,
 		"app.localhost:3": 200, "embed.example.org": 200, "Embed.Example.Org:443": 200,
@@ -63,14 +63,14 @@ func TestHosts(t *testing.T) {
 			t.Errorf("%q: %d %s, want %d", host, w.Code, w.Body, status)
 		}
 	}
-	if w := send(New(open(t), Options{}), "GET", "http://any.example/v1/models", ""); w.Code != 200 {
+	if w := send(serverOf(open(t), Options{}), "GET", "http://any.example/v1/models", ""); w.Code != 200 {
 		t.Errorf("without a list of names: %d", w.Code)
 	}
 }
 
 // TestToken: everything but health wants it.
 func TestToken(t *testing.T) {
-	s := New(open(t), Options{Token: "secret"})
+	s := serverOf(open(t), Options{Token: "secret"})
 	for _, c := range []struct {
 		method, path, authorization string
 		status                      int
@@ -95,15 +95,16 @@ func TestNames(t *testing.T) {
 	m := open(t)
 	for _, c := range []struct {
 		options Options
+		aliases []string
 		name    string
 		status  int
 	}{
-		{Options{}, "tiny", 200}, {Options{}, "text-embedding-3-small", 404},
-		{Options{Aliases: []string{"text-embedding-3-small", "b"}}, "text-embedding-3-small", 200},
-		{Options{Aliases: []string{"a", "b"}}, "tiny", 200}, {Options{Aliases: []string{"a", "b"}}, "c", 404},
-		{Options{AnyModel: true}, "c", 200}, {Options{AnyModel: true}, "", 404},
+		{Options{}, nil, "tiny", 200}, {Options{}, nil, "text-embedding-3-small", 404},
+		{Options{}, []string{"text-embedding-3-small", "b"}, "text-embedding-3-small", 200},
+		{Options{}, []string{"a", "b"}, "tiny", 200}, {Options{}, []string{"a", "b"}, "c", 404},
+		{Options{AnyModel: true}, nil, "c", 200}, {Options{AnyModel: true}, nil, "", 404},
 	} {
-		s := New(m, c.options)
+		s := serverOf(m, c.options, c.aliases...)
 		w := ask(s, "POST", "/v1/embeddings", `{"input":"x","model":"`+c.name+`"}`)
 		if w.Code != c.status || c.status == 200 && !strings.Contains(w.Body.String(), `"model":"tiny"`) {
 			t.Errorf("%q with %+v: %d %s", c.name, c.options, w.Code, w.Body)
@@ -115,7 +116,7 @@ func TestNames(t *testing.T) {
 			t.Errorf("GET %q with %+v: %d", c.name, c.options, w.Code)
 		}
 	}
-	if list := ask(New(m, Options{Aliases: []string{"a/b"}}), "GET", "/v1/models", "").Body.String(); !strings.Contains(list, `"id":"tiny"`) || !strings.Contains(list, `"id":"a/b"`) {
+	if list := ask(serverOf(m, Options{}, "a/b"), "GET", "/v1/models", "").Body.String(); !strings.Contains(list, `"id":"tiny"`) || !strings.Contains(list, `"id":"a/b"`) {
 		t.Errorf("the list lacks a name: %s", list)
 	}
 }
@@ -124,7 +125,7 @@ func TestNames(t *testing.T) {
 // it makes them; without a tokenizer only their range can be judged.
 func TestOwnIDs(t *testing.T) {
 	m := open(t)
-	s := New(m, Options{})
+	s := serverOf(m, Options{})
 	embed(t, s, `{"input":[101,102]}`)
 	embed(t, s, `{"input":[101,7,8],"max_length":3,"truncate":"end_drop_sep"}`)
 	ids, _, err := m.Tokenizer().AppendIDs(nil, "a b c d e", tokenizer.Options{MaxLength: 4, Truncation: tokenizer.DropSeparator})
@@ -132,8 +133,8 @@ func TestOwnIDs(t *testing.T) {
 		t.Fatalf("%v, %v", ids, err)
 	}
 	bare := withoutTokenizer{m}
-	embed(t, New(bare, Options{}), `{"input":[7,8]}`)
-	if w := ask(New(bare, Options{}), "POST", "/v1/embeddings", `{"input":[7,1000]}`); w.Code != 400 || !strings.Contains(w.Body.String(), "vocabulary ends at 999") {
+	embed(t, serverOf(bare, Options{}), `{"input":[7,8]}`)
+	if w := ask(serverOf(bare, Options{}), "POST", "/v1/embeddings", `{"input":[7,1000]}`); w.Code != 400 || !strings.Contains(w.Body.String(), "vocabulary ends at 999") {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }
@@ -147,7 +148,7 @@ func (withoutTokenizer) Tokenizer() *tokenizer.Tokenizer { return nil }
 // nobody named are told nothing.
 func TestCrossOrigin(t *testing.T) {
 	page := "https://app.example"
-	named, any, none := New(open(t), Options{Origins: []string{page}, Token: "x"}), New(open(t), Options{Origins: []string{"*"}}), New(open(t), Options{})
+	named, any, none := serverOf(open(t), Options{Origins: []string{page}, Token: "x"}), serverOf(open(t), Options{Origins: []string{"*"}}), serverOf(open(t), Options{})
 	for _, c := range []struct {
 		s      *Server
 		origin string
@@ -167,7 +168,7 @@ func TestCrossOrigin(t *testing.T) {
 	if w := send(named, "POST", "/v1/embeddings", `{}`, "Origin", page, "Content-Type", "application/json"); w.Code != 401 || w.Header().Get("Access-Control-Allow-Origin") != page {
 		t.Errorf("a refusal that the page cannot read: %d %v", w.Code, w.Header())
 	}
-	bound := New(open(t), Options{Origins: []string{"*"}, Hosts: LocalHosts})
+	bound := serverOf(open(t), Options{Origins: []string{"*"}, Hosts: LocalHosts})
 	r := httptest.NewRequest("OPTIONS", "http://evil.example/v1/embeddings", nil)
 	r.Header.Set("Origin", page)
 	r.Header.Set("Access-Control-Request-Method", "POST")
@@ -179,7 +180,7 @@ func TestCrossOrigin(t *testing.T) {
 
 // TestProfile: profiles are there on request only, and want the token.
 func TestProfile(t *testing.T) {
-	with, without := New(open(t), Options{Profile: true, Token: "x"}), New(open(t), Options{})
+	with, without := serverOf(open(t), Options{Profile: true, Token: "x"}), serverOf(open(t), Options{})
 	for _, c := range []struct {
 		s      *Server
 		token  string

@@ -44,11 +44,11 @@ func ollamaMember(r *requestReader, name string) error {
 // ollamaEmbed answers POST /api/embed. Vectors have unit length.
 func (s *Server) ollamaEmbed(w http.ResponseWriter, r *http.Request) error {
 	began := time.Now()
-	results, leave, err := s.ollamaVectors(w, r, ollamaForm, core.Yes)
+	results, place, err := s.ollamaVectors(w, r, ollamaForm, core.Yes)
 	if err != nil {
 		return err
 	}
-	defer leave()
+	defer place.leave()
 	tokens := 0
 	for _, e := range results {
 		tokens += e.Tokens
@@ -56,7 +56,7 @@ func (s *Server) ollamaEmbed(w http.ResponseWriter, r *http.Request) error {
 	patience(w)
 	w.Header().Set("Content-Type", "application/json")
 	out := bufio.NewWriterSize(w, 1<<16)
-	name, err := json.Marshal(s.options.ModelName)
+	name, err := json.Marshal(place.use.of.Name)
 	if err != nil {
 		panic(err) // a string
 	}
@@ -69,11 +69,11 @@ func (s *Server) ollamaEmbed(w http.ResponseWriter, r *http.Request) error {
 
 // ollamaEmbedding answers POST /api/embeddings, with one vector.
 func (s *Server) ollamaEmbedding(w http.ResponseWriter, r *http.Request) error {
-	results, leave, err := s.ollamaVectors(w, r, ollamaPromptForm, core.ModelDefault)
+	results, place, err := s.ollamaVectors(w, r, ollamaPromptForm, core.ModelDefault)
 	if err != nil {
 		return err
 	}
-	defer leave()
+	defer place.leave()
 	if len(results) != 1 {
 		return invalid("prompt", "prompt is %d texts, want one; /api/embed takes more", len(results))
 	}
@@ -87,18 +87,18 @@ func (s *Server) ollamaEmbedding(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (s *Server) ollamaVectors(w http.ResponseWriter, r *http.Request, f form, normalize core.Choice) ([]core.Embedding, func(), error) {
+func (s *Server) ollamaVectors(w http.ResponseWriter, r *http.Request, f form, normalize core.Choice) ([]core.Embedding, *admission, error) {
 	place, request, err := s.read(w, r, f)
 	if err != nil {
 		return nil, nil, err
 	}
 	request.options.Normalize = normalize
-	results, err := s.run(r.Context(), request.inputs, request.options)
+	results, err := s.run(r.Context(), place.use, request.inputs, request.options)
 	if err != nil {
 		place.leave()
 		return nil, nil, err
 	}
-	return results, place.leave, nil
+	return results, place, nil
 }
 
 // ollamaDetails describes the model as Ollama does.
@@ -112,11 +112,13 @@ func (s *Server) ollamaDetails() map[string]any {
 // ollamaTags answers GET /api/tags.
 func (s *Server) ollamaTags(w http.ResponseWriter, _ *http.Request) {
 	models := []map[string]any{}
-	for _, name := range s.names() {
-		models = append(models, map[string]any{
-			"name": name, "model": name, "modified_at": s.started.UTC().Format(time.RFC3339), "size": 0,
-			"digest": fmt.Sprintf("%x", sha256.Sum256([]byte(s.options.ModelName))), "details": s.ollamaDetails(),
-		})
+	for _, m := range s.loader.models {
+		for _, name := range m.names() {
+			models = append(models, map[string]any{
+				"name": name, "model": name, "modified_at": s.started.UTC().Format(time.RFC3339), "size": 0,
+				"digest": fmt.Sprintf("%x", sha256.Sum256([]byte(m.Name))), "details": s.ollamaDetails(),
+			})
+		}
 	}
 	writeJSON(w, http.StatusOK, map[string]any{"models": models})
 }
@@ -138,15 +140,15 @@ func (s *Server) ollamaShow(w http.ResponseWriter, r *http.Request) error {
 	if asked.Model == "" {
 		return invalid("model", "model is missing")
 	}
-	if name := strings.TrimSuffix(asked.Model, ":latest"); !s.accepts(name) {
-		return s.noModel(clip(name))
+	if err := s.open(r.Context(), place, strings.TrimSuffix(asked.Model, ":latest"), s.pick); err != nil {
+		return err
 	}
 	writeJSON(w, http.StatusOK, map[string]any{
 		"modelfile": "", "parameters": "", "template": "", "details": s.ollamaDetails(),
 		"model_info": map[string]any{
 			"general.architecture":     "m2-bert",
-			"m2-bert.context_length":   s.config.MaxLength(),
-			"m2-bert.embedding_length": s.config.HiddenSize,
+			"m2-bert.context_length":   place.use.config.MaxLength(),
+			"m2-bert.embedding_length": place.use.config.HiddenSize,
 		},
 		"capabilities": []string{"embedding"}, "modified_at": s.started.UTC().Format(time.RFC3339),
 	})

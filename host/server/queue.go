@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -13,8 +12,8 @@ import (
 	"m2embed/core"
 )
 
-// queue shares an engine among requests. Short requests with the same options
-// run together in one group; groups take turns measured in time. The one whose
+// queue shares the processors among requests. Short requests for the same model
+// with the same options run together in one group; groups take turns measured in time. The one whose
 // turn it is works, since it keeps all processors busy by itself, and beside an
 // old or long one a single short one: a step of a long text takes a tenth of a
 // second, and the system shares out processors much finer than that.
@@ -23,9 +22,7 @@ import (
 // have no more than half of the time as long as old groups wait, too. Among old
 // groups the one goes on that has worked least.
 type queue struct {
-	engine embedFunc
 	limits queueLimits
-	idle   func() // after the last request of a while
 	// observe is told what a group took.
 	observe func(waited []time.Duration, worked time.Duration, positions, requests int)
 	jobs    sync.WaitGroup
@@ -42,13 +39,20 @@ type queue struct {
 
 	admitted int // requests, from before their body is read
 	bytes    int64
-	owed     int     // positions of requests that are not done
-	rate     float64 // positions a second, of late; 0 if unknown
-	rest     *time.Timer
+	speeds   map[*speed]bool // of the models that requests wait for
 }
 
-// embedFunc is the EmbedInputs of a [Model].
-type embedFunc func(ctx context.Context, inputs []core.Input, o core.Options) ([]core.Embedding, error)
+// engine is the part of a [Model] that makes vectors. Engines are equal if they are the same.
+type engine interface {
+	EmbedInputs(ctx context.Context, inputs []core.Input, o core.Options) ([]core.Embedding, error)
+}
+
+// speed is what the queue knows of a model.
+type speed struct {
+	owed  int     // positions of requests that are not done
+	tasks int     // of these requests
+	rate  float64 // positions a second, of late; 0 if unknown
+}
 
 type queueLimits struct {
 	groups   int   // that are worked on at a time; one place is kept for short requests
@@ -60,28 +64,19 @@ type queueLimits struct {
 // longCost is the number of positions from which a request is long.
 const longCost = 2048
 
-// restAfter is how long the queue is idle before memory is given back.
-const restAfter = 5 * time.Second
-
 // errFull says that no more requests may wait.
 var errFull = errors.New("the queue is full")
 
-func newQueue(engine embedFunc, limits queueLimits) *queue {
-	q := &queue{engine: engine, limits: limits, idle: debug.FreeOSMemory}
+func newQueue(limits queueLimits) *queue {
+	q := &queue{limits: limits, speeds: map[*speed]bool{}}
 	q.observe = func([]time.Duration, time.Duration, int, int) {}
-	q.rest = time.AfterFunc(math.MaxInt64, func() {
-		q.mu.Lock()
-		busy := q.admitted > 0
-		q.mu.Unlock()
-		if !busy {
-			q.idle()
-		}
-	})
 	return q
 }
 
 // task is one request's work.
 type task struct {
+	engine  engine
+	speed   *speed
 	inputs  []core.Input
 	options core.Options
 	cost    int  // positions, as far as can be told beforehand
@@ -113,13 +108,13 @@ type group struct {
 func (q *queue) do(ctx context.Context, t *task) ([]core.Embedding, error) {
 	t.done, t.came = make(chan struct{}), time.Now()
 	q.mu.Lock()
-	q.owed += t.cost
+	q.owe(t, 1)
 	q.pending = append(q.pending, t)
 	q.dispatch()
 	q.mu.Unlock()
 	defer func() {
 		q.mu.Lock()
-		q.owed -= t.cost
+		q.owe(t, -1)
 		q.mu.Unlock()
 	}()
 	select {
@@ -137,6 +132,14 @@ func (q *queue) do(ctx context.Context, t *task) ([]core.Embedding, error) {
 		q.pending = slices.Delete(q.pending, i, i+1)
 	}
 	return nil, ctx.Err()
+}
+
+// owe counts a task that came, or, with -1, one that is done.
+func (q *queue) owe(t *task, n int) {
+	t.speed.tasks, t.speed.owed = t.speed.tasks+n, t.speed.owed+n*t.cost
+	if q.speeds[t.speed] = true; t.speed.tasks == 0 {
+		delete(q.speeds, t.speed)
+	}
 }
 
 // startable is the index of the pending task that may begin now, or -1. Long
@@ -185,7 +188,7 @@ func (q *queue) start(first int) *group {
 	q.pending = slices.Delete(q.pending, first, first+1)
 	if !t.alone {
 		q.pending = slices.DeleteFunc(q.pending, func(other *task) bool {
-			joins := !other.alone && sameOptions(other.options, t.options) && g.cost+other.cost <= q.limits.pass
+			joins := !other.alone && other.engine == t.engine && sameOptions(other.options, t.options) && g.cost+other.cost <= q.limits.pass
 			if joins {
 				g.tasks, g.cost = append(g.tasks, other), g.cost+other.cost
 			}
@@ -248,7 +251,7 @@ func (q *queue) embed(g *group, inputs []core.Input) (results []core.Embedding, 
 	}()
 	o := g.tasks[0].options
 	o.Progress = func(_, _ float64) error { return q.between(g) }
-	results, err = q.engine(g.ctx, inputs, o)
+	results, err = g.tasks[0].engine.EmbedInputs(g.ctx, inputs, o)
 	if err == nil && len(results) != len(inputs) {
 		err = &core.Fault{Err: fmt.Errorf("%d vectors of %d texts", len(results), len(inputs))}
 	}
@@ -307,11 +310,11 @@ func (q *queue) finish(g *group) {
 		q.longs--
 	}
 	if seconds := g.spent.Seconds(); seconds > 0 && g.ctx.Err() == nil {
-		now := float64(g.cost) / seconds
-		if q.rate == 0 {
-			q.rate = now
+		now, s := float64(g.cost)/seconds, g.tasks[0].speed
+		if s.rate == 0 {
+			s.rate = now
 		}
-		q.rate += (now - q.rate) / 8
+		s.rate += (now - s.rate) / 8
 	}
 	g.stop()
 	q.dispatch()

@@ -25,6 +25,7 @@ import (
 type stepped struct {
 	steps   func(text string, between func() error) error
 	started chan string
+	config  model.Config
 }
 
 func (e *stepped) EmbedInputs(ctx context.Context, in []core.Input, o core.Options) ([]core.Embedding, error) {
@@ -40,8 +41,11 @@ func (e *stepped) EmbedInputs(ctx context.Context, in []core.Input, o core.Optio
 	return []core.Embedding{{Vector: []float32{1}}}, err
 }
 
+// unpadded is the configuration of a model for long texts that are not padded.
+var unpadded = model.Config{LongConvLMax: 1 << 20, Padding: model.Padding{Mode: model.PadNone}}
+
 func (e *stepped) Tokenizer() *tokenizer.Tokenizer { return nil }
-func (e *stepped) Config() model.Config            { return model.Config{} }
+func (e *stepped) Config() model.Config            { return e.config }
 func (e *stepped) Info() host.Info                 { return host.Info{Name: "m", Engine: "test"} }
 
 // TestTurns: a short text does not wait for the whole of a long one.
@@ -62,7 +66,7 @@ func TestTurns(t *testing.T) {
 			}
 		}
 	}}
-	s := New(e, Options{Concurrent: 2})
+	s := serverOf(e, Options{Concurrent: 2})
 	long := make(chan int)
 	go func() { long <- ask(s, "POST", "/v1/embeddings", `{"input":"long"}`).Code }()
 	<-e.started
@@ -91,7 +95,7 @@ func TestTurnsInWasm(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	s := New(m, Options{Concurrent: 3})
+	s := serverOf(m, Options{Concurrent: 3})
 	want := embed(t, s, `{"input":"short"}`).vector(t, 0)
 	texts, err := json.Marshal(map[string]any{"input": slices.Repeat([]string{strings.Repeat("long ", 500)}, 300)})
 	if err != nil {
@@ -128,7 +132,7 @@ func TestTurnsInWasm(t *testing.T) {
 func TestFull(t *testing.T) {
 	release := make(chan struct{})
 	e := &stepped{started: make(chan string, 8), steps: func(string, func() error) error { <-release; return nil }}
-	s := New(e, Options{Concurrent: 1, Waiting: 1})
+	s := serverOf(e, Options{Concurrent: 1, Waiting: 1})
 	codes := make(chan int)
 	for range 2 {
 		go func() { codes <- ask(s, "POST", "/v1/embeddings", `{"input":"x"}`).Code }()
@@ -164,13 +168,13 @@ func TestTimeoutAndCancel(t *testing.T) {
 			}
 		}
 	}
-	s := New(&stepped{steps: forever}, Options{Timeout: 20 * time.Millisecond})
+	s := serverOf(&stepped{steps: forever}, Options{Timeout: 20 * time.Millisecond})
 	w := ask(s, "POST", "/v1/embeddings", `{"input":"x"}`)
 	if w.Code != http.StatusGatewayTimeout || !strings.Contains(w.Body.String(), "20ms") {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 	e := &stepped{steps: forever, started: make(chan string, 1)}
-	s = New(e, Options{})
+	s = serverOf(e, Options{})
 	real := httptest.NewServer(s)
 	defer real.Close()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -193,7 +197,7 @@ func TestFaults(t *testing.T) {
 		func(string, func() error) error { panic("broken") },
 		func(string, func() error) error { return &core.Fault{Err: errors.New("not finite")} },
 	} {
-		s := New(&stepped{steps: steps}, Options{})
+		s := serverOf(&stepped{steps: steps}, Options{})
 		for range 3 {
 			w := ask(s, "POST", "/v1/embeddings", `{"input":"x"}`)
 			if w.Code != 500 || !strings.Contains(w.Body.String(), `"server_error"`) {
@@ -209,7 +213,7 @@ func TestFaults(t *testing.T) {
 // TestParallel: many requests at once get each its own vectors.
 func TestParallel(t *testing.T) {
 	m := open(t)
-	real := httptest.NewServer(New(m, Options{Concurrent: 3}))
+	real := httptest.NewServer(serverOf(m, Options{Concurrent: 3}))
 	defer real.Close()
 	var group sync.WaitGroup
 	for g := range 8 {

@@ -24,6 +24,7 @@ type request struct {
 	options    core.Options
 	model      string
 	modelGiven bool
+	modelAside bool // the API has no member of this name
 	base64     bool
 	dimensions int // 0: not given
 	cutLeft    bool

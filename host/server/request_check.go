@@ -7,12 +7,10 @@ import (
 	"m2embed/core/tokenizer"
 )
 
-// check compares a request with the model.
-func (r *request) check(s *Server) error {
-	c := s.config
+// check compares a request with its model.
+func (r *request) check(u *use) error {
+	c := u.config
 	switch {
-	case r.modelGiven && !s.accepts(r.model):
-		return s.noModel(clip(r.model))
 	case r.dimensions != 0 && r.dimensions != c.HiddenSize:
 		return invalid("dimensions", "dimensions is %d, but this model's vectors have %d and cannot be shortened", r.dimensions, c.HiddenSize)
 	case r.options.MaxLength > c.MaxLength():
@@ -24,7 +22,7 @@ func (r *request) check(s *Server) error {
 		if in.IDs == nil {
 			continue
 		}
-		if why := r.foreign(in.IDs, c, s.model.Tokenizer()); why != "" {
+		if why := r.foreign(in.IDs, c, u.Tokenizer()); why != "" {
 			return invalid("input", "input %d is token ids %s. Ids of another tokenizer would give a wrong vector: send texts "+
 				"(in LangChain: OpenAIEmbeddings(check_embedding_ctx_length=False)), or ids of this model's tokenizer with its special tokens", i, why)
 		}

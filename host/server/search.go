@@ -17,11 +17,23 @@ import (
 // mostHits bounds what a search returns.
 const mostHits = 1000
 
-// queued makes vectors in the server's queue, for indexes.
-type queued struct{ server *Server }
+// queued makes vectors of a model in the server's queue, for indexes.
+type queued struct {
+	server *Server
+	of     *served
+	space  string // that the vectors must be of
+}
 
 func (q queued) Embed(ctx context.Context, texts ...string) ([][]float32, error) {
-	results, err := q.server.run(ctx, core.Texts(texts...), core.Options{})
+	u, err := q.server.loader.acquire(ctx, q.of)
+	if err != nil {
+		return nil, err
+	}
+	defer u.release()
+	if space := u.Info().Space; space != q.space { // other files, since it was unloaded
+		return nil, &core.Fault{Err: fmt.Errorf("the model %q is another than it was: its vectors are of the space %s, not %s", q.of.Name, space, q.space)}
+	}
+	results, err := q.server.run(ctx, u, core.Texts(texts...), core.Options{})
 	if err != nil {
 		return nil, err
 	}
@@ -32,11 +44,25 @@ func (q queued) Embed(ctx context.Context, texts ...string) ([][]float32, error)
 	return vectors, nil
 }
 
-// SearchOptions are those of an index whose vectors this server makes, in turn
-// with its requests.
-func (s *Server) SearchOptions() search.Options {
-	o := search.Options{Embedder: queued{s}, Space: s.model.Info().Space}
-	if t := s.model.Tokenizer(); t != nil {
+// SearchOptions are those of an index whose vectors this server makes with its
+// first model, in turn with its requests.
+//
+// # Errors
+//
+// Those of Load.
+func (s *Server) SearchOptions(ctx context.Context) (search.Options, error) {
+	u, err := s.loader.acquire(ctx, s.loader.models[0])
+	if err != nil {
+		return search.Options{}, plainly(err)
+	}
+	defer u.release()
+	return s.searchOptions(u), nil
+}
+
+func (s *Server) searchOptions(u *use) search.Options {
+	space := u.Info().Space
+	o := search.Options{Embedder: queued{s, u.of, space}, Space: space}
+	if t := u.Tokenizer(); t != nil {
 		o.Tokens = func(text string) []int { return passage.Tokens(t, text) }
 	}
 	return o
@@ -62,7 +88,7 @@ func failed(err error) error {
 }
 
 // rerank orders texts by how well they answer a query.
-func (s *Server) rerank(ctx context.Context, query string, texts []string) ([]search.Ranked, error) {
+func (s *Server) rerank(ctx context.Context, u *use, query string, texts []string) ([]search.Ranked, error) {
 	switch {
 	case strings.TrimSpace(query) == "":
 		return nil, invalid("query", "query is missing or blank")
@@ -70,10 +96,10 @@ func (s *Server) rerank(ctx context.Context, query string, texts []string) ([]se
 		return nil, invalid("documents", "no texts to rank")
 	case len(texts) > s.options.BatchLimit:
 		return nil, invalid("documents", "%d texts, want at most %d", len(texts), s.options.BatchLimit)
-	case s.model.Tokenizer() == nil:
+	case u.Tokenizer() == nil:
 		return nil, errIDsOnly
 	}
-	ranked, err := search.Rerank(ctx, s.SearchOptions(), query, texts)
+	ranked, err := search.Rerank(ctx, s.searchOptions(u), query, texts)
 	return ranked, failed(err)
 }
 
@@ -113,7 +139,7 @@ func (n *whole) UnmarshalJSON(data []byte) error {
 // cohereRerank answers POST /v1/rerank and /v2/rerank, as Cohere's and Jina's.
 func (s *Server) cohereRerank(w http.ResponseWriter, r *http.Request) error {
 	var asked struct {
-		Model     *string      `json:"model"`
+		Model     string       `json:"model"`
 		Query     string       `json:"query"`
 		Documents []rerankText `json:"documents"`
 		Top       *whole       `json:"top_n"`
@@ -124,17 +150,17 @@ func (s *Server) cohereRerank(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer place.leave()
-	switch {
-	case asked.Model != nil && *asked.Model != "" && !s.accepts(*asked.Model):
-		return s.noModel(clip(*asked.Model))
-	case asked.Top != nil && *asked.Top < 1:
+	if asked.Top != nil && *asked.Top < 1 {
 		return invalid("top_n", "top_n is %d, want at least 1", *asked.Top)
+	}
+	if err := s.open(r.Context(), place, asked.Model, s.pick); err != nil {
+		return err
 	}
 	texts := make([]string, len(asked.Documents))
 	for i, t := range asked.Documents {
 		texts[i] = string(t)
 	}
-	ranked, err := s.rerank(r.Context(), asked.Query, texts)
+	ranked, err := s.rerank(r.Context(), place.use, asked.Query, texts)
 	if err != nil {
 		return err
 	}
@@ -162,7 +188,7 @@ func (s *Server) cohereRerank(w http.ResponseWriter, r *http.Request) error {
 		ID      string   `json:"id"`
 		Model   string   `json:"model"`
 		Results []result `json:"results"`
-	}{r.Header.Get(requestID), s.options.ModelName, results})
+	}{r.Header.Get(requestID), place.use.of.Name, results})
 	return nil
 }
 
@@ -172,13 +198,17 @@ func (s *Server) teiRerank(w http.ResponseWriter, r *http.Request) error {
 		Query  string `json:"query"`
 		Texts  []text `json:"texts"`
 		Return *bool  `json:"return_text"`
+		Model  aside  `json:"model"`
 	}
 	place, err := s.decode(w, r, &asked)
 	if err != nil {
 		return err
 	}
 	defer place.leave()
-	ranked, err := s.rerank(r.Context(), asked.Query, plain(asked.Texts))
+	if err := s.open(r.Context(), place, string(asked.Model), s.pickAside); err != nil {
+		return err
+	}
+	ranked, err := s.rerank(r.Context(), place.use, asked.Query, plain(asked.Texts))
 	if err != nil {
 		return err
 	}

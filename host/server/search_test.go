@@ -14,10 +14,13 @@ import (
 // withIndex is a server with an index in a new file.
 func withIndex(t *testing.T, readOnly bool) *Server {
 	t.Helper()
-	s := New(open(t), Options{})
+	s := serverOf(open(t), Options{})
 	path := filepath.Join(t.TempDir(), "notes.db")
 	for _, o := range []bool{false, readOnly} {
-		options := s.SearchOptions()
+		options, err := s.SearchOptions(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
 		options.ReadOnly = o
 		ix, err := search.Open(path, options)
 		if err != nil {
@@ -90,7 +93,7 @@ func TestSearch(t *testing.T) {
 
 // TestRerank: all shapes of request, best first.
 func TestRerank(t *testing.T) {
-	s := New(open(t), Options{Aliases: []string{"rerank-v3.5"}, BatchLimit: 3})
+	s := serverOf(open(t), Options{BatchLimit: 3}, "rerank-v3.5")
 	type answer struct {
 		ID, Model string
 		Results   []struct {
@@ -119,7 +122,7 @@ func TestRerank(t *testing.T) {
 
 // TestSearchErrors: what is wrong is said, in the API's shape.
 func TestSearchErrors(t *testing.T) {
-	s, without, closed := withIndex(t, false), New(open(t), Options{BatchLimit: 2}), withIndex(t, true)
+	s, without, closed := withIndex(t, false), serverOf(open(t), Options{BatchLimit: 2}), withIndex(t, true)
 	many, _ := json.Marshal(map[string]any{"query": "x", "documents": strings.Fields(strings.Repeat("d ", 3))})
 	for _, c := range []struct {
 		s            *Server

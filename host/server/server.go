@@ -1,4 +1,4 @@
-// Package server offers a model over HTTP, in the shapes of OpenAI's embeddings
+// Package server offers models over HTTP, in the shapes of OpenAI's embeddings
 // API, of Cohere's reranking, of Text Embeddings Inference (TEI) and of Ollama,
 // and searches in an index. openapi.yaml describes it.
 //
@@ -18,7 +18,6 @@ import (
 	"net/http/pprof"
 	"os"
 	"runtime/debug"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,8 +25,6 @@ import (
 	"time"
 
 	"m2embed/core"
-	"m2embed/core/model"
-	"m2embed/core/tokenizer"
 	"m2embed/host"
 	"m2embed/host/search"
 
@@ -37,9 +34,8 @@ import (
 
 // Options are the limits of a server; the zero value is good.
 type Options struct {
-	ModelName  string        // as requests name it; empty: the model's own
-	Aliases    []string      // other names that requests may use
-	AnyModel   bool          // requests may name any model: they mean this one
+	AnyModel   bool          // requests may name any model: they mean the first one
+	Unload     time.Duration // for which a model is not asked for before it is closed; 0 for ever
 	Token      string        // that all requests but those for health must bear, unless empty
 	Hosts      []string      // names beside loopback addresses that requests may be for, in lower case; nil for any
 	BodyLimit  int64         // bytes of a request; 0 means 16 MiB
@@ -57,18 +53,9 @@ type Options struct {
 	Tracer     trace.Tracer  // of requests and their time in the engine; nil for none
 }
 
-// Model is what is served: a *host.Model.
-type Model interface {
-	EmbedInputs(ctx context.Context, inputs []core.Input, o core.Options) ([]core.Embedding, error)
-	Tokenizer() *tokenizer.Tokenizer // nil: token ids only
-	Config() model.Config
-	Info() host.Info
-}
-
-// Server answers requests about one model.
+// Server answers requests about models.
 type Server struct {
-	model   Model
-	config  model.Config
+	loader  *loader
 	options Options
 	handler http.Handler
 	queue   *queue
@@ -128,8 +115,9 @@ func (s *Server) handlers() []http.HandlerFunc {
 //go:embed openapi.yaml
 var openAPI []byte
 
-// New makes a server for a model, which it does not close.
-func New(m Model, o Options) *Server {
+// New makes a server for models, of which there is at least one and whose names
+// differ. The first is the one that requests mean that name none.
+func New(models []Source, o Options) *Server {
 	defaultTo(&o.BodyLimit, 16<<20)
 	defaultTo(&o.BatchLimit, 2048)
 	defaultTo(&o.Concurrent, 4)
@@ -138,15 +126,12 @@ func New(m Model, o Options) *Server {
 	defaultTo(&o.PassTokens, 2048)
 	defaultTo(&o.Timeout, 5*time.Minute)
 	defaultTo(&o.BodyTime, 30*time.Second)
-	defaultTo(&o.ModelName, m.Info().Name)
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{model: m, config: m.Config(), options: o, started: time.Now()}
-	s.queue = newQueue(m.EmbedInputs, queueLimits{o.Concurrent, o.Concurrent + max(o.Waiting, 0), o.QueueBytes, o.PassTokens})
-	if t, ok := m.(interface{ Trim() }); ok {
-		s.queue.idle = func() { t.Trim(); debug.FreeOSMemory() }
-	}
+	s := &Server{loader: newLoader(models, o.Unload), options: o, started: time.Now()}
+	s.loader.changed = s.logModel
+	s.queue = newQueue(queueLimits{o.Concurrent, o.Concurrent + max(o.Waiting, 0), o.QueueBytes, o.PassTokens})
 	s.metrics = newMetrics(s)
 	s.queue.observe = s.metrics.group
 	mux := http.NewServeMux()
@@ -188,11 +173,38 @@ func defaultTo[T comparable](v *T, otherwise T) {
 // ServeHTTP answers a request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
-// Wait returns when no request is under way. The model can be closed then, if
-// no new ones come.
+// Wait returns when no request is under way.
 func (s *Server) Wait() {
 	s.active.Wait()
 	s.queue.jobs.Wait()
+}
+
+// Close waits for the requests under way and closes the models. No new requests
+// may come.
+func (s *Server) Close() {
+	s.Wait()
+	s.loader.closeAll()
+}
+
+// Load opens the first model, so that no request waits for it, and says what it is.
+func (s *Server) Load(ctx context.Context) (host.Info, error) {
+	u, err := s.loader.acquire(ctx, s.loader.models[0])
+	if err != nil {
+		return host.Info{}, plainly(err)
+	}
+	defer u.release()
+	return u.Info(), nil
+}
+
+// logModel logs what becomes of a model.
+func (s *Server) logModel(name, what string, err error) {
+	if err != nil {
+		s.options.Log.Error("the model could not be "+what, "model", name, "error", err)
+		return
+	}
+	if len(s.loader.models) > 1 || s.loader.after > 0 {
+		s.options.Log.Info("model "+what, "model", name)
+	}
 }
 
 // guard counts requests and turns panics into errors of this one request.
@@ -233,13 +245,41 @@ func (s *Server) guard(next http.Handler) http.Handler {
 	})
 }
 
-// accepts says whether a request may call the model so.
-func (s *Server) accepts(name string) bool {
-	return s.options.AnyModel && name != "" || slices.Contains(s.names(), name)
+// pick returns the model that a request names; "" is the first one.
+func (s *Server) pick(name string) (*served, error) {
+	if name == "" {
+		return s.loader.models[0], nil
+	}
+	m := s.loader.find(name)
+	if m == nil && s.options.AnyModel {
+		m = s.loader.models[0]
+	}
+	if m == nil {
+		return nil, s.noModel(clip(name))
+	}
+	return m, nil
 }
 
-// names are those of the model.
-func (s *Server) names() []string { return append([]string{s.options.ModelName}, s.options.Aliases...) }
+// pickAside is pick for an API that has no such member: where only one model is
+// served, it says nothing.
+func (s *Server) pickAside(name string) (*served, error) {
+	if len(s.loader.models) == 1 {
+		name = ""
+	}
+	return s.pick(name)
+}
+
+// open lets a request use the model that it names until it leaves its place.
+func (s *Server) open(ctx context.Context, place *admission, name string, pick func(name string) (*served, error)) error {
+	m, err := pick(name)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
+	defer cancel()
+	place.use, err = s.loader.acquire(ctx, m)
+	return err
+}
 
 // routeOf is the pattern that answered, so that metrics have few labels.
 func routeOf(r *http.Request) string {
@@ -307,6 +347,7 @@ func (s *Server) classify(r *http.Request, err error) *apiError {
 	var large *http.MaxBytesError
 	var fault *core.Fault
 	var broken *panicError
+	var unloadable *loadError
 	switch {
 	case errors.As(err, &known):
 		return known
@@ -326,6 +367,8 @@ func (s *Server) classify(r *http.Request, err error) *apiError {
 	case errors.As(err, &broken):
 		s.options.Log.Error("fault", "request", r.Header.Get(requestID), "path", r.URL.Path, "fault", broken.fault, "stack", string(broken.stack))
 		return errFault
+	case errors.As(err, &unloadable):
+		return &apiError{status: http.StatusServiceUnavailable, kind: "server_error", param: "model", code: "model_unavailable", message: unloadable.Error(), retry: 10}
 	case errors.As(err, &fault):
 		return &apiError{status: http.StatusInternalServerError, kind: "server_error", message: err.Error()}
 	}
@@ -339,7 +382,8 @@ func (s *Server) embed(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer place.leave()
-	results, err := s.run(r.Context(), request.inputs, request.options)
+	u := place.use
+	results, err := s.run(r.Context(), u, request.inputs, request.options)
 	if err != nil {
 		return err
 	}
@@ -348,7 +392,7 @@ func (s *Server) embed(w http.ResponseWriter, r *http.Request) error {
 		tokens += e.Tokens
 	}
 	patience(w)
-	return writeEmbeddings(w, s.options.ModelName, core.SpaceOf(s.model.Info().Space, s.config, request.options), request.base64, results, tokens)
+	return writeEmbeddings(w, u.of.Name, core.SpaceOf(u.Info().Space, u.config, request.options), request.base64, results, tokens)
 }
 
 // read gives a request a place in the queue and reads and checks it.
@@ -360,13 +404,28 @@ func (s *Server) read(w http.ResponseWriter, r *http.Request, f form) (*admissio
 	request, err := readAs(body, s.options.BatchLimit, f)
 	if err == nil {
 		s.received(w, place, body)
-		err = request.check(s)
+		err = s.openFor(r.Context(), place, request)
 	}
 	if err != nil {
 		place.leave()
 		return nil, nil, err
 	}
 	return place, request, nil
+}
+
+// openFor opens the model that a request names and checks the request against it.
+func (s *Server) openFor(ctx context.Context, place *admission, request *request) error {
+	if request.modelGiven && request.model == "" {
+		return s.noModel("")
+	}
+	pick := s.pick
+	if request.modelAside {
+		pick = s.pickAside
+	}
+	if err := s.open(ctx, place, request.model, pick); err != nil {
+		return err
+	}
+	return request.check(place.use)
 }
 
 // patience bounds the time for a response: a client that does not read must not
@@ -376,7 +435,7 @@ func patience(w http.ResponseWriter) {
 }
 
 // run makes vectors when it is a request's turn.
-func (s *Server) run(ctx context.Context, inputs []core.Input, o core.Options) ([]core.Embedding, error) {
+func (s *Server) run(ctx context.Context, u *use, inputs []core.Input, o core.Options) ([]core.Embedding, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
 	defer cancel()
 	if s.options.Tracer != nil {
@@ -384,7 +443,7 @@ func (s *Server) run(ctx context.Context, inputs []core.Input, o core.Options) (
 		ctx, span = s.options.Tracer.Start(ctx, "embed", trace.WithAttributes(attribute.Int("texts", len(inputs))))
 		defer span.End()
 	}
-	results, err := s.queue.do(ctx, newTask(inputs, o, s.config))
+	results, err := s.queue.do(ctx, newTask(u, inputs, o))
 	if err != nil {
 		return nil, err
 	}
@@ -396,13 +455,19 @@ func (s *Server) run(ctx context.Context, inputs []core.Input, o core.Options) (
 	return results, nil
 }
 
-// modelObject describes the model in the shape of OpenAI's API.
+// modelObject describes a model in the shape of OpenAI's API.
 type modelObject struct {
 	ID      string `json:"id"`
 	Object  string `json:"object"`
 	Created int64  `json:"created"`
 	OwnedBy string `json:"owned_by"`
 	// Beyond OpenAI's members:
+	Loaded bool `json:"loaded"` // it is open now
+	*modelDetails
+}
+
+// modelDetails are known once a model was opened.
+type modelDetails struct {
 	Dimensions int    `json:"dimensions"`
 	MaxLength  int    `json:"max_length"`
 	Padding    string `json:"padding"`
@@ -412,20 +477,23 @@ type modelObject struct {
 	Space      string `json:"space"`
 }
 
-func (s *Server) object(name string) modelObject {
-	c := s.config
-	info := s.model.Info()
-	return modelObject{
-		name, "model", s.started.Unix(), "m2embed",
-		c.HiddenSize, c.MaxLength(), info.Padding.String(), c.Pooling.String(), c.Normalize, info.Engine, info.Space,
+func (s *Server) object(m *served, name string) modelObject {
+	o := modelObject{ID: name, Object: "model", Created: s.started.Unix(), OwnedBy: "m2embed"}
+	k, open := s.loader.about(m)
+	if o.Loaded = open; k != nil {
+		c, info := k.config, k.info
+		o.modelDetails = &modelDetails{c.HiddenSize, c.MaxLength(), info.Padding.String(), c.Pooling.String(), c.Normalize, info.Engine, info.Space}
 	}
+	return o
 }
 
 // models answers GET /v1/models.
 func (s *Server) models(w http.ResponseWriter, _ *http.Request) {
 	var list []modelObject
-	for _, name := range s.names() {
-		list = append(list, s.object(name))
+	for _, m := range s.loader.models {
+		for _, name := range m.names() {
+			list = append(list, s.object(m, name))
+		}
 	}
 	writeJSON(w, http.StatusOK, struct {
 		Object string        `json:"object"`
@@ -436,11 +504,12 @@ func (s *Server) models(w http.ResponseWriter, _ *http.Request) {
 // oneModel answers GET /v1/models/{model}.
 func (s *Server) oneModel(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("model")
-	if !s.accepts(name) {
-		writeError(w, s.noModel(clip(name)))
+	m, err := s.pick(name)
+	if err != nil {
+		writeError(w, s.classify(r, err))
 		return
 	}
-	writeJSON(w, http.StatusOK, s.object(name))
+	writeJSON(w, http.StatusOK, s.object(m, name))
 }
 
 // health answers GET /healthz and GET /health.

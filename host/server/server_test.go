@@ -45,6 +45,11 @@ func open(t testing.TB) *host.Model {
 	return m
 }
 
+// serverOf serves one model that is open already.
+func serverOf(m Model, o Options, aliases ...string) *Server {
+	return New([]Source{{Name: m.Info().Name, Aliases: aliases, Open: func() (Model, error) { return m, nil }}}, o)
+}
+
 // ask makes a request without a network.
 func ask(h http.Handler, method, path, body string) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
@@ -107,7 +112,7 @@ func embed(t *testing.T, h http.Handler, body string) response {
 // TestEmbeddings: every form of input and every option reaches the model.
 func TestEmbeddings(t *testing.T) {
 	m := open(t)
-	s := New(m, Options{})
+	s := serverOf(m, Options{})
 	ids := func(text string) []int32 {
 		ids, _, err := m.Tokenizer().AppendIDs(nil, text, tokenizer.Options{})
 		if err != nil {
@@ -239,7 +244,7 @@ var badRequests = []struct {
 }
 
 func TestBadRequests(t *testing.T) {
-	s := New(open(t), Options{BatchLimit: 3, BodyLimit: 4096})
+	s := serverOf(open(t), Options{BatchLimit: 3, BodyLimit: 4096})
 	for _, c := range badRequests {
 		w := ask(s, "POST", "/v1/embeddings", c.body)
 		var answer struct {
@@ -291,7 +296,7 @@ func TestBadRequests(t *testing.T) {
 
 // TestOpenAPI: the description has every route, and every member of a request.
 func TestOpenAPI(t *testing.T) {
-	s := New(open(t), Options{})
+	s := serverOf(open(t), Options{})
 	w := ask(s, "GET", "/openapi.yaml", "")
 	var description struct {
 		OpenAPI    string
@@ -330,21 +335,19 @@ func TestOpenAPI(t *testing.T) {
 	if len(members) != 10 {
 		t.Errorf("%d members of a request are described, want 10", len(members))
 	}
-	var have modelObject
-	if err := json.Unmarshal(ask(s, "GET", "/v1/models/tiny", "").Body.Bytes(), &have); err != nil {
-		t.Fatal(err)
+	described = slices.Sorted(slices.Values(description.Components.Schemas["Model"].Required))
+	if got := slices.Sorted(maps.Keys(answerOf[map[string]any](t, s, "GET", "/v1/models/tiny", ""))); !slices.Equal(got, described) {
+		t.Errorf("a model has %q, described are %q", got, described)
 	}
-	data, _ := json.Marshal(have)
-	var object map[string]any
-	json.Unmarshal(data, &object)
-	want := slices.Sorted(slices.Values(description.Components.Schemas["Model"].Required))
-	if got := slices.Sorted(maps.Keys(object)); !slices.Equal(got, want) {
-		t.Errorf("a model has %q, described are %q", got, want)
+	embed(t, s, `{"input":"x"}`)
+	described = slices.Sorted(maps.Keys(description.Components.Schemas["Model"].Properties))
+	if got := slices.Sorted(maps.Keys(answerOf[map[string]any](t, s, "GET", "/v1/models/tiny", ""))); !slices.Equal(got, described) {
+		t.Errorf("a model that was opened has %q, described are %q", got, described)
 	}
 }
 
 func TestMetrics(t *testing.T) {
-	s := New(open(t), Options{})
+	s := serverOf(open(t), Options{})
 	embed(t, s, `{"input":["a","b"]}`)
 	ask(s, "POST", "/v1/embeddings", `{`)
 	ask(s, "GET", "/elsewhere/"+strings.Repeat("x", 50), "")
@@ -369,7 +372,7 @@ func TestMetrics(t *testing.T) {
 // TestRequestID: a response bears its request's id, if that is fit for logs, or
 // a new one.
 func TestRequestID(t *testing.T) {
-	s := New(open(t), Options{Token: "x"})
+	s := serverOf(open(t), Options{Token: "x"})
 	for given, kept := range map[string]bool{"abc-1.2:3_4": true, "": false, "a b": false, "a\"b": false, strings.Repeat("a", 65): false} {
 		for _, path := range []string{"/healthz", "/v1/models"} {
 			got := send(s, "GET", path, "", "X-Request-Id", given).Header().Get("X-Request-Id")
@@ -381,7 +384,7 @@ func TestRequestID(t *testing.T) {
 }
 
 func TestSite(t *testing.T) {
-	s := New(open(t), Options{Site: fstest.MapFS{
+	s := serverOf(open(t), Options{Site: fstest.MapFS{
 		"index.html": {Data: []byte("<p>page")}, "assets/m2embed.wasm": {Data: []byte("\x00asm")}, "assets/a.js": {Data: []byte("1")}, "sub/index.html": {Data: []byte("sub")},
 	}})
 	for path, want := range map[string][2]string{
@@ -415,7 +418,7 @@ func TestSiteNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer root.Close()
-	s := New(open(t), Options{Site: root.FS()})
+	s := serverOf(open(t), Options{Site: root.FS()})
 	for path, want := range map[string]int{
 		"/a%20b.txt": 200, "/" + strings.Repeat("x", 300): 404, "/" + strings.Repeat("x/", 5000): 404, "/%00": 404, "/a%00b": 404, "/%5c..%5c": 404,
 		"/out": 404, "/loop": 404, "/a%2fb": 404, "/%ff%fe": 404, "/_headers": 404, "/a%20b.txt/x": 404, "/con": 404, "/:": 404,
@@ -442,7 +445,7 @@ func (f regularOnly) Open(name string) (fs.File, error) {
 // TestSitePipes: what is no file is not opened, and no folder is listed for it.
 func TestSitePipes(t *testing.T) {
 	pipe := &fstest.MapFile{Mode: fs.ModeNamedPipe}
-	s := New(open(t), Options{Site: regularOnly{fstest.MapFS{
+	s := serverOf(open(t), Options{Site: regularOnly{fstest.MapFS{
 		"a/index.html": {Data: []byte("here")}, "pipe": pipe, "piped/index.html": pipe, "folder/index.html/secret": {}, headersFile: pipe,
 	}, t}})
 	for path, want := range map[string]int{"/a/": 200, "/a": 301, "/pipe": 404, "/piped/": 404, "/piped": 404, "/piped/index.html": 301, "/folder/": 404, "/folder/index.html/": 404} {
@@ -460,7 +463,7 @@ func TestSiteHeaders(t *testing.T) {
 		"index.html": {Data: []byte(text)}, "assets/a.js": {Data: []byte(text)}, "assets/model.safetensors": {Data: []byte("\x00" + text)}, "small.css": {Data: []byte("a{}")},
 		"_headers": {Data: []byte("# rules\n/*\n  Content-Security-Policy: default-src 'self'\n  Cache-Control: no-cache\n\n/assets/*.js\n\tcache-control: immutable\n")},
 	}
-	s := New(open(t), Options{Site: files})
+	s := serverOf(open(t), Options{Site: files})
 	for _, c := range []struct{ path, accept, encoding, cache string }{
 		{"/", "gzip, br", "br", "no-cache"}, {"/", "gzip", "gzip", "no-cache"}, {"/", "", "", "no-cache"}, {"/", "br;q=0, gzip;q=0", "", "no-cache"},
 		{"/assets/a.js", "br", "br", "immutable"}, {"/assets/model.safetensors", "br", "", "no-cache"}, {"/small.css", "br", "", "no-cache"},

@@ -47,6 +47,14 @@ func teiMember(r *requestReader, name string) error {
 		var err error
 		r.dimensions, err = r.number(name)
 		return err
+	case "model": // beyond TEI
+		r.modelAside = true
+		if r.json.PeekKind() != '"' {
+			return r.json.SkipValue()
+		}
+		var err error
+		r.model, err = r.text(name)
+		return err
 	case "prompt_name":
 		prompt, err := r.text(name)
 		if err == nil && prompt != "" {
@@ -143,10 +151,11 @@ func (s *Server) teiAnswer(w http.ResponseWriter, r *http.Request, f form) error
 	if request.options.Normalize == core.ModelDefault && !request.comparison {
 		request.options.Normalize = core.Yes // TEI's default
 	}
-	if err := s.cutLeft(request); err != nil {
+	u := place.use
+	if err := request.cut(u); err != nil {
 		return err
 	}
-	results, err := s.run(r.Context(), request.inputs, request.options)
+	results, err := s.run(r.Context(), u, request.inputs, request.options)
 	if err != nil {
 		return err
 	}
@@ -184,20 +193,20 @@ func flush(out *bufio.Writer) {
 }
 
 // limit is the number of tokens that a request's texts may have.
-func (s *Server) limit(o core.Options) int {
+func (u *use) limit(o core.Options) int {
 	if o.MaxLength > 0 {
-		return min(o.MaxLength, s.config.MaxLength())
+		return min(o.MaxLength, u.config.MaxLength())
 	}
-	return s.config.MaxLength()
+	return u.config.MaxLength()
 }
 
-// cutLeft makes ids of texts that are too long and to be cut at their
-// beginning: [CLS] and the last tokens.
-func (s *Server) cutLeft(r *request) error {
+// cut makes ids of texts that are too long and to be cut at their beginning:
+// [CLS] and the last tokens.
+func (r *request) cut(u *use) error {
 	if !r.cutLeft || r.options.Truncation == tokenizer.Refuse {
 		return nil
 	}
-	t, limit := s.model.Tokenizer(), s.limit(r.options)
+	t, limit := u.Tokenizer(), u.limit(r.options)
 	if t == nil {
 		return errIDsOnly
 	}
@@ -230,17 +239,18 @@ func (s *Server) teiStates(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer place.leave()
-	if err := s.cutLeft(request); err != nil {
+	u := place.use
+	if err := request.cut(u); err != nil {
 		return err
 	}
-	tokens, limit := 0, s.limit(request.options)
+	tokens, limit := 0, u.limit(request.options)
 	for i := range request.inputs {
 		in := &request.inputs[i]
 		if in.IDs == nil {
-			if s.model.Tokenizer() == nil {
+			if u.Tokenizer() == nil {
 				return errIDsOnly
 			}
-			in.IDs, _, err = s.model.Tokenizer().AppendIDs(nil, in.Text, tokenizer.Options{MaxLength: limit, Truncation: request.options.Truncation})
+			in.IDs, _, err = u.Tokenizer().AppendIDs(nil, in.Text, tokenizer.Options{MaxLength: limit, Truncation: request.options.Truncation})
 			if err != nil {
 				return &core.InputError{Index: i, Err: err}
 			}
@@ -253,7 +263,7 @@ func (s *Server) teiStates(w http.ResponseWriter, r *http.Request) error {
 			in.Spans = append(in.Spans, core.Span{Start: k, End: k + 1})
 		}
 	}
-	results, err := s.run(r.Context(), request.inputs, request.options)
+	results, err := s.run(r.Context(), u, request.inputs, request.options)
 	if err != nil {
 		return err
 	}
@@ -292,17 +302,21 @@ func (s *Server) decode(w http.ResponseWriter, r *http.Request, into any) (*admi
 func (s *Server) teiSimilarity(w http.ResponseWriter, r *http.Request) error {
 	var asked struct {
 		Inputs comparison `json:"inputs"`
+		Model  aside      `json:"model"`
 	}
 	place, err := s.decode(w, r, &asked)
 	if err != nil {
 		return err
 	}
 	defer place.leave()
+	if err := s.open(r.Context(), place, string(asked.Model), s.pickAside); err != nil {
+		return err
+	}
 	inputs, err := asked.Inputs.inputs(s.options.BatchLimit)
 	if err != nil {
 		return err
 	}
-	results, err := s.run(r.Context(), inputs, core.Options{})
+	results, err := s.run(r.Context(), place.use, inputs, core.Options{})
 	if err != nil {
 		return err
 	}
@@ -347,13 +361,17 @@ func (s *Server) teiTokenize(w http.ResponseWriter, r *http.Request) error {
 	var asked struct {
 		Inputs  oneOrMore[text] `json:"inputs"`
 		Special *bool           `json:"add_special_tokens"`
+		Model   aside           `json:"model"`
 	}
 	place, err := s.decode(w, r, &asked)
 	if err != nil {
 		return err
 	}
 	defer place.leave()
-	t := s.model.Tokenizer()
+	if err := s.open(r.Context(), place, string(asked.Model), s.pickAside); err != nil {
+		return err
+	}
+	t := place.use.Tokenizer()
 	switch {
 	case t == nil:
 		return errIDsOnly
@@ -390,15 +408,20 @@ func (s *Server) teiTokenize(w http.ResponseWriter, r *http.Request) error {
 // teiDecode answers POST /decode.
 func (s *Server) teiDecode(w http.ResponseWriter, r *http.Request) error {
 	var asked struct {
-		IDs  json.RawMessage `json:"ids"`
-		Skip *bool           `json:"skip_special_tokens"`
+		IDs   json.RawMessage `json:"ids"`
+		Skip  *bool           `json:"skip_special_tokens"`
+		Model aside           `json:"model"`
 	}
 	place, err := s.decode(w, r, &asked)
 	if err != nil {
 		return err
 	}
 	defer place.leave()
-	if s.model.Tokenizer() == nil {
+	if err := s.open(r.Context(), place, string(asked.Model), s.pickAside); err != nil {
+		return err
+	}
+	t := place.use.Tokenizer()
+	if t == nil {
 		return errIDsOnly
 	}
 	var one []whole
@@ -412,29 +435,46 @@ func (s *Server) teiDecode(w http.ResponseWriter, r *http.Request) error {
 	for i, row := range rows {
 		ids := make([]int32, len(row))
 		for k, id := range row {
-			if ids[k] = int32(id); id < 0 || int(id) >= s.model.Tokenizer().VocabularySize() {
-				return invalid("ids", "row %d, token %d is %d, but the vocabulary ends at %d", i, k, id, s.model.Tokenizer().VocabularySize()-1)
+			if ids[k] = int32(id); id < 0 || int(id) >= t.VocabularySize() {
+				return invalid("ids", "row %d, token %d is %d, but the vocabulary ends at %d", i, k, id, t.VocabularySize()-1)
 			}
 		}
-		texts[i] = s.model.Tokenizer().Decode(ids, asked.Skip == nil || *asked.Skip)
+		texts[i] = t.Decode(ids, asked.Skip == nil || *asked.Skip)
 	}
 	patience(w)
 	writeJSON(w, http.StatusOK, texts)
 	return nil
 }
 
-// teiInfo answers GET /info.
-func (s *Server) teiInfo(w http.ResponseWriter, _ *http.Request) {
+// aside is a string in a member that the API does not have: others are ignored.
+type aside string
+
+func (a *aside) UnmarshalJSON(data []byte) error {
+	if data[0] != '"' {
+		return nil
+	}
+	return json.Unmarshal(data, (*string)(a))
+}
+
+// teiInfo answers GET /info about the first model, and lists the others.
+func (s *Server) teiInfo(w http.ResponseWriter, r *http.Request) {
+	u, err := s.loader.acquire(r.Context(), s.loader.models[0])
+	if err != nil {
+		writeTEIError(w, s.classify(r, err))
+		return
+	}
+	defer u.release()
 	pooling := "cls"
-	if p := s.config.Pooling; p == model.PoolMean || p == model.PoolMeanHidden {
+	if p := u.config.Pooling; p == model.PoolMean || p == model.PoolMeanHidden {
 		pooling = "mean"
 	}
 	writeJSON(w, http.StatusOK, map[string]any{
-		"model_id": s.options.ModelName, "model_sha": nil, "model_dtype": "float32",
+		"model_id": u.of.Name, "model_sha": nil, "model_dtype": "float32",
 		"model_type":              map[string]any{"embedding": map[string]string{"pooling": pooling}},
-		"max_concurrent_requests": s.queue.limits.requests, "max_input_length": s.config.MaxLength(),
+		"max_concurrent_requests": s.queue.limits.requests, "max_input_length": u.config.MaxLength(),
 		"max_batch_tokens": s.options.PassTokens, "max_batch_requests": nil, "max_client_batch_size": s.options.BatchLimit,
 		"auto_truncate": true, "tokenization_workers": 1, "version": apiVersions.tei, "sha": nil, "docker_label": nil,
+		"models": s.loader.names(),
 	})
 }
 

@@ -16,6 +16,7 @@ import (
 type modelFlags struct {
 	call    *call
 	path    string // empty: the embedded model
+	several bool   // the command reads --model itself
 	options host.Options
 	filters int // MiB
 	module  string
@@ -23,8 +24,14 @@ type modelFlags struct {
 
 func defineModel(c *call) *modelFlags {
 	m := &modelFlags{call: c}
-	o := &m.options
 	c.flags.StringVar(&m.path, "model", "", "`folder` of a model, or checkpoint file (safetensors or PyTorch); without it the embedded model is used")
+	m.define()
+	return m
+}
+
+// define defines all flags but --model.
+func (m *modelFlags) define() {
+	c, o := m.call, &m.options
 	c.flags.StringVar(&o.Config, "config", "", "configuration `file`, config.json or a retrieval YAML, where it does not lie beside the checkpoint")
 	c.flags.StringVar(&o.Tokenizer, "tokenizer", "", "tokenizer.json or vocab.txt `file`, where it does not lie beside the checkpoint")
 	c.flags.StringVar(&o.TokenizeWith, "tokenize-with", host.Tokenizers[0], "`"+strings.Join(host.Tokenizers, "|")+"`: what splits texts: m2embed itself, or the Hugging Face library, which is linked in by the build tag daulet; special tokens and cuts are m2embed's")
@@ -36,13 +43,12 @@ func defineModel(c *call) *modelFlags {
 	c.flags.StringVar(&m.module, "module", "", "m2embed.wasm, a `file`, to run with --engine wasm (default: the one that is built in)")
 	c.flags.IntVar(&o.Threads, "threads", 0, "`number` of threads (default: one a processor)")
 	c.flags.IntVar(&m.filters, "filter-memory", 0, "`MiB` in which filters are kept from text to text, -1 for none (default 320)")
-	return m
 }
 
 // check refuses values before any file is touched.
 func (m *modelFlags) check() error {
 	o := &m.options
-	if m.call.set("model") && m.path == "" {
+	if m.call.set("model") && m.path == "" && !m.several {
 		return usagef("--model is empty")
 	}
 	if !slices.Contains(host.Engines, o.Engine) {
@@ -66,25 +72,31 @@ func (m *modelFlags) open() (*host.Model, error) {
 	if err := m.check(); err != nil {
 		return nil, err
 	}
-	if m.module != "" {
-		wasm, err := os.ReadFile(m.module)
-		if err != nil {
-			return nil, err
-		}
-		m.options.Module = wasm
+	if err := m.readModule(); err != nil {
+		return nil, err
 	}
+	return m.openAt(m.path)
+}
+
+// readModule reads the file of --module, if there is one.
+func (m *modelFlags) readModule() (err error) {
+	if m.module != "" {
+		m.options.Module, err = os.ReadFile(m.module)
+	}
+	return err
+}
+
+// openAt opens a model.
+func (m *modelFlags) openAt(path string) (*host.Model, error) {
 	bar := newProgress(m.call, "converting")
 	o := m.options
 	o.Progress = func(done, total int64) error {
 		bar.set(done, total)
 		return m.call.ctx.Err()
 	}
-	opened, err := host.Open(m.path, o)
+	opened, err := host.Open(path, o)
 	bar.finish()
-	if err != nil {
-		return nil, err
-	}
-	return opened, nil
+	return opened, err
 }
 
 // vectorFlags say how vectors are made; see core.Options.

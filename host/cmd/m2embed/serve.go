@@ -25,7 +25,7 @@ import (
 var serveCommand = &command{
 	name:     "serve",
 	synopsis: "[flags]",
-	summary:  "Serve a model over HTTP, in the shape of OpenAI's embeddings API.",
+	summary:  "Serve models over HTTP, in the shape of OpenAI's embeddings API.",
 	details: `
 Answers POST /v1/embeddings and /v1/rerank, GET /v1/models, the routes of TEI and
 Ollama, /healthz, /metrics (for Prometheus) and /openapi.yaml, which describes it
@@ -46,6 +46,12 @@ says when it is ready.
 With OTEL_EXPORTER_OTLP_ENDPOINT set it sends traces there, by OTLP over HTTP;
 OpenTelemetry's other environment variables are obeyed, too.
 
+Several models may be served: requests name the one that they mean, and the
+first one is meant by those that name none. It is opened at the start, the others
+when they are asked for. With --unload-after a model that nobody asks for is
+closed again; the next request for it opens it anew. --filter-memory is for all
+of them together.
+
 Clients that insist on a model's name get it by --alias text-embedding-3-small,
 or by --any-model. Those that send token ids of another tokenizer, as LangChain
 does by default, are refused: OpenAIEmbeddings(check_embedding_ctx_length=False)
@@ -55,16 +61,20 @@ Example:
 
   m2embed serve --address 127.0.0.1:8080 &
   curl -s 127.0.0.1:8080/v1/embeddings --json '{"input": "hello"}'
+  m2embed serve --model models/2k --model long=models/32k --unload-after 10m
 
 Exit codes: 0 stopped, 1 failed, or requests were given up when the grace was
 over, 2 wrong usage.
 `,
 	define: func(c *call) func() error {
-		s := &serving{call: c, which: defineModel(c)}
+		s := &serving{call: c, which: &modelFlags{call: c, several: true}}
+		c.flags.StringArrayVar(&s.models, "model", nil, "`[name=]folder` of a model, or checkpoint file (safetensors or PyTorch); may be given several times; without it, or with nothing behind name=, the embedded model is used")
+		s.which.define()
 		c.flags.StringVar(&s.address, "address", "127.0.0.1:8080", "`host:port` to listen on; port 0 means any")
-		c.flags.StringVar(&s.options.ModelName, "name", "", "`name` of the model in requests (default: the folder's)")
-		c.flags.StringArrayVar(&s.options.Aliases, "alias", nil, "another `name` that requests may use; may be given several times")
-		c.flags.BoolVar(&s.options.AnyModel, "any-model", false, "answer requests for any model's name with this model")
+		c.flags.StringVar(&s.name, "name", "", "`name` of the first model in requests (default: the folder's)")
+		c.flags.StringArrayVar(&s.aliases, "alias", nil, "another `name[=model]` that requests may use for the first model, or for the one named; may be given several times")
+		c.flags.BoolVar(&s.options.AnyModel, "any-model", false, "answer requests for any other name with the first model")
+		c.flags.DurationVar(&s.options.Unload, "unload-after", 0, "`time` after which a model is closed that nobody asks for (default: never)")
 		c.flags.StringArrayVar(&s.hosts, "host", nil, "`name` that requests may be for, other than localhost; may be given several times (default: any, unless the address is a loopback one)")
 		c.flags.StringVar(&s.site, "site", "", "`folder` of files to serve at /; its file _headers may hold rules for headers")
 		c.flags.StringArrayVar(&s.options.Origins, "cors-origin", nil, "`origin` of pages elsewhere that may ask, https://example.org say, or *; may be given several times")
@@ -92,6 +102,10 @@ type serving struct {
 	call          *call
 	which         *modelFlags
 	options       server.Options
+	models        []string // as --model gives them
+	name          string
+	aliases       []string
+	sources       []served
 	address, site string
 	index         string
 	indexReadOnly bool
@@ -114,10 +128,10 @@ func (s *serving) check() error {
 		return usagef("--tls-cert and --tls-key belong together")
 	case o.Timeout <= 0 || s.grace < 0:
 		return usagef("--timeout %v and --grace %v, want positive times", o.Timeout, s.grace)
-	case slices.Contains(o.Aliases, ""):
-		return usagef("--alias is empty")
+	case o.Unload < 0 || o.Unload > 0 && o.Unload < time.Second || s.call.set("unload-after") && o.Unload == 0:
+		return usagef("--unload-after %v, want at least 1s", o.Unload)
 	}
-	for name, value := range map[string]string{"name": o.ModelName, "site": s.site, "index": s.index, "tls-cert": s.cert, "tls-key": s.key} {
+	for name, value := range map[string]string{"name": s.name, "site": s.site, "index": s.index, "tls-cert": s.cert, "tls-key": s.key} {
 		if value == "" && s.call.set(name) { // an unset variable of a script's, say
 			return usagef("--%s is empty", name)
 		}
@@ -140,7 +154,10 @@ func (s *serving) check() error {
 			return usagef("--cors-origin %q, want a scheme, a host and, unless it is the usual one, a port: https://example.org", origin)
 		}
 	}
-	return s.call.noArguments()
+	if err := s.call.noArguments(); err != nil {
+		return err
+	}
+	return s.findModels()
 }
 
 func (s *serving) run() error {
@@ -151,11 +168,10 @@ func (s *serving) run() error {
 	if err != nil {
 		return err
 	}
-	m, err := s.which.open()
+	sources, err := s.openLater()
 	if err != nil {
 		return err
 	}
-	defer m.Close()
 	// The engine's threads keep all processors busy, and Go looks after what else
 	// could run every 10 ms only. With some more threads of Go's, the system does.
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + spareThreads))
@@ -196,9 +212,17 @@ func (s *serving) run() error {
 	// Work that outlives the grace is stopped by its context.
 	working, stop := context.WithCancel(context.Background())
 	defer stop()
-	handler := server.New(m, s.options)
+	handler := server.New(sources, s.options)
+	defer handler.Close()
+	m, err := handler.Load(s.call.ctx)
+	if err != nil {
+		return err
+	}
 	if s.index != "" {
-		o := handler.SearchOptions()
+		o, err := handler.SearchOptions(working)
+		if err != nil {
+			return err
+		}
 		o.ReadOnly = s.indexReadOnly
 		ix, err := search.OpenStore(working, s.index, o)
 		if err != nil {
@@ -218,7 +242,7 @@ func (s *serving) run() error {
 		ErrorLog:          slog.NewLogLogger(s.options.Log.Handler(), slog.LevelDebug),
 	}
 	address := scheme + "://" + listener.Addr().String()
-	s.call.note("%s, %s, on %s", m.Info().Name, m.Info().Engine, address)
+	s.call.note("%s, %s, on %s", sources[0].Name, m.Engine, address)
 	s.announce(m, address)
 	ended := make(chan error, 1)
 	go func() {
@@ -245,20 +269,28 @@ func (s *serving) run() error {
 		handler.Wait()
 		return fmt.Errorf("%w of %v and were given up", errGrace, s.grace)
 	}
-	handler.Wait()
+	handler.Wait() // before the index is closed
 	return nil
 }
 
 // announce says what is served and how to ask for it.
-func (s *serving) announce(m *host.Model, address string) {
-	o, c := s.options, m.Config()
+func (s *serving) announce(m host.Info, address string) {
+	o := s.options
+	for i, one := range s.sources {
+		if i > 0 {
+			s.call.note("%s, opened when it is asked for, %s", one.name, one.what())
+		}
+		if len(one.aliases) > 0 {
+			s.call.note("%s is also called %s", one.name, strings.Join(one.aliases, ", "))
+		}
+	}
 	s.call.note("vectors of %d numbers, texts of up to %d tokens; at most %d texts and %d bytes a request, %d requests and %d bytes at a time, %v each",
-		c.HiddenSize, c.MaxLength(), o.BatchLimit, o.BodyLimit, o.Concurrent+max(o.Waiting, 0), o.QueueBytes, o.Timeout)
+		m.Dimension, m.MaxLength, o.BatchLimit, o.BodyLimit, o.Concurrent+max(o.Waiting, 0), o.QueueBytes, o.Timeout)
 	token := ""
 	if o.Token != "" {
 		token = ` -H "Authorization: Bearer $M2EMBED_TOKEN"`
 	}
-	s.call.note("vector space %s", m.Info().Space)
+	s.call.note("vector space %s", m.Space)
 	s.call.note(`try: curl -s %s/v1/embeddings%s --json '{"input": "hello"}'`, address, token)
 }
 

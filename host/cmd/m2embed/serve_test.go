@@ -17,15 +17,19 @@ import (
 	"time"
 )
 
-// serve starts a server and returns its address, what stops it, and its code.
+// serve starts a server, of the tiny model unless args name others, and returns its
+// address, what stops it, and its code.
 func serve(t *testing.T, args ...string) (address string, stop func(), code chan int) {
 	t.Helper()
+	if !slices.Contains(args, "--model") {
+		args = append(args, "--model", tiny)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	r, w := io.Pipe()
 	code = make(chan int, 1)
 	go func() {
-		c := run(ctx, append([]string{"serve", "--address", "127.0.0.1:0", "--model", tiny}, args...), nil, io.Discard, w)
+		c := run(ctx, append([]string{"serve", "--address", "127.0.0.1:0"}, args...), nil, io.Discard, w)
 		w.Close()
 		code <- c
 	}()
@@ -66,7 +70,7 @@ func TestServeGrace(t *testing.T) {
 func TestServeUsage(t *testing.T) {
 	for _, c := range []struct{ flag, value, want string }{
 		{"--address", "foo", "host:port"}, {"--address", "127.0.0.1:99999", "65535"}, {"--address", "::1", "host:port"}, {"--address", "", "host:port"},
-		{"--alias", "", "--alias is empty"}, {"--name", "", "--name is empty"}, {"--site", "", "--site is empty"}, {"--index", "", "--index is empty"},
+		{"--alias", "", "want name or name=model"}, {"--alias", "a=none-of-these", "no --model is called"}, {"--alias", "none", "called \"none\""}, {"--unload-after", "0", "at least 1s"}, {"--unload-after", "5ms", "at least 1s"}, {"--model", "=x", "want a name"}, {"--model", "", "is empty"}, {"--model", "x/none", "called \"none\""}, {"--name", "", "--name is empty"}, {"--site", "", "--site is empty"}, {"--index", "", "--index is empty"},
 		{"--host", "", "without scheme"}, {"--host", "localhost:8080", "without scheme"}, {"--host", "https://a.example", "without scheme"}, {"--host", "[::1]", "without scheme"},
 		{"--grace", "-1s", "positive"}, {"--cors-origin", "a.example", "https://"}, {"--cors-origin", "https://example.org/", "https://"}, {"--cors-origin", "https://a b", "https://"},
 		{"--tls-key", "x", "belong together"}, {"--tls-cert", "x", "belong together"},
@@ -76,8 +80,16 @@ func TestServeUsage(t *testing.T) {
 			t.Errorf("%s %q: code %d, %s; want %d, %q", c.flag, c.value, code, errs.String(), exitUsage, c.want)
 		}
 	}
+	for _, c := range [][]string{
+		{"--model", "a=x", "--name", "b"}, {"--model", "a", "--model", "b", "--config", "x"}, {"--model", "a", "--model", "b", "--tokenizer", "x"}, {"--model", "a", "--model", "b", "--alias", "b"},
+	} {
+		var errs strings.Builder
+		if code := run(t.Context(), append([]string{"serve"}, c...), nil, io.Discard, &errs); code != exitUsage {
+			t.Errorf("%q: code %d, %s", c, code, errs.String())
+		}
+	}
 	// These are right: what fails is the model.
-	for _, c := range [][]string{{"--address", ":0"}, {"--address", "[::1]:http"}, {"--host", "::1"}, {"--host", "a.example"}, {"--host", "192.168.0.1"}} {
+	for _, c := range [][]string{{"--address", ":0"}, {"--address", "[::1]:http"}, {"--host", "::1"}, {"--host", "a.example"}, {"--host", "192.168.0.1"}, {"--alias", "x=none"}, {"--model", "small="}, {"--unload-after", "1s"}} {
 		var errs strings.Builder
 		if code := run(t.Context(), append([]string{"serve", "--model", "none"}, c...), nil, io.Discard, &errs); code != exitFailure || !strings.Contains(errs.String(), "none") {
 			t.Errorf("%q: code %d, %s", c, code, errs.String())
@@ -98,6 +110,75 @@ func TestHostsFor(t *testing.T) {
 		if got := hostsFor(c.address, c.names); !slices.Equal(got, c.want) {
 			t.Errorf("%v, %q: %q, want %q", c.address, c.names, got, c.want)
 		}
+	}
+}
+
+// TestServeModels: the first model is there at once, others when they are asked
+// for; what is unloaded is opened again, and if it cannot be, the answer says so.
+func TestServeModels(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "a=b") // a name with the sign in it
+	if err := os.CopyFS(folder, os.DirFS(tiny)); err != nil {
+		t.Fatal(err)
+	}
+	address, stop, code := serve(t, "--model", "second="+folder, "--model", tiny, "--model", folder, "--model", "small=", "--alias", "text-embedding-3-small=small", "--alias", "one", "--unload-after", "1s")
+	defer stop()
+	ask := func(model string) (int, string) {
+		r, err := http.Post(address+"/v1/embeddings", "application/json", strings.NewReader(`{"input":"x","model":"`+model+`"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Body.Close()
+		body, _ := io.ReadAll(r.Body)
+		return r.StatusCode, string(body)
+	}
+	loaded := func(n string) {
+		t.Helper()
+		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+			r, err := http.Get(address + "/metrics")
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, _ := io.ReadAll(r.Body)
+			r.Body.Close()
+			if strings.Contains(string(text), "\nm2embed_models_loaded "+n+"\n") {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("not %s models loaded", n)
+			}
+		}
+	}
+	loaded("0") // the first one is closed, too
+	answers := map[string]string{}
+	for _, c := range [][2]string{{"second", "second"}, {"tiny", "tiny"}, {"one", "second"}, {"a=b", "a=b"}, {"small", "small"}, {"text-embedding-3-small", "small"}} {
+		status, body := ask(c[0])
+		if status != 200 || !strings.Contains(body, `"model":"`+c[1]+`"`) {
+			t.Errorf("%s: %d %.200s", c[0], status, body)
+		}
+		answers[c[0]] = body
+	}
+	loaded("4")
+	loaded("0")
+	if _, body := ask("second"); body != answers["second"] {
+		t.Error("another answer after the model was unloaded")
+	}
+	loaded("0")
+	if err := os.RemoveAll(folder); err != nil {
+		t.Fatal(err)
+	}
+	if status, body := ask("second"); status != 503 || !strings.Contains(body, "its files are not there any more") {
+		t.Errorf("without its folder: %d %s", status, body)
+	}
+	if status, body := ask("tiny"); status != 200 || body != answers["tiny"] {
+		t.Errorf("another model then: %d", status)
+	}
+	stop()
+	if c := <-code; c != exitInterrupted && c != exitOK {
+		t.Errorf("code %d", c)
+	}
+	var errs strings.Builder
+	if code := run(t.Context(), []string{"serve", "--model", tiny, "--model", "gone=" + folder}, nil, io.Discard, &errs); code != exitFailure || !strings.Contains(errs.String(), "open model gone") {
+		t.Errorf("a second model that is not there: code %d, %s", code, &errs)
 	}
 }
 
