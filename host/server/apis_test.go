@@ -2,6 +2,9 @@ package server
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
 	"math"
 	"slices"
 	"strings"
@@ -175,19 +178,20 @@ func TestOtherErrors(t *testing.T) {
 		status     int
 		want       string
 	}{
-		{"/embed", `{}`, 422, "inputs is missing"}, {"/embed", `[]`, 422, "want a JSON object"}, {"/embed", `{"inputs":3}`, 422, "inputs is a number"}, {"/embed", `{"inputs":[]}`, 422, "inputs is empty"}, {"/embed", `{"inputs":[null]}`, 422, "inputs holds null"},
+		{"/embed", `{}`, 422, "inputs is missing"}, {"/embed", `[]`, 422, "want a JSON object"}, {"/embed", `{"inputs":3}`, 422, "inputs is a number"}, {"/embed", `{"inputs":[]}`, 400, "inputs is empty"}, {"/embed", `{"inputs":[null]}`, 422, "inputs holds null"},
 		{"/embed", `{"inputs":"x","truncation_direction":"up"}`, 422, "Left or Right"}, {"/embed", `{"inputs":"x","prompt_name":"q"}`, 422, "no prompts"},
 		{"/embed", `{"inputs":"x","truncate":1}`, 422, "true or false"}, {"/embed", `{"inputs":"x","dimensions":7}`, 422, "cannot be shortened"},
-		{"/embed", `{"inputs":"` + long + `","truncate":false}`, 422, "too many tokens"}, {"/embed", `{"inputs":["a","b","c","d"]}`, 422, "more than 3"},
+		{"/embed", `{"inputs":"` + long + `","truncate":false}`, 413, "too many tokens"}, {"/embed", `{"inputs":["a","b","c","d"]}`, 413, "more than 3"},
 		{"/embed", `{"inputs":[[7,8]]}`, 422, "check_embedding_ctx_length"}, {"/embed", `{"inputs":"` + strings.Repeat("x", 1<<17) + `"}`, 413, "larger than"},
-		{"/embed_all", `{"inputs":"` + long + `","truncate":false}`, 422, "too many tokens"},
+		{"/rerank", `{"query":"a","texts":[]}`, 400, "no texts"}, {"/rerank", `{"query":"a","texts":["a","b","c","d"]}`, 413, "at most 3"},
+		{"/embed_all", `{"inputs":"` + long + `","truncate":false}`, 413, "too many tokens"},
 		{"/similarity", `{"inputs":{"sentences":["a"]}}`, 422, "source_sentence"}, {"/similarity", `{"inputs":"x"}`, 422, "inputs is a string, want an object"}, {"/similarity", `[]`, 422, "the request is a list, want a JSON object"}, {"/similarity", `null`, 422, "the request is null"},
-		{"/similarity", `{"inputs":{"source_sentence":"a","sentences":"b"}}`, 422, "inputs.sentences is a string, want a list"}, {"/similarity", `{"inputs":1,"inputs":2}`, 422, ""}, {"/similarity", `{"inputs":{"source_sentence":"a","sentences":["a","b","c"]}}`, 422, "fewer than 3"},
+		{"/similarity", `{"inputs":{"source_sentence":"a","sentences":"b"}}`, 422, "inputs.sentences is a string, want a list"}, {"/similarity", `{"inputs":1,"inputs":2}`, 422, ""}, {"/similarity", `{"inputs":{"source_sentence":"a","sentences":["a","b","c"]}}`, 413, "fewer than 3"},
 		{"/tokenize", `{}`, 422, "missing"}, {"/tokenize", `{`, 422, "ends too early"}, {"/tokenize", ``, 422, "is empty"}, {"/tokenize", `{"inputs":"\ud800"}`, 422, "surrogate"}, {"/tokenize", "{\"inputs\":\"\xff\"}", 422, "UTF-8"},
 		{"/tokenize", `{"inputs":"a","inputs":"b"}`, 422, "duplicate"}, {"/tokenize", `{"INPUTS":"a"}`, 422, "inputs is missing"}, {"/tokenize", `NaN`, 422, "not JSON"}, {"/tokenize", `{"inputs":"a","add_special_tokens":1}`, 422, "add_special_tokens is a number, want true or false"}, {"/tokenize", `{"inputs":"a"} 1`, 422, "more than one"}, {"/tokenize", `{"inputs":5}`, 422, ""},
 		{"/decode", `{"ids":[99999]}`, 422, "vocabulary ends"}, {"/decode", `{"ids":"x"}`, 422, "list of token ids"}, {"/decode", `{}`, 422, "list of token ids"}, {"/decode", `{"ids":[[-1]]}`, 422, "is -1"},
-		{"/api/embed", `{"model":"tiny"}`, 400, "missing"}, {"/api/embed", `{"model":"x","input":"a"}`, 404, `no model "x"`}, {"/api/embed", `{"input":"` + long + `","truncate":false}`, 400, "too many tokens"},
-		{"/api/embeddings", `{}`, 400, "prompt is missing"}, {"/api/embeddings", `{"prompt":["a","b"]}`, 400, "want one"}, {"/api/show", `{}`, 400, "model is missing"}, {"/api/show", `{"name":"x"}`, 404, `no model "x"`}, {"/api/show", `{"name":5}`, 400, "want a string"},
+		{"/api/embed", `{"model":"tiny"}`, 400, "missing"}, {"/api/embed", `{"model":"x","input":"a"}`, 404, `model "x" not found`}, {"/api/embed", `{"input":"` + long + `","truncate":false}`, 400, "too many tokens"},
+		{"/api/embeddings", `{}`, 400, "prompt is missing"}, {"/api/embeddings", `{"prompt":["a","b"]}`, 400, "want one"}, {"/api/show", `{}`, 400, "model is missing"}, {"/api/show", `{"name":"x"}`, 404, `model "x" not found`}, {"/api/show", `{"name":5}`, 400, "want a string"},
 	} {
 		w := ask(s, "POST", c.path, c.body)
 		var answer struct {
@@ -198,12 +202,81 @@ func TestOtherErrors(t *testing.T) {
 			t.Errorf("%s %.60s: %v", c.path, c.body, err)
 			continue
 		}
+		kinds := map[int]string{400: "Empty", 413: "Validation", 422: "Tokenizer"}
+		if answer.Kind != nil && *answer.Kind != kinds[w.Code] {
+			t.Errorf("%s %.60s: %d is %s", c.path, c.body, w.Code, *answer.Kind)
+		}
 		if w.Code != c.status || !strings.Contains(answer.Error, c.want) || answer.Error == "" || strings.Contains(answer.Error, "server.") || strings.Contains(answer.Error, "struct") || (answer.Kind == nil) != strings.HasPrefix(c.path, "/api/") {
 			t.Errorf("%s %.60s: %d %s, want %d: %s", c.path, c.body, w.Code, w.Body, c.status, c.want)
 		}
 	}
 	if s.queue.admitted != 0 || s.queue.bytes != 0 {
 		t.Errorf("%d requests of %d bytes are left", s.queue.admitted, s.queue.bytes)
+	}
+}
+
+// TestShapes: what no handler answers has the shape of the route's API, too.
+func TestShapes(t *testing.T) {
+	model := &stepped{steps: func(string, func() error) error { return &core.Fault{Err: errors.New("broken")} }, config: unpadded}
+	open, guarded := serverOf(model, Options{BodyLimit: 1 << 12}), serverOf(model, Options{Token: "x"})
+	full := serverOf(model, Options{Concurrent: 1, Waiting: -1})
+	if _, err := full.queue.admit(1); err != nil {
+		t.Fatal(err)
+	}
+	gone := New([]Source{{Name: "m", Open: func() (Model, error) { return nil, fs.ErrNotExist }}}, Options{})
+	large := `"` + strings.Repeat("x", 1<<13) + `"`
+	for _, c := range []struct {
+		s                  *Server
+		method, path, body string
+		kind               string // content type
+		openAI, tei        string // status, and type and code, or error_type
+	}{
+		{guarded, "POST", "", `x`, "application/json", "401 invalid_request_error invalid_api_key", "401 Validation"},
+		{open, "PUT", "", `x`, "application/json", "405 invalid_request_error method_not_supported", "405 Validation"},
+		{open, "POST", "", `x`, "text/plain", "415 invalid_request_error unsupported_media_type", "415 Validation"},
+		{open, "POST", "", large, "application/json", "413 invalid_request_error request_too_large", "413 Validation"},
+		{open, "POST", "", `[`, "application/json", "400 invalid_request_error ", "422 Tokenizer"},
+		{full, "POST", "", `"x"`, "application/json", "429 requests rate_limit_exceeded", "429 Overloaded"},
+		{open, "POST", "", `"x"`, "application/json", "500 server_error ", "424 Backend"},
+		{gone, "POST", "", `"x"`, "application/json", "503 server_error model_unavailable", "503 Unhealthy"},
+		{open, "POST", "/none", `x`, "application/json", "404 invalid_request_error unknown_url", ""},
+	} {
+		for api, path := range map[string]string{"input": "/v1/embeddings", "inputs": "/embed", "prompt": "/api/embeddings"} {
+			if c.path != "" {
+				path = map[string]string{"input": "/v1", "inputs": "", "prompt": "/api"}[api] + c.path
+			}
+			body := c.body
+			if body[0] == '"' {
+				body = `{"` + api + `":` + body + `}`
+			}
+			w := send(c.s, c.method, path, body, "Content-Type", c.kind)
+			var got string
+			switch {
+			case api == "prompt":
+				var answer map[string]string
+				if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || len(answer) != 1 || answer["error"] == "" || !strings.HasPrefix(c.openAI, fmt.Sprint(w.Code)) {
+					t.Errorf("%s %s: %d %s: %v", c.method, path, w.Code, w.Body, err)
+				}
+				continue
+			case api == "inputs" && c.path == "":
+				var answer struct {
+					Error string
+					Kind  string `json:"error_type"`
+				}
+				json.Unmarshal(w.Body.Bytes(), &answer)
+				if got = fmt.Sprint(w.Code, " ", answer.Kind); got != c.tei || answer.Error == "" {
+					t.Errorf("%s %s: %s, want %s: %s", c.method, path, got, c.tei, w.Body)
+				}
+				continue
+			}
+			var answer struct {
+				Error struct{ Message, Type, Code string }
+			}
+			json.Unmarshal(w.Body.Bytes(), &answer)
+			if got = fmt.Sprint(w.Code, " ", answer.Error.Type, " ", answer.Error.Code); got != c.openAI || answer.Error.Message == "" {
+				t.Errorf("%s %s: %s, want %s: %s", c.method, path, got, c.openAI, w.Body)
+			}
+		}
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// apiError is an error in the shape of OpenAI's API.
+// apiError is an error, in the words of OpenAI's API. Others say it with fewer.
 type apiError struct {
 	status  int
 	kind    string // "type" in the response
@@ -28,8 +28,15 @@ func invalid(param, format string, args ...any) *apiError {
 	return &apiError{status: http.StatusBadRequest, kind: "invalid_request_error", param: param, message: fmt.Sprintf(format, args...)}
 }
 
+// coded is invalid with a code.
+func coded(code, param, format string, args ...any) *apiError {
+	e := invalid(param, format, args...)
+	e.code = code
+	return e
+}
+
 func (s *Server) noModel(asked string) *apiError {
-	return &apiError{status: http.StatusNotFound, kind: "invalid_request_error", param: "model", code: "model_not_found", message: fmt.Sprintf("no model %q here, only %s", asked, quoted(s.loader.names()))}
+	return &apiError{status: http.StatusNotFound, kind: "invalid_request_error", param: "model", code: "model_not_found", message: fmt.Sprintf("model %q not found: here is %s", asked, quoted(s.loader.names()))}
 }
 
 // quoted lists names for a message.
@@ -48,22 +55,81 @@ func quoted(names []string) string {
 	return b.String()
 }
 
-// writeError answers with an error.
-func writeError(w http.ResponseWriter, e *apiError) {
-	optional := func(s string) *string {
-		if s == "" {
-			return nil
-		}
-		return &s
-	}
-	type body struct {
-		Message string  `json:"message"`
-		Type    string  `json:"type"`
-		Param   *string `json:"param"`
-		Code    *string `json:"code"`
-	}
+// Codes that tell apart what TEI has other statuses for.
+const (
+	codeTooLong = "context_length_exceeded" // a text
+	codeTooMany = "too_many_inputs"
+	codeTooBig  = "request_too_large"
+	codeEmpty   = "empty_input" // no text at all
+)
+
+// writeError answers with an error, in the shape of the API that the route is of.
+func writeError(w http.ResponseWriter, r *http.Request, e *apiError) {
 	retry(w, e)
-	writeJSON(w, e.status, map[string]body{"error": {strings.ToValidUTF8(e.message, "\uFFFD"), e.kind, optional(e.param), optional(e.code)}})
+	message := strings.ToValidUTF8(e.message, "\uFFFD")
+	switch apiOf(r.URL.Path) {
+	case ollama:
+		writeJSON(w, e.status, map[string]string{"error": message})
+	case tei:
+		status, kind := e.tei()
+		writeJSON(w, status, map[string]string{"error": message, "error_type": kind})
+	default:
+		optional := func(s string) *string {
+			if s == "" {
+				return nil
+			}
+			return &s
+		}
+		type body struct {
+			Message string  `json:"message"`
+			Type    string  `json:"type"`
+			Param   *string `json:"param"`
+			Code    *string `json:"code"`
+		}
+		writeJSON(w, e.status, map[string]body{"error": {message, e.kind, optional(e.param), optional(e.code)}})
+	}
+}
+
+// api is one of those that the routes are after.
+type api int
+
+const (
+	openAI api = iota // and Cohere, and our own
+	tei
+	ollama
+)
+
+func apiOf(path string) api {
+	switch path {
+	case "/", "/embed", "/embed_all", "/similarity", "/tokenize", "/decode", "/rerank", "/info", "/health":
+		return tei
+	}
+	if strings.HasPrefix(path, "/api/") {
+		return ollama
+	}
+	return openAI
+}
+
+// tei is the status and the type that TEI has for an error: 413 also for texts that
+// are too long or too many, 422 for others that cannot be read, 424 for faults.
+func (e *apiError) tei() (status int, kind string) {
+	switch status = e.status; {
+	case status == http.StatusTooManyRequests:
+		return status, "Overloaded"
+	case e.code == codeTooLong || e.code == codeTooMany || status == http.StatusRequestEntityTooLarge:
+		return http.StatusRequestEntityTooLarge, "Validation"
+	case e.code == codeEmpty:
+		return http.StatusBadRequest, "Empty"
+	case status == http.StatusBadRequest:
+		return http.StatusUnprocessableEntity, "Tokenizer"
+	case status == http.StatusServiceUnavailable:
+		return status, "Unhealthy"
+	case status == http.StatusInternalServerError:
+		return http.StatusFailedDependency, "Backend"
+	case status > http.StatusInternalServerError:
+		return status, "Backend"
+	}
+	return status, "Validation"
 }
 
 // retry sets the headers that belong to a status.
@@ -101,8 +167,8 @@ func (s *Server) noRoute(w http.ResponseWriter, r *http.Request) {
 	}
 	if len(allowed) > 0 {
 		w.Header().Set("Allow", strings.Join(allowed, ", "))
-		writeError(w, &apiError{status: http.StatusMethodNotAllowed, kind: "invalid_request_error", code: "method_not_allowed", message: fmt.Sprintf("%s %s, want %s", clip(r.Method), clip(r.URL.Path), strings.Join(allowed, " or "))})
+		writeError(w, r, &apiError{status: http.StatusMethodNotAllowed, kind: "invalid_request_error", param: "method", code: "method_not_supported", message: fmt.Sprintf("%s %s, want %s", clip(r.Method), clip(r.URL.Path), strings.Join(allowed, " or "))})
 		return
 	}
-	writeError(w, &apiError{status: http.StatusNotFound, kind: "invalid_request_error", code: "not_found", message: "no such address: " + clip(r.URL.Path)})
+	writeError(w, r, &apiError{status: http.StatusNotFound, kind: "invalid_request_error", code: "unknown_url", message: "no such address: " + clip(r.URL.Path)})
 }

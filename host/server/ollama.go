@@ -159,9 +159,3 @@ func (s *Server) ollamaShow(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) ollamaVersion(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]string{"version": apiVersions.ollama})
 }
-
-// writeOllamaError answers with an error in the shape of Ollama's API.
-func writeOllamaError(w http.ResponseWriter, e *apiError) {
-	retry(w, e)
-	writeJSON(w, e.status, map[string]string{"error": strings.ToValidUTF8(e.message, "\uFFFD")})
-}

@@ -28,7 +28,7 @@ func (r *requestReader) readInput() error {
 	case '0':
 		return r.readIDs() // one list of ids
 	case ']':
-		return invalid(name, "%s is empty, want at least one text", name)
+		return coded(codeEmpty, name, "%s is empty, want at least one text", name)
 	case '"', '[':
 	default:
 		if _, err := r.kind(); err != nil {
@@ -49,7 +49,7 @@ func (r *requestReader) readInput() error {
 			return invalid(r.form.input, "input %d is %s, but the first is %s", len(r.inputs), nameOf(kind), nameOf(first))
 		}
 		if len(r.inputs) == r.most {
-			return invalid(r.form.input, "more than %d inputs", r.most)
+			return coded(codeTooMany, r.form.input, "more than %d inputs", r.most)
 		}
 		if kind == '"' {
 			if err := r.readText(); err != nil {

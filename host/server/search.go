@@ -93,9 +93,9 @@ func (s *Server) rerank(ctx context.Context, u *use, query string, texts []strin
 	case strings.TrimSpace(query) == "":
 		return nil, invalid("query", "query is missing or blank")
 	case len(texts) == 0:
-		return nil, invalid("documents", "no texts to rank")
+		return nil, coded(codeEmpty, "documents", "no texts to rank")
 	case len(texts) > s.options.BatchLimit:
-		return nil, invalid("documents", "%d texts, want at most %d", len(texts), s.options.BatchLimit)
+		return nil, coded(codeTooMany, "documents", "%d texts, want at most %d", len(texts), s.options.BatchLimit)
 	case u.Tokenizer() == nil:
 		return nil, errIDsOnly
 	}

@@ -163,7 +163,7 @@ func TestSearchErrors(t *testing.T) {
 		{s, "POST", "/v1/rerank", `{"query":"x","documents":[{"text":{}}]}`, 400, "neither"},
 		{s, "POST", "/v1/rerank", `{"query":"x","documents":["a"],"top_n":1.5}`, 400, "whole number"},
 		{s, "POST", "/v1/rerank", `{"query":"x","documents":["a"],"top_n":0}`, 400, "at least 1"},
-		{s, "POST", "/v1/rerank", `{"query":"x","documents":["a"],"model":"other"}`, 404, "no model"},
+		{s, "POST", "/v1/rerank", `{"query":"x","documents":["a"],"model":"other"}`, 404, "not found"},
 		{s, "POST", "/rerank", `{"query":"x","texts":"a"}`, 422, "texts"},
 		{s, "POST", "/rerank", `{"query":"x","texts":[null]}`, 422, "null in place of a text"},
 		{s, "POST", "/similarity", `{"inputs":{"source_sentence":"a","sentences":[null]}}`, 422, "null in place of a text"},

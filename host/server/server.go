@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"m2embed/core"
+	"m2embed/core/tokenizer"
 	"m2embed/host"
 	"m2embed/host/search"
 
@@ -101,13 +102,13 @@ var Routes = []string{
 // handlers are those of Routes.
 func (s *Server) handlers() []http.HandlerFunc {
 	return []http.HandlerFunc{
-		s.answer(s.embed, writeError), s.models, s.oneModel,
-		s.answer(s.teiEmbed, writeTEIError), s.answer(s.teiRoot, writeTEIError), s.answer(s.teiStates, writeTEIError), s.answer(s.teiSimilarity, writeTEIError),
-		s.answer(s.teiTokenize, writeTEIError), s.answer(s.teiDecode, writeTEIError), s.teiInfo, s.health,
-		s.answer(s.teiRerank, writeTEIError), s.answer(s.cohereRerank, writeError), s.answer(s.cohereRerank, writeError),
-		s.answer(s.search, writeError), s.answer(s.addDocuments, writeError), s.answer(s.countDocuments, writeError), s.answer(s.removeDocument, writeError),
-		s.answer(s.ollamaEmbed, writeOllamaError), s.answer(s.ollamaEmbedding, writeOllamaError), s.ollamaTags,
-		s.answer(s.ollamaShow, writeOllamaError), s.ollamaVersion,
+		s.answer(s.embed), s.models, s.oneModel,
+		s.answer(s.teiEmbed), s.answer(s.teiRoot), s.answer(s.teiStates), s.answer(s.teiSimilarity),
+		s.answer(s.teiTokenize), s.answer(s.teiDecode), s.teiInfo, s.health,
+		s.answer(s.teiRerank), s.answer(s.cohereRerank), s.answer(s.cohereRerank),
+		s.answer(s.search), s.answer(s.addDocuments), s.answer(s.countDocuments), s.answer(s.removeDocument),
+		s.answer(s.ollamaEmbed), s.answer(s.ollamaEmbedding), s.ollamaTags,
+		s.answer(s.ollamaShow), s.ollamaVersion,
 		s.health, s.ready, s.serveMetrics, s.describe,
 	}
 }
@@ -224,7 +225,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 				}
 				s.options.Log.Error("fault", "request", id, "path", r.URL.Path, "fault", fault, "stack", string(debug.Stack()))
 				if recorder.status == 0 {
-					writeError(recorder, errFault)
+					writeError(recorder, r, errFault)
 				}
 			}
 			s.metrics.request(routeOf(r), recorder.status, time.Since(began))
@@ -238,7 +239,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 				w.Header().Add("WWW-Authenticate", `Basic realm="m2embed", charset="UTF-8"`)
 			}
 			s.metrics.refuse(err)
-			writeError(recorder, err)
+			writeError(recorder, r, err)
 			return
 		}
 		next.ServeHTTP(recorder, r)
@@ -314,13 +315,13 @@ func (r *statusRecorder) Write(p []byte) (int, error) {
 // Unwrap is for http.ResponseController.
 func (r *statusRecorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
-// answer makes a handler of what answers or fails, and of how an API says so.
-func (s *Server) answer(try func(w http.ResponseWriter, r *http.Request) error, refuse func(http.ResponseWriter, *apiError)) http.HandlerFunc {
+// answer makes a handler of what answers or fails.
+func (s *Server) answer(try func(w http.ResponseWriter, r *http.Request) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost {
 			if err := checkType(r); err != nil {
 				s.metrics.refuse(err)
-				writeError(w, err)
+				writeError(w, r, err)
 				return
 			}
 		}
@@ -334,7 +335,7 @@ func (s *Server) answer(try func(w http.ResponseWriter, r *http.Request) error, 
 		}
 		s.metrics.refuse(failure)
 		s.options.Log.Warn("request failed", "request", r.Header.Get(requestID), "path", r.URL.Path, "status", failure.status, "error", failure.message)
-		refuse(w, failure)
+		writeError(w, r, failure)
 	}
 }
 
@@ -352,10 +353,10 @@ func (s *Server) classify(r *http.Request, err error) *apiError {
 	case errors.As(err, &known):
 		return known
 	case errors.As(err, &large):
-		return &apiError{status: http.StatusRequestEntityTooLarge, kind: "invalid_request_error", code: "request_too_large", message: "the request is larger than " + strconv.FormatInt(large.Limit, 10) + " bytes"}
+		return &apiError{status: http.StatusRequestEntityTooLarge, kind: "invalid_request_error", code: codeTooBig, message: "the request is larger than " + strconv.FormatInt(large.Limit, 10) + " bytes"}
 	case errors.Is(err, errFull):
 		wait := s.queue.retryAfter()
-		return &apiError{status: http.StatusTooManyRequests, kind: "rate_limit_exceeded", code: "busy", retry: wait,
+		return &apiError{status: http.StatusTooManyRequests, kind: "requests", code: "rate_limit_exceeded", retry: wait,
 			message: fmt.Sprintf("too many requests are waiting; try again in %d s", wait)}
 	case errors.Is(err, os.ErrDeadlineExceeded): // before the context, which it cancels
 		return &apiError{status: http.StatusRequestTimeout, kind: "invalid_request_error", code: "slow_body",
@@ -371,6 +372,8 @@ func (s *Server) classify(r *http.Request, err error) *apiError {
 		return &apiError{status: http.StatusServiceUnavailable, kind: "server_error", param: "model", code: "model_unavailable", message: unloadable.Error(), retry: 10}
 	case errors.As(err, &fault):
 		return &apiError{status: http.StatusInternalServerError, kind: "server_error", message: err.Error()}
+	case errors.Is(err, tokenizer.ErrTooLong):
+		return coded(codeTooLong, "input", "%v", err)
 	}
 	return invalid("input", "%v", err)
 }
@@ -506,7 +509,7 @@ func (s *Server) oneModel(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("model")
 	m, err := s.pick(name)
 	if err != nil {
-		writeError(w, s.classify(r, err))
+		writeError(w, r, s.classify(r, err))
 		return
 	}
 	writeJSON(w, http.StatusOK, s.object(m, name))
@@ -521,11 +524,11 @@ func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
 // ready answers GET /readyz: whether requests would be taken now.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	if s.stopping.Load() {
-		writeError(w, &apiError{status: http.StatusServiceUnavailable, kind: "server_error", code: "stopping", message: "the server stops", retry: 10})
+		writeError(w, r, &apiError{status: http.StatusServiceUnavailable, kind: "server_error", code: "stopping", message: "the server stops", retry: 10})
 		return
 	}
 	if s.queue.full() {
-		writeError(w, s.classify(r, errFull))
+		writeError(w, r, s.classify(r, errFull))
 		return
 	}
 	s.health(w, r)

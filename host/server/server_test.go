@@ -218,8 +218,8 @@ var badRequests = []struct {
 	{`{"input":[}`, "", "not JSON", 400},
 	{`{"input":[1}`, "", "not JSON", 400},
 	{`{"input":["x"}`, "", "not JSON", 400},
-	{`{"input":"x","model":"other"}`, "model", `no model "other"`, 404},
-	{`{"input":"x","model":""}`, "model", "no model", 404},
+	{`{"input":"x","model":"other"}`, "model", `model "other" not found`, 404},
+	{`{"input":"x","model":""}`, "model", "not found", 404},
 	{`{"input":"x","model":7}`, "model", "want a string", 400},
 	{`{"input":"x","encoding_format":"hex"}`, "encoding_format", "float or base64", 400},
 	{`{"input":"x","dimensions":32}`, "dimensions", "64", 400},
@@ -279,7 +279,7 @@ func TestBadRequests(t *testing.T) {
 		{"GET", "/", 405, "POST"}, {"POST", "/v1/models/x", 405, "GET"}, {"PATCH", "/documents/a/b", 405, "DELETE"}, {"GET", "/v1/completions", 404, ""}, {"POST", "/v2", 404, ""}, {"GET", "/v1/models/other", 404, ""},
 	} {
 		w := ask(s, c.method, c.path, "")
-		if w.Code != c.status || w.Header().Get("Allow") != c.allow || !strings.HasPrefix(w.Body.String(), `{"error":{`) {
+		if w.Code != c.status || w.Header().Get("Allow") != c.allow || !strings.HasPrefix(w.Body.String(), `{"error":{`) && c.path != "/" { // which is TEI's
 			t.Errorf("%s %s: %d, allow %q: %s", c.method, c.path, w.Code, w.Header().Get("Allow"), w.Body)
 		}
 	}

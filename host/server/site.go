@@ -29,7 +29,7 @@ func site(files fs.FS) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")
-			writeError(w, &apiError{status: http.StatusMethodNotAllowed, kind: "invalid_request_error", code: "method_not_allowed", message: clip(r.Method) + ", want GET"})
+			writeError(w, r, &apiError{status: http.StatusMethodNotAllowed, kind: "invalid_request_error", param: "method", code: "method_not_supported", message: clip(r.Method) + ", want GET"})
 			return
 		}
 		w.Header().Set("Cache-Control", "no-cache")

@@ -101,7 +101,7 @@ func (c comparison) inputs(most int) ([]core.Input, error) {
 	case c.Source == nil || len(c.Sentences) == 0:
 		return nil, invalid("inputs", "inputs lacks source_sentence, a text, or sentences, a list of texts")
 	case len(c.Sentences) >= most:
-		return nil, invalid("inputs", "%d sentences, want fewer than %d", len(c.Sentences), most)
+		return nil, coded(codeTooMany, "inputs", "%d sentences, want fewer than %d", len(c.Sentences), most)
 	}
 	return core.Texts(plain(append([]text{*c.Source}, c.Sentences...))...), nil
 }
@@ -460,7 +460,7 @@ func (a *aside) UnmarshalJSON(data []byte) error {
 func (s *Server) teiInfo(w http.ResponseWriter, r *http.Request) {
 	u, err := s.loader.acquire(r.Context(), s.loader.models[0])
 	if err != nil {
-		writeTEIError(w, s.classify(r, err))
+		writeError(w, r, s.classify(r, err))
 		return
 	}
 	defer u.release()
@@ -480,19 +480,3 @@ func (s *Server) teiInfo(w http.ResponseWriter, r *http.Request) {
 
 // apiVersions are those of the APIs that the server's routes are after.
 var apiVersions = struct{ tei, ollama string }{"1.8.0", "0.12.0"}
-
-// writeTEIError answers with an error in the shape of TEI's API.
-func writeTEIError(w http.ResponseWriter, e *apiError) {
-	kind := "Validation"
-	status := e.status
-	switch {
-	case status == http.StatusTooManyRequests:
-		kind = "Overloaded"
-	case status >= 500:
-		kind = "Backend"
-	case status == http.StatusBadRequest:
-		status = http.StatusUnprocessableEntity
-	}
-	retry(w, e)
-	writeJSON(w, status, map[string]string{"error": strings.ToValidUTF8(e.message, "\uFFFD"), "error_type": kind})
-}
