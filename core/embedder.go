@@ -147,6 +147,13 @@ type Options struct {
 	Pooling    model.Pooling        // model.PoolNone keeps the hidden states of all tokens
 	Normalize  Choice               // to unit length
 
+	// Task is what texts are for: "query", "document" (the same as ""), or the name
+	// of another prompt of the model. The model's prompt for it is put before each
+	// text, and what runs, is cut and is pooled is prompt and text together, as in
+	// sentence-transformers. Token ids are taken as they are. See
+	// [model.Config.Prompt].
+	Task string
+
 	// Dimensions cuts vectors to their first values, before they are scaled to
 	// unit length; 0 leaves them whole. It is one of the lengths that
 	// the configuration names (matryoshka_dimensions) or D.
@@ -169,7 +176,7 @@ type Input struct {
 	// order. A vector is the mean of the last hidden states of the span's tokens,
 	// scaled to unit length, whatever Options say about pooling; its bits depend
 	// neither on other spans nor on the batch. A token belongs to the span of
-	// bytes that it begins in; [CLS] and [SEP] to none. A span costs the memory of
+	// bytes that it begins in; [CLS], [SEP] and those of a prompt to none. A span costs the memory of
 	// its vector; the text's own vector has the same bits as without spans.
 	Spans []Span
 }
@@ -186,10 +193,10 @@ func Texts(texts ...string) []Input {
 // Embedding is the result for one input.
 type Embedding struct {
 	// Vector is of D values or Options.Dimensions, called N here. With
-	// model.PoolNone it has a row for each token that was run, special tokens
-	// included and pads left out: (tokens, N), each row normalised by itself.
+	// model.PoolNone it has a row for each token that was run, special tokens and
+	// prompt included and pads left out: (tokens, N), each row normalised by itself.
 	Vector    []float32
-	Tokens    int  // tokens of the input, special tokens included, before it was cut
+	Tokens    int  // tokens of the input, special tokens and prompt included, before it was cut
 	Length    int  // L: tokens that were run, pads included
 	Truncated bool // the input was cut
 

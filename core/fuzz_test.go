@@ -45,6 +45,7 @@ func FuzzEmbed(f *testing.F) {
 		config, weights := fuzzModel(change)
 		f.Add(config, weights, []byte{1, 2, 3}, uint8(0))
 		f.Add(config, weights, []byte{7, 0, 5, 6, 1, 200}, uint8(3))
+		f.Add(bytes.Replace(config, []byte("{"), []byte(`{"prompts":{"query":"q: ","a":""},`), 1), weights, []byte{1}, uint8(0))
 	}
 	f.Fuzz(func(t *testing.T, config, weights, tokens []byte, choice uint8) {
 		file, err := checkpoint.OpenBytes(slices.Clone(weights))
@@ -60,7 +61,7 @@ func FuzzEmbed(f *testing.F) {
 		for _, b := range tokens[:min(len(tokens), 40)] {
 			input.IDs = append(input.IDs, int32(b))
 		}
-		o := Options{Padding: none, Pooling: model.Pooling(choice >> 1 % 5)}
+		o := Options{Padding: none, Pooling: model.Pooling(choice >> 1 % 5), Task: "query"}
 		var before []float32
 		for range 2 {
 			r, err := e.Embed(t.Context(), []Input{input}, o)

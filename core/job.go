@@ -63,11 +63,15 @@ func (e *Embedder) Start(ctx context.Context, inputs []Input, o Options) (*Job, 
 	if err := e.model.CheckPooling(o.Pooling); err != nil {
 		return nil, err
 	}
+	if err := c.CheckDimensions(o.Dimensions); err != nil {
+		return nil, err
+	}
 	if o.Dimensions == 0 {
 		o.Dimensions = c.HiddenSize
 	}
-	if o.Dimensions != c.HiddenSize && !slices.Contains(c.MatryoshkaDimensions, o.Dimensions) {
-		return nil, errDimensions(c, o.Dimensions)
+	prompt, err := c.Prompt(o.Task)
+	if err != nil {
+		return nil, err
 	}
 	limit, err := e.limit(o.MaxLength)
 	if err != nil {
@@ -92,14 +96,14 @@ func (e *Embedder) Start(ctx context.Context, inputs []Input, o Options) (*Job, 
 	encoding := tokenizer.Options{MaxLength: limit, Truncation: o.Truncation, Interrupt: ask}
 	longest, unasked := 0, 0
 	for i, in := range inputs {
-		if unasked += len(in.Text) + textCost; unasked >= askEvery {
+		if unasked += len(prompt) + len(in.Text) + textCost; unasked >= askEvery {
 			unasked = 0
 			ask()
 		}
 		var ids []int32
 		var spans []model.Span
 		if stopped == nil {
-			ids, spans, err = e.ids(in, encoding, &j.results[i])
+			ids, spans, err = e.ids(in, prompt, encoding, &j.results[i])
 		}
 		switch {
 		case stopped != nil:
@@ -122,14 +126,6 @@ func (e *Embedder) Start(ctx context.Context, inputs []Input, o Options) (*Job, 
 	}
 	slices.SortStableFunc(j.order, func(a, b int) int { return cmp.Compare(j.sequences[a].Length, j.sequences[b].Length) })
 	return j, nil
-}
-
-// errDimensions says to what lengths vectors may be cut.
-func errDimensions(c model.Config, asked int) error {
-	if len(c.MatryoshkaDimensions) == 0 {
-		return fmt.Errorf("%d dimensions: this model was not trained for vectors that are cut (config.json has no matryoshka_dimensions), want %d", asked, c.HiddenSize)
-	}
-	return fmt.Errorf("%d dimensions, want %d or one of the model's matryoshka_dimensions %v", asked, c.HiddenSize, c.MatryoshkaDimensions)
 }
 
 // limit is the number of tokens at which texts are cut.
@@ -159,27 +155,30 @@ func padded(p model.Padding, n, longest, most int) int {
 	return n
 }
 
-// ids returns an input's token ids and its spans of them.
-func (e *Embedder) ids(in Input, o tokenizer.Options, result *Embedding) ([]int32, []model.Span, error) {
+// ids returns an input's token ids, a text's with the prompt before it, and its
+// spans of them.
+func (e *Embedder) ids(in Input, prompt string, o tokenizer.Options, result *Embedding) ([]int32, []model.Span, error) {
 	if in.IDs != nil {
 		result.Tokens = len(in.IDs)
-		spans, err := in.spans(nil, len(in.IDs))
+		spans, err := in.spans(nil, 0, len(in.IDs))
 		return in.IDs, spans, err
 	}
 	if e.tokenizer == nil {
 		return nil, nil, errNoTokenizer
 	}
+	// Words may reach over the prompt's end, so that both are split as one text.
+	text := prompt + in.Text
 	if len(in.Spans) > 0 {
 		o.Offsets = true
-		encoded, err := e.tokenizer.Encode(in.Text, o)
+		encoded, err := e.tokenizer.Encode(text, o)
 		if err != nil {
 			return nil, nil, err
 		}
 		result.Tokens, result.Truncated = encoded.Length, encoded.Truncated
-		spans, err := in.spans(encoded.Offsets, len(encoded.IDs))
+		spans, err := in.spans(encoded.Offsets, len(prompt), len(encoded.IDs))
 		return encoded.IDs, spans, err
 	}
-	ids, length, err := e.tokenizer.AppendIDs(nil, in.Text, o)
+	ids, length, err := e.tokenizer.AppendIDs(nil, text, o)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -31,7 +31,8 @@ const spaceVersion = "m2embed space 1"
 //
 //   - the configuration as it was read, pooling, normalisation, padding and the
 //     maximum length included; numbers in decimal, no padding as max_length, the
-//     maximum length as it holds; but not the lengths to which vectors may be cut
+//     maximum length as it holds; but not the lengths to which vectors may be cut,
+//     and prompts only where there are any
 //   - the tokenizer: its tokens in the order of their ids, its template and its
 //     settings
 //   - of each tensor that the model uses, by name: name, stored type, shape and
@@ -46,8 +47,15 @@ func space(c model.Config, t *tokenizer.Tokenizer, tensors map[string][]byte) st
 	c.MaxSeqLen = c.MaxLength()
 	h := fnv.New128a()
 	piece(h, []byte(spaceVersion))
-	c.MatryoshkaDimensions = nil
-	piece(h, append(bytes.TrimSuffix(fmt.Appendf(nil, "%+v", c), []byte(" MatryoshkaDimensions:[]}")), '}'))
+	prompts := c.Prompts
+	c.MatryoshkaDimensions, c.Prompts = nil, nil
+	piece(h, append(bytes.TrimSuffix(fmt.Appendf(nil, "%+v", c), []byte(" MatryoshkaDimensions:[] Prompts:map[]}")), '}'))
+	for _, name := range slices.Sorted(maps.Keys(prompts)) {
+		if prompts[name] != "" {
+			piece(h, []byte("prompt "+name))
+			piece(h, []byte(prompts[name]))
+		}
+	}
 	if t != nil {
 		t.Describe(func(b []byte) { piece(h, b) })
 	}
@@ -61,7 +69,7 @@ func space(c model.Config, t *tokenizer.Tokenizer, tensors map[string][]byte) st
 // SpaceOf names the space of the vectors that a model makes with options: the
 // model's own space, unless padding, pooling or normalisation are others than the
 // model's; then one that is named after the space and all three. Where texts are
-// cut makes no other space.
+// cut makes no other space, nor does the task: queries and documents compare.
 func SpaceOf(space string, c model.Config, o Options) string {
 	own := Options{Padding: c.Padding, Pooling: c.Pooling, Normalize: No}
 	if c.Normalize {

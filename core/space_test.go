@@ -49,6 +49,7 @@ func TestSpace(t *testing.T) {
 		"legacy":          spaceOf(config, vocabulary, read("pytorch_model.legacy.bin"), OpenOptions{}),
 		"more in config":  spaceOf(bytes.Replace(config, []byte("{"), []byte(`{"comment": "x", `), 1), vocabulary, weights, OpenOptions{}),
 		"max_seq_len":     spaceOf(bytes.Replace(config, []byte("{"), []byte(`{"max_seq_len": 512, `), 1), vocabulary, weights, OpenOptions{}),
+		"empty prompts":   spaceOf(bytes.Replace(config, []byte("{"), []byte(`{"prompts": {"query": "", "document": ""}, `), 1), vocabulary, weights, OpenOptions{}),
 		"default padding": spaceOf(bytes.Replace(config, []byte(`"padding"`), []byte(`"padding_was"`), 1), vocabulary, weights, OpenOptions{}),
 	} {
 		if name == "default padding" && bytes.Contains(config, []byte(`"padding"`)) {
@@ -74,6 +75,8 @@ func TestSpace(t *testing.T) {
 		"float16":      spaceOf(config, vocabulary, read("pytorch_model.f16.bin"), OpenOptions{}),
 		"pooling":      spaceOf(bytes.Replace(config, []byte("{"), []byte(`{"pooling": "mean_hidden", `), 1), vocabulary, weights, OpenOptions{}),
 		"padding":      spaceOf(bytes.Replace(config, []byte("{"), []byte(`{"padding": 77, `), 1), vocabulary, weights, OpenOptions{}),
+		"prompts":      spaceOf(bytes.Replace(config, []byte("{"), []byte(`{"prompts": {"query": "query: "}, `), 1), vocabulary, weights, OpenOptions{}),
+		"others":       spaceOf(bytes.Replace(config, []byte("{"), []byte(`{"prompts": {"query": "q: "}, `), 1), vocabulary, weights, OpenOptions{}),
 		"no tokenizer": spaceOf(config, nil, weights, OpenOptions{}),
 		"a token":      spaceOf(config, bytes.Replace(vocabulary, []byte(`"##s":`), []byte(`"##sß":`), 1), weights, OpenOptions{}),
 	} {

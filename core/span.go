@@ -14,12 +14,13 @@ import (
 type Span = tokenizer.Span
 
 // spans turns an input's spans into spans of the tokens that are run. places are
-// the bytes of a text's tokens, nil for a row of ids; n tokens are run.
+// the bytes of a text's tokens behind a prompt of so many bytes, nil for a row of
+// ids; n tokens are run.
 //
 // A byte span has the tokens that begin in it, so that spans that divide a text
-// divide its tokens; [CLS] and [SEP] begin nowhere. What was cut off counts for
-// nothing.
-func (in Input) spans(places []tokenizer.Span, n int) ([]model.Span, error) {
+// divide its tokens; [CLS] and [SEP] begin nowhere, and what begins in the prompt
+// outside of the text. What was cut off counts for nothing.
+func (in Input) spans(places []tokenizer.Span, prompt, n int) ([]model.Span, error) {
 	if len(in.Spans) == 0 {
 		return nil, nil
 	}
@@ -36,7 +37,7 @@ func (in Input) spans(places []tokenizer.Span, n int) ([]model.Span, error) {
 		last--
 	}
 	begins := func(b int) int {
-		return first + sort.Search(last-first, func(i int) bool { return places[first+i].Start >= b })
+		return first + sort.Search(last-first, func(i int) bool { return places[first+i].Start >= prompt+b })
 	}
 	found := make([]model.Span, len(in.Spans))
 	for i, s := range in.Spans {

@@ -15,6 +15,7 @@
 // opened; its Space names the vectors' space, and only vectors of one space can
 // be compared.
 //
+// A model that was trained with prompts embeds queries with [Model.For]("query").
 // [Model.EmbedInputs] has all choices and reports. An input that cannot run is a
 // [core.InputError], a failing engine or damaged weights a [core.Fault].
 package host

@@ -182,7 +182,11 @@ func (m *Model) end() { m.calls.Done() }
 
 // Embed makes the vectors (D) of texts, in order, in the model's own way.
 func (m *Model) Embed(ctx context.Context, texts ...string) ([][]float32, error) {
-	results, err := m.EmbedInputs(ctx, core.Texts(texts...), core.Options{})
+	return m.vectors(ctx, core.Options{}, texts)
+}
+
+func (m *Model) vectors(ctx context.Context, o core.Options, texts []string) ([][]float32, error) {
+	results, err := m.EmbedInputs(ctx, core.Texts(texts...), o)
 	if err != nil {
 		return nil, err
 	}
@@ -191,6 +195,22 @@ func (m *Model) Embed(ctx context.Context, texts ...string) ([][]float32, error)
 		vectors[i] = r.Vector
 	}
 	return vectors, nil
+}
+
+// Task is a model that embeds for a task; see [Model.For].
+type Task struct {
+	model *Model
+	task  string
+}
+
+// For is the model for texts of a task, such as queries to search with:
+// "query", "document" or the name of another of the model's prompts. See
+// [core.Options].
+func (m *Model) For(task string) Task { return Task{m, task} }
+
+// Embed is [Model.Embed] with the model's prompt for the task.
+func (t Task) Embed(ctx context.Context, texts ...string) ([][]float32, error) {
+	return t.model.vectors(ctx, core.Options{Task: t.task}, texts)
 }
 
 // Trim gives up memory that the engine native keeps to make later calls faster.

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"m2embed/core"
+	"m2embed/core/model"
 	"m2embed/core/tokenizer"
 	"m2embed/host/internal/rusttokenizer"
 )
@@ -16,8 +17,8 @@ var Tokenizers = []string{"core", "rust"}
 // foreign is an engine that gets its texts as another tokenizer's ids.
 type foreign struct {
 	engine
-	texts rusttokenizer.Text
-	most  int // tokens that the model takes
+	texts  rusttokenizer.Text
+	config model.Config
 }
 
 // useRust puts the Rust tokenizer before the engine.
@@ -29,7 +30,7 @@ func (m *Model) useRust() error {
 	if err != nil {
 		return err
 	}
-	m.foreign, m.engine = texts, foreign{m.engine, texts, m.config.MaxLength()}
+	m.foreign, m.engine = texts, foreign{m.engine, texts, m.config}
 	return nil
 }
 
@@ -38,7 +39,11 @@ func (f foreign) name() string { return f.engine.name() + ", Rust tokenizer" }
 func (f foreign) close() error { return errors.Join(f.engine.close(), f.texts.Close()) }
 
 func (f foreign) embed(ctx context.Context, inputs []core.Input, o core.Options) ([]core.Embedding, error) {
-	limit := f.most
+	prompt, err := f.config.Prompt(o.Task)
+	if err != nil {
+		return nil, err
+	}
+	limit := f.config.MaxLength()
 	if o.MaxLength > 0 {
 		limit = min(limit, o.MaxLength)
 	}
@@ -53,7 +58,7 @@ func (f foreign) embed(ctx context.Context, inputs []core.Input, o core.Options)
 		if err != nil {
 			return nil, err
 		}
-		if encoded[i], err = f.texts.Encode(in.Text, tokenizer.Options{MaxLength: limit, Truncation: o.Truncation}); err != nil {
+		if encoded[i], err = f.texts.Encode(prompt+in.Text, tokenizer.Options{MaxLength: limit, Truncation: o.Truncation}); err != nil {
 			return nil, &core.InputError{Index: i, Err: err}
 		}
 		ids[i] = core.Input{IDs: encoded[i].IDs}

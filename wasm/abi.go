@@ -43,6 +43,7 @@
 //	passages(model i, text u, length u, options u) i        run              BadHandle, NotReady, BadArgument, OutOfMemory
 //	decode(model i, ids u, length u, special u) i           0, the result    BadHandle, NotReady, BadArgument, OutOfMemory
 //	run_start(model i, inputs u, length u, options u) i     run              BadHandle, NotReady, BadArgument, OutOfMemory
+//	run_task(run i, name u, length u) i                     0                BadHandle, NotReady, BadArgument, OutOfMemory
 //	run_prepare(run i) i                                    1 done, 0 not    BadHandle, BadArgument, TooLong, OutOfMemory
 //	run_step(run i) i                                       1 done, 0 not    BadHandle, NotReady, BadWeights
 //	run_progress(run i) f                                   0 to 1           none: 0
@@ -58,7 +59,8 @@
 //	                                                                         OutOfMemory
 //	plan_free(plan i) i                                     0                BadHandle
 //
-// config, tokenizer, text, ids, inputs, options, vectors and limits are addresses.
+// config, tokenizer, text, ids, inputs, options, name, vectors and limits are
+// addresses.
 //
 // memory_limit bounds linear memory, weights and the runtime's own included. A
 // call that would pass it fails with OutOfMemory before it takes the memory.
@@ -112,12 +114,14 @@
 // # Embedding
 //
 //	run = run_start(model, inputs, options)
+//	      run_task(run, task), if the task is another than document
 //	      run_prepare(run) until it returns 1: texts are tokenized
 //	      run_step(run) until it returns 1; run_progress(run) in between
 //	      run_finish(run): the results
 //	      run_free(run)
 //
-// embed does the same in one call. run_prepare and run_step do some milliseconds
+// embed does the same in one call, for documents. A task is the name of one of
+// the model's prompts in UTF-8; core's Options say what becomes of it. run_prepare and run_step do some milliseconds
 // of work at a time. A run is cancelled by run_free. Several runs may be under
 // way. run_progress is the part that is done of run_positions, the positions to
 // run, pads included; both are 0 before the run is prepared. The inputs may be
@@ -200,7 +204,8 @@
 //
 // model_info leaves a JSON object: hiddenSize, layers, maxLength,
 // vocabularySize, padding, pooling, normalize, dimensions (lengths to which
-// vectors may be cut), weightBytes, kernels, space, version.
+// vectors may be cut), prompts (an object of texts by task), weightBytes,
+// kernels, space, version.
 package main
 
 // Version is what abi_version returns.

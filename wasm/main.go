@@ -176,6 +176,24 @@ func begin(handle int32, inputs, length, options uint32) (*run, error) {
 	return m.start(handle, in, o)
 }
 
+//go:wasmexport run_task
+func runTask(handle int32, name, length uint32) int32 {
+	return do(func() error {
+		r, err := runs.get(handle)
+		if err != nil {
+			return err
+		}
+		if r.setTask == nil {
+			return fail(NotReady, "run_task comes after run_start and before run_prepare")
+		}
+		b, err := bytesAt("name", name, length)
+		if err != nil {
+			return err
+		}
+		return r.setTask(textOf(b))
+	})
+}
+
 //go:wasmexport run_prepare
 func runPrepare(handle int32) int32 {
 	return call(func() (int32, error) {

@@ -4,9 +4,12 @@ package main
 
 import (
 	"encoding/binary"
+	"encoding/json/jsontext"
 	"errors"
+	"maps"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strconv"
 
 	"m2embed/core"
@@ -254,7 +257,16 @@ func (m *loading) describe() ([]byte, error) {
 		}
 		b = strconv.AppendInt(b, int64(n), 10)
 	}
-	b = append(b, `],"weightBytes":`...)
+	b = append(b, `],"prompts":{`...)
+	for i, name := range slices.Sorted(maps.Keys(c.Prompts)) {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b, _ = jsontext.AppendQuote(b, name) // it is UTF-8: it was read as JSON
+		b = append(b, ':')
+		b, _ = jsontext.AppendQuote(b, c.Prompts[name])
+	}
+	b = append(b, `},"weightBytes":`...)
 	b = strconv.AppendInt(b, int64(m.size), 10)
 	b = append(b, `,"kernels":`...)
 	b = strconv.AppendQuote(b, e.Model().Kernels())

@@ -9,6 +9,7 @@ import (
 	"math"
 	"math/bits"
 	"slices"
+	"strings"
 	"unsafe"
 
 	"m2embed/core"
@@ -28,6 +29,9 @@ type run struct {
 	input    []byte // the host's memory that it reads
 	returned []byte // the same, where the host has given it back
 	err      error  // what it ended with
+
+	// setTask says what the texts of a batch are for; nil once prepare has begun.
+	setTask func(task string) error
 
 	record []byte    // of a text: its tokens or passages
 	job    *core.Job // of a batch, once it is prepared
@@ -53,6 +57,7 @@ func (r *run) begin(input []byte, work func(ask func() error) error) {
 
 // prepare does a part of the work before the first pass; 1 means that it is done.
 func (r *run) prepare() (int32, error) {
+	r.setTask = nil
 	if r.next != nil {
 		if _, more := r.next(); more {
 			return 0, nil
@@ -123,10 +128,20 @@ func (m *loading) start(handle int32, inputs, options []byte) (*run, error) {
 	if err := roomFor(need, uint64(64*len(in))); err != nil {
 		return nil, err
 	}
+	if err := roomForPrompt(e, in, o.Task); err != nil {
+		return nil, err
+	}
 	for i := range in {
 		in[i].IDs = slices.Clone(in[i].IDs) // the host's memory goes back to it
 	}
 	r := &run{model: handle, owner: m}
+	r.setTask = func(task string) error {
+		if err := roomForPrompt(e, in, task); err != nil {
+			return err
+		}
+		o.Task = strings.Clone(task) // the host's memory
+		return nil
+	}
 	r.begin(inputs, func(ask func() error) error {
 		o.Progress = func(_, _ float64) error { return ask() }
 		job, err := e.Start(context.Background(), in, o)
@@ -141,6 +156,26 @@ func (m *loading) start(handle int32, inputs, options []byte) (*run, error) {
 		return nil
 	})
 	return r, nil
+}
+
+// roomForPrompt fails when there is no such task, or no room for its prompt: each
+// text is copied behind it while it is tokenized.
+func roomForPrompt(e *core.Embedder, in []core.Input, task string) error {
+	prompt, err := e.Config().Prompt(task)
+	if err != nil || prompt == "" {
+		return withCode(BadArgument, err)
+	}
+	longest := 0
+	for i := range in {
+		longest = max(longest, len(in[i].Text))
+	}
+	const each = 5 + 16 // a token, as readInputs reckons it with spans
+	tokens := uint64(len(in)) * each * uint64(min(len(prompt), e.MaxLength()))
+	whole := uint64(len(prompt) + longest)
+	if t := e.Tokenizer(); t != nil {
+		whole += uint64(t.Scratch(len(prompt)))
+	}
+	return roomFor(tokens+whole, whole)
 }
 
 // roomFor fails when there is no room for the passes of a job.

@@ -44,6 +44,10 @@ type Config struct {
 	// MatryoshkaDimensions are the lengths to which a vector may be cut because
 	// the model was trained for it (matryoshka_dimensions).
 	MatryoshkaDimensions []int
+
+	// Prompts are texts put before an input's, by the names of their tasks
+	// (prompts, as in sentence-transformers); see [Config.Prompt].
+	Prompts map[string]string
 }
 
 // defaults are the original code's, for keys that a config.json leaves out.
@@ -74,6 +78,18 @@ func (c Config) MaxLength() int {
 // windowed says that texts may be longer than the filters.
 func (c Config) windowed() bool {
 	return !c.UsePositionalEncodings && c.MaxSeqLen > c.LongConvLMax
+}
+
+// CheckDimensions refuses a length to which the model was not trained to cut its
+// vectors; 0 and [Config.HiddenSize] leave them whole.
+func (c Config) CheckDimensions(n int) error {
+	switch {
+	case n == 0 || n == c.HiddenSize || slices.Contains(c.MatryoshkaDimensions, n):
+		return nil
+	case len(c.MatryoshkaDimensions) == 0:
+		return fmt.Errorf("%d dimensions: this model was not trained for vectors that are cut (config.json has no matryoshka_dimensions), want %d", n, c.HiddenSize)
+	}
+	return fmt.Errorf("%d dimensions, want %d or one of the model's matryoshka_dimensions %v", n, c.HiddenSize, c.MatryoshkaDimensions)
 }
 
 // ParseConfig reads a config.json. Keys that do not matter at inference are
@@ -112,6 +128,7 @@ func ParseConfig(data []byte) (Config, error) {
 		r.boolean(name, p)
 	}
 	r.output(&c)
+	r.prompts(&c.Prompts)
 	r.foreign()
 	if r.err != nil {
 		return Config{}, fmt.Errorf("config.json: %w", r.err)

@@ -12,8 +12,8 @@ import (
 
 // parseObject reads the members of one JSON object. Values are string, float64,
 // bool, nil or, of an array of nothing but numbers, []float64; other nested values
-// are skipped. Some editors put a byte
-// order mark in front, which JSON does not know; it is passed over.
+// are skipped but for prompts', a jsontext.Value. Some editors put a byte order
+// mark in front, which JSON does not know; it is passed over.
 func parseObject(data []byte) (map[string]any, error) {
 	d := jsontext.NewDecoder(bytes.NewReader(bytes.TrimPrefix(data, []byte("\ufeff"))))
 	if k := d.PeekKind(); k != '{' {
@@ -33,18 +33,19 @@ func parseObject(data []byte) (map[string]any, error) {
 		}
 		name := key.String()
 		switch d.PeekKind() {
-		case '{':
-			if err := d.SkipValue(); err != nil {
-				return nil, err
-			}
-			continue
-		case '[':
+		case '{', '[':
 			value, err := d.ReadValue()
 			if err != nil {
 				return nil, err
 			}
-			if numbers, ok := parseNumbers(value); ok {
-				object[name] = numbers
+			if name == promptsKey {
+				object[name] = value.Clone()
+				continue
+			}
+			if value.Kind() == '[' {
+				if numbers, ok := parseNumbers(value); ok {
+					object[name] = numbers
+				}
 			}
 			continue
 		}

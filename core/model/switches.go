@@ -85,14 +85,13 @@ func checkSwitches(c Config, w Weights) error {
 			proof = "the weights are not shaped for it:"
 		}
 		return fmt.Errorf("config.json: %s is %t, given or by default, but %s %s; one of the two belongs to another model, or take the switches from the weights (config-from-weights)",
-			f.key, *f.config, proof, few(f.tensors))
+			f.key, *f.config, proof, few(f.tensors, 3))
 	}
 	return nil
 }
 
-// few quotes some of the names and counts the rest.
-func few(names []string) string {
-	const most = 3
+// few quotes some of the names, most of them, and counts the rest.
+func few(names []string, most int) string {
 	quoted := make([]string, 0, most)
 	for _, name := range names[:min(most, len(names))] {
 		if len(name) > 100 { // names are from outside

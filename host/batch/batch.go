@@ -146,14 +146,13 @@ func (e *Embedder) cost(text string) int {
 func (n *entry) cut(e *Embedder) {
 	var starts []int
 	n.passages, starts = e.passages(n.document.Text)
-	room := max(e.most-2, 1) // beside the special tokens
 	for i := 0; i < len(n.passages); {
 		first := sort.SearchInts(starts, n.passages[i].Start)
 		if i == 0 {
 			first = 0 // the first window is the whole text, cut
 		}
 		k := i + 1
-		for k < len(n.passages) && sort.SearchInts(starts, n.passages[k].End)-first <= room {
+		for k < len(n.passages) && sort.SearchInts(starts, n.passages[k].End)-first <= e.room {
 			k++
 		}
 		n.windows = append(n.windows, window{i, k})

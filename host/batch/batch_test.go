@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"m2embed/core"
+	"m2embed/core/passage"
 	"m2embed/host"
 )
 
@@ -133,6 +134,37 @@ func TestPassages(t *testing.T) {
 	}
 }
 
+// TestTask: a document's prompt comes before it and before each window of its
+// passages, none of which is cut for it.
+func TestTask(t *testing.T) {
+	const tiny = "../../testdata/tiny/"
+	o := Options{Passages: 20, MaxLength: 60, Task: "query", Dimensions: 64}
+	e, err := Open(tiny+"model.safetensors", host.Options{Config: tiny + "config.prompts.json"}, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	text := story(3, 200)
+	got := embedAll(t, e, []Document{{"a", text}})[0]
+	if got.Rejected != nil || got.Result.Truncated {
+		t.Fatalf("rejected %+v, truncated %t", got.Rejected, got.Result.Truncated)
+	}
+	whole, err := e.Model().EmbedInputs(context.Background(), core.Texts("ask for: "+text), core.Options{MaxLength: 60})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(got.Result.Vector, whole[0].Vector) {
+		t.Error("the vector is not that of the prompt and the text")
+	}
+	tokens := 0
+	for _, p := range got.Result.Passages {
+		tokens += p.Tokens
+	}
+	if want := len(passage.Tokens(e.Model().Tokenizer(), text)); tokens != want {
+		t.Errorf("passages have %d tokens, want the text's %d", tokens, want)
+	}
+}
+
 func TestBatchEnds(t *testing.T) {
 	e := openSmall(t, Options{})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -156,7 +188,7 @@ func TestBatchEnds(t *testing.T) {
 func TestOptionsRefused(t *testing.T) {
 	for _, o := range []Options{
 		{Padding: "longest"}, {Padding: "wide"}, {Pooling: "max"}, {Truncation: "some"}, {Normalize: "maybe"},
-		{MaxLength: 1}, {MaxLength: -3}, {MaxLength: 1 << 22}, {Padding: "999999"}, {Passages: -1}, {MaxBytes: -1},
+		{MaxLength: 1}, {MaxLength: -3}, {MaxLength: 1 << 22}, {Padding: "999999"}, {Passages: -1}, {MaxBytes: -1}, {Task: "ask"}, {Dimensions: 7}, {Dimensions: -1},
 	} {
 		if e, err := Open("", host.Options{}, o); err == nil {
 			e.Close()

@@ -20,6 +20,8 @@ type Options struct {
 	Truncation string `json:"truncation,omitempty"` // keep-sep (also if empty), drop-sep or refuse
 	Normalize  string `json:"normalize,omitempty"`  // yes, no, or empty for the model's own
 	MaxLength  int    `json:"max_length,omitempty"` // tokens at which a text is cut; 0 is the model's maximum
+	Dimensions int    `json:"dimensions,omitempty"` // to which vectors are cut; 0 leaves them whole
+	Task       string `json:"task,omitempty"`       // what texts are for, see core's Options; empty is document
 
 	// Passages, unless it is 0, is the number of tokens that passages aim at:
 	// each document is cut, and its passages get vectors out of the document's own
@@ -78,7 +80,7 @@ func (o Options) core() (c core.Options, err error) {
 	case o.MaxBytes < 0 || o.TokenBudget < 0:
 		return c, fmt.Errorf("limits of %d bytes and %d tokens, want none below 0", o.MaxBytes, o.TokenBudget)
 	}
-	c.MaxLength = o.MaxLength
+	c.MaxLength, c.Dimensions, c.Task = o.MaxLength, o.Dimensions, o.Task
 	return c, nil
 }
 
@@ -90,6 +92,7 @@ type Embedder struct {
 	options Options
 	core    core.Options
 	most    int // tokens of a text, special ones included
+	room    int // tokens of a text beside special tokens and prompt
 	padded  int // tokens to which every text is padded at least
 
 	running sync.Mutex
@@ -158,6 +161,14 @@ func New(m *host.Model, o Options) (*Embedder, error) {
 	if o.MaxLength > 0 {
 		e.most = o.MaxLength
 	}
+	if err := m.Config().CheckDimensions(o.Dimensions); err != nil {
+		return nil, fmt.Errorf("model %s: %w", m.Info().Name, err)
+	}
+	prompt, err := m.Config().Prompt(o.Task)
+	if err != nil {
+		return nil, fmt.Errorf("model %s: %w", m.Info().Name, err)
+	}
+	e.room = max(e.most-2-len(passage.Tokens(m.Tokenizer(), prompt)), 1)
 	return e, nil
 }
 
@@ -172,7 +183,7 @@ func (e *Embedder) passages(text string) (cut []passage.Passage, starts []int) {
 	starts = passage.Tokens(e.model.Tokenizer(), text)
 	return passage.Cut(text, starts, passage.Options{
 		// A passage must fit into one pass.
-		Target: min(e.options.Passages, max(e.most-2, 1)),
-		Max:    min(e.options.Passages+e.options.Passages/2, max(e.most-2, 1)),
+		Target: min(e.options.Passages, e.room),
+		Max:    min(e.options.Passages+e.options.Passages/2, e.room),
 	}), starts
 }

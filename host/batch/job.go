@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -187,7 +188,7 @@ func Prepare(ctx context.Context, e *Embedder, r Request) (j *Job, err error) {
 func (r Request) how(e *Embedder) (How, error) {
 	info := e.model.Info()
 	h := How{
-		Model: info.Name, Space: e.model.SpaceOf(e.core), Dimension: info.Dimension, Format: r.Format, Text: r.Text,
+		Model: info.Name, Space: e.model.SpaceOf(e.core), Dimension: cmp.Or(e.options.Dimensions, info.Dimension), Format: r.Format, Text: r.Text,
 		Columns: r.Columns, Duplicates: r.Duplicates, Shards: r.Shards, Options: e.options,
 	}
 	h.Options.TokenBudget = 0 // no byte depends on it

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"m2embed/core"
+	"m2embed/core/model"
 	"m2embed/host"
 )
 
@@ -105,13 +106,13 @@ func newEvaluation(path string, m *host.Model, folder string) (*evaluation, erro
 	return e, err
 }
 
-// embed returns the model's vectors, in order.
-func (e *evaluation) embed(texts []string) ([][]float32, error) {
+// embed returns the model's vectors of texts for a task, in order.
+func (e *evaluation) embed(task string, texts []string) ([][]float32, error) {
 	start := time.Now()
 	vectors := make([][]float32, 0, len(texts))
 	for len(texts) > 0 {
 		n := min(32, len(texts))
-		found, err := e.model.EmbedInputs(context.Background(), core.Texts(texts[:n]...), core.Options{Normalize: core.Yes})
+		found, err := e.model.EmbedInputs(context.Background(), core.Texts(texts[:n]...), core.Options{Task: task, Normalize: core.Yes})
 		if err != nil {
 			return nil, err
 		}
@@ -130,7 +131,7 @@ func (e *evaluation) similarity() error {
 	for _, p := range e.pairs {
 		texts = append(texts, p.first, p.second)
 	}
-	vectors, err := e.embed(texts)
+	vectors, err := e.embed(model.TaskDocument, texts)
 	if err != nil {
 		return err
 	}
@@ -153,11 +154,11 @@ func (e *evaluation) retrieval() error {
 			queries[i] = e.heldOut.excerpt(q.Excerpt)
 		}
 		systems := map[string]ranking{}
-		own, err := e.embed(documents)
+		own, err := e.embed(model.TaskDocument, documents)
 		if err != nil {
 			return err
 		}
-		asked, err := e.embed(queries)
+		asked, err := e.embed(model.TaskQuery, queries)
 		if err != nil {
 			return err
 		}

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"m2embed/core"
+	"m2embed/core/model"
 	"m2embed/core/passage"
 	"m2embed/host/search"
 )
@@ -103,10 +104,13 @@ func (s retrievalSet) measure(rank func(query string) ([]string, error)) (qualit
 }
 
 // embedAll adapts the evaluation's embedder to the index.
-type indexEmbedder struct{ *evaluation }
+type indexEmbedder struct {
+	*evaluation
+	task string
+}
 
 func (e indexEmbedder) Embed(_ context.Context, texts ...string) ([][]float32, error) {
-	return e.embed(texts)
+	return e.embed(e.task, texts)
 }
 
 // searchSets measures every set of a folder through a real index. Indexes lie in
@@ -142,7 +146,7 @@ func (e *evaluation) searchSets(folder, indexes string) error {
 func (e *evaluation) searchSet(s retrievalSet, folder string) error {
 	ctx := context.Background()
 	ix, err := search.Open(filepath.Join(folder, s.name+".db"), search.Options{
-		Embedder: indexEmbedder{e}, Space: e.model.Info().Space, Model: e.model.Info().Name,
+		Embedder: indexEmbedder{e, model.TaskDocument}, Queries: indexEmbedder{e, model.TaskQuery}, Space: e.model.Info().Space, Model: e.model.Info().Name,
 		Tokens: func(text string) []int { return passage.Tokens(e.model.Tokenizer(), text) },
 	})
 	if err != nil {
@@ -244,7 +248,7 @@ func (e *evaluation) wholes(s retrievalSet, show func(string, func(string) ([]st
 	}
 	by := func(score func(query []float32, document int) float64) func(string) ([]string, error) {
 		return func(query string) ([]string, error) {
-			v, err := e.embed([]string{query})
+			v, err := e.embed(model.TaskQuery, []string{query})
 			if err != nil {
 				return nil, err
 			}

@@ -29,7 +29,7 @@ type Options struct {
 	Repo     string // such as "togethercomputer/m2-bert-80M-2k-retrieval"
 	Revision string // branch, tag or commit; empty means "main"
 	BaseURL  string // of the hub; empty means DefaultHub
-	Folder   string // gets model.safetensors, config.json and tokenizer.json
+	Folder   string // gets model.safetensors, config.json and tokenizer.json; prompts of sentence-transformers come into config.json
 	Token    string // for repositories that are not public; goes to the hub's origin only
 	// Cache is a folder in the layout of Hugging Face's hub tools, from which
 	// files are taken and into which they are put; empty means none. Offline says
@@ -104,6 +104,9 @@ func pull(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
+	if config, err = pullPrompts(ctx, d, config); err != nil {
+		return err
+	}
 	weights, err := d.fetchFirst(ctx, "model.safetensors", "pytorch_model.bin", "model.bin")
 	if err != nil {
 		return err
@@ -130,6 +133,33 @@ func orDefault(s, otherwise string) string {
 		return otherwise
 	}
 	return s
+}
+
+// pullPrompts returns the path of the configuration with the prompts that
+// sentence-transformers keeps in a file of their own.
+func pullPrompts(ctx context.Context, d *downloader, config string) (string, error) {
+	path, err := d.fetch(ctx, locate.PromptsFile)
+	var missing *notFoundError
+	if errors.As(err, &missing) {
+		return config, nil
+	}
+	if err != nil {
+		return "", err
+	}
+	text, err := locate.ReadLimited(config, locate.MaxConfigSize)
+	if err != nil {
+		return "", err
+	}
+	prompts, err := locate.ReadLimited(path, locate.MaxConfigSize)
+	if err != nil {
+		return "", err
+	}
+	with, err := configjson.AddPrompts(text, prompts)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", locate.PromptsFile, err)
+	}
+	path = filepath.Join(d.folder, "config.prompts.json")
+	return path, atomicfile.Write(path, with)
 }
 
 // pullTokenizer returns the path of the tokenizer to use, or "".

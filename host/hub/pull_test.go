@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -179,6 +180,39 @@ func TestPull(t *testing.T) {
 		checkPulled(t, folder)
 		if last != int64(len(h.files["pytorch_model.bin"])) {
 			t.Errorf("progress ended at %d", last)
+		}
+	}
+}
+
+// TestPullPrompts: prompts that stand in sentence-transformers' file come into the
+// configuration, unless it has its own.
+func TestPullPrompts(t *testing.T) {
+	impatient(t)
+	files := publishedFiles(t)
+	for _, c := range []struct{ own, theirs, want, fault string }{
+		{"", `{"prompts": {"query": "ask: "}, "default_prompt_name": null}`, `"query": "ask: "`, ""},
+		{`"prompts": {"query": "own: "},`, `{"prompts": {"query": "ask: "}}`, `"own: "`, ""},
+		{"", `{}`, `"padding": "max_length"`, ""},
+		{"", `{"prompts": ["ask: "]}`, "", "config_sentence_transformers.json: prompts is not an object of texts"},
+		{"", `<html>`, "", "config_sentence_transformers.json: invalid character"},
+	} {
+		whole := maps.Clone(files)
+		whole["config.json"] = bytes.Replace(whole["config.json"], []byte("{"), []byte("{"+c.own), 1)
+		whole["config_sentence_transformers.json"] = []byte(c.theirs)
+		folder := t.TempDir()
+		err := Pull(t.Context(), Options{Repo: "owner/model", BaseURL: newHub(t, whole).URL, Folder: folder})
+		if c.fault != "" {
+			if err == nil || !strings.Contains(err.Error(), c.fault) {
+				t.Errorf("%s: error %v, want %q", c.theirs, err, c.fault)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkPulled(t, folder)
+		if got := hosttest.ReadFile(t, filepath.Join(folder, "config.json")); !bytes.Contains(got, []byte(c.want)) {
+			t.Errorf("%s: configuration %s", c.theirs, got)
 		}
 	}
 }

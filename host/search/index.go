@@ -12,8 +12,9 @@ import (
 
 // Options say what an index is opened with.
 type Options struct {
-	// Embedder makes the vectors. Without one the index is of words alone.
-	Embedder Embedder
+	// Embedder makes the vectors. Without one the index is of words alone. Queries
+	// makes those of queries, where they are made otherwise.
+	Embedder, Queries Embedder
 	// Space names the vector space, as core's Embedder.Space and host's Info.Space
 	// do. An index of another is refused, as its vectors cannot be compared. Model
 	// is the name that people know it by; messages have both.

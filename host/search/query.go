@@ -1,6 +1,7 @@
 package search
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -94,7 +95,7 @@ func (o *Options) wanted(ctx context.Context, query string, q *Query) ([]term, [
 		if text == "" {
 			return nil, nil, errors.New("the query is empty")
 		}
-		vectors, err := o.Embedder.Embed(ctx, text)
+		vectors, err := cmp.Or(o.Queries, o.Embedder).Embed(ctx, text)
 		if err != nil {
 			return nil, nil, err
 		}

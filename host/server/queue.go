@@ -334,7 +334,8 @@ func (q *queue) separate(g *group) {
 // sameOptions says whether texts of two requests can run in one call and get
 // the vectors that each would get alone.
 func sameOptions(a, b core.Options) bool {
-	return a.MaxLength == b.MaxLength && a.Truncation == b.Truncation && a.Padding == b.Padding && a.Pooling == b.Pooling && a.Normalize == b.Normalize
+	return a.MaxLength == b.MaxLength && a.Truncation == b.Truncation && a.Padding == b.Padding && a.Pooling == b.Pooling && a.Normalize == b.Normalize &&
+		a.Task == b.Task && a.Dimensions == b.Dimensions
 }
 
 // panicError is a panic of the engine.

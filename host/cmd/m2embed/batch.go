@@ -96,7 +96,8 @@ type batchFlags struct {
 func (b *batchFlags) options() jobs.Options {
 	v := b.vector
 	o := jobs.Options{
-		Padding: v.padding, Pooling: v.pooling, MaxLength: v.options.MaxLength, MaxBytes: b.maxBytes,
+		Padding: v.padding, Pooling: v.pooling, MaxLength: v.options.MaxLength,
+		Dimensions: v.options.Dimensions, Task: v.options.Task, MaxBytes: b.maxBytes,
 	}
 	if v.truncation != "keep-sep" {
 		o.Truncation = v.truncation

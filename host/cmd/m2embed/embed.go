@@ -30,6 +30,10 @@ to M2-BERT like any token: a vector depends on the length to which its text was
 padded. Published models expect max_length, which is what they get unless
 --padding says otherwise.
 
+A model that was trained with prompts has them by their tasks: m2embed inspect
+lists them. What is searched with is embedded with --task query, all else without
+--task.
+
 --engine webgpu needs a WebGPU library: libwebgpu_dawn beside the program or in
 the system's search path, or the path in M2EMBED_WEBGPU_LIBRARY. Engines sum in
 different orders, so their vectors differ in the last digits.
@@ -76,7 +80,9 @@ func embed(c *call, in *inputFlags, out *outputFlags, which *modelFlags, how *ve
 	}
 	defer work.close()
 	work.quiet = quiet
-	sink, err := out.open(work.model.Info(), work.model.SpaceOf(how.options))
+	info := work.model.Info()
+	info.Dimension = cmp.Or(how.options.Dimensions, info.Dimension)
+	sink, err := out.open(info, work.model.SpaceOf(how.options))
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 
+	"m2embed/core/model"
 	"m2embed/core/passage"
 	"m2embed/host"
 	"m2embed/host/search"
@@ -74,7 +75,7 @@ Examples:
 
 // openIndex opens an index for the vectors of a model.
 func openIndex(ctx context.Context, place string, m *host.Model, readOnly bool) (search.Store, error) {
-	o := search.Options{Embedder: m, Space: m.Info().Space, Model: m.Info().Name, ReadOnly: readOnly}
+	o := search.Options{Embedder: m, Queries: m.For(model.TaskQuery), Space: m.Info().Space, Model: m.Info().Name, ReadOnly: readOnly}
 	if t := m.Tokenizer(); t != nil {
 		o.Tokens = func(text string) []int { return passage.Tokens(t, text) }
 	}

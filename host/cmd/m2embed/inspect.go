@@ -209,6 +209,11 @@ func (r *inspection) print(out io.Writer) error {
 		fmt.Fprintf(w, "M2-BERT: %d layers, D %d, I %d, at most %s tokens, vocabulary %s, pooling %s, padding %s\n",
 			c.NumHiddenLayers, c.HiddenSize, c.IntermediateSize, thousands(int64(c.MaxLength())), thousands(int64(c.VocabSize)), r.Pooling, r.Padding)
 	}
+	if r.Config != nil {
+		for _, task := range slices.Sorted(maps.Keys(r.Config.Prompts)) {
+			fmt.Fprintf(w, "task %s: prompt %q\n", excerpt(task, 60), excerpt(r.Config.Prompts[task], 100))
+		}
+	}
 	if r.Space != "" {
 		fmt.Fprintf(w, "space %s\n", r.Space)
 	}

@@ -112,6 +112,8 @@ func defineVector(c *call) *vectorFlags {
 	c.flags.StringVar(&v.pooling, "pooling", "", "`cls|mean|cls_hidden|mean_hidden`: how hidden states become a vector (default: the model's)")
 	c.flags.StringVar(&v.truncation, "truncation", "keep-sep", "`keep-sep|drop-sep|refuse`: how a text that is too long is cut: before [SEP]; with [SEP] cut off, as the original does; or not at all")
 	c.flags.StringVar(&v.normalize, "normalize", "default", "`yes|no|default`: to unit length or not (default: as the model)")
+	c.flags.StringVar(&v.options.Task, "task", "", "`query|document|NAME`: what texts are for: the model's prompt of that name is put before each; a model without it takes query and document as they are (default document)")
+	c.flags.IntVar(&v.options.Dimensions, "dimensions", 0, "`number` of values of a vector, the first ones, for a model that was trained for it (default: all)")
 	c.flags.IntVar(&v.options.MaxLength, "max-length", 0, "`tokens` at which a text is cut, special tokens included (default: the model's maximum); what texts are padded to is --padding's alone")
 	return v
 }
@@ -142,6 +144,9 @@ func (v *vectorFlags) check() (err error) {
 	default:
 		return usagef("--normalize %q, want yes, no or default", v.normalize)
 	}
+	if n := v.options.Dimensions; n < 0 || n == 0 && v.call.set("dimensions") {
+		return usagef("--dimensions %d, want 1 or more", n)
+	}
 	if n := v.options.MaxLength; v.call.set("max-length") && n < 2 {
 		return usagef("--max-length %d, want at least 2: a text has two special tokens", n)
 	}
@@ -157,7 +162,10 @@ func (v *vectorFlags) checkModel(m *host.Model) error {
 	if p := v.options.Padding; p.Mode == model.PadToLength && p.Length > most {
 		return fmt.Errorf("--padding %d, but the model takes at most %d tokens", p.Length, most)
 	}
-	return nil
+	if _, err := m.Config().Prompt(v.options.Task); err != nil {
+		return fmt.Errorf("--%w", err)
+	}
+	return m.Config().CheckDimensions(v.options.Dimensions)
 }
 
 // paddingOf is the padding that is in force.

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"m2embed/core"
+	"m2embed/core/model"
 )
 
 var searchCommand = &command{
@@ -23,7 +24,8 @@ that stand out by their words or their meaning. --all shows the others, too.
 
 With --input or --text, or where lines come from standard input and no PATH is
 named, the query is compared with each line, or text, by meaning alone; nothing
-is kept. --padding, --pooling and the like are for that.
+is kept. --padding, --pooling and the like are for that; --task is that of the
+query (default query).
 
 With --json a match is an object a line, with the members rank, score, id (file,
 and part of it), title, line, page, heading, start, end, text, marks (bytes of
@@ -78,7 +80,10 @@ func rankLines(c *call, in *inputFlags, which *modelFlags, how *vectorFlags, top
 	}
 	defer work.close()
 	var query []float32
-	first := &embedding{call: c, model: work.model, vector: how, quiet: true}
+	asked := *how
+	asked.options.Task = cmp.Or(how.options.Task, model.TaskQuery)
+	how.options.Task = model.TaskDocument
+	first := &embedding{call: c, model: work.model, vector: &asked, quiet: true}
 	err = first.run(textSource(c.args), 1, func(_ int, _ item, e core.Embedding) error { query = e.Vector; return nil })
 	if err != nil {
 		return fmt.Errorf("query: %w", err)

@@ -64,6 +64,30 @@ func SetPadding(config []byte, padding string) ([]byte, error) {
 	return Set(config, map[string]any{"padding": value})
 }
 
+// AddPrompts sets the prompts to those of sentence-transformers'
+// config_sentence_transformers.json, where a config.json has none.
+func AddPrompts(config, sentenceTransformers []byte) ([]byte, error) {
+	members, err := Read(config)
+	if err != nil {
+		return nil, err
+	}
+	if own, has := members["prompts"]; has && string(own) != "null" {
+		return config, nil
+	}
+	var others struct{ Prompts json.RawMessage }
+	if err := json.Unmarshal(bytes.TrimPrefix(sentenceTransformers, []byte("\ufeff")), &others); err != nil {
+		return nil, err
+	}
+	if others.Prompts == nil {
+		return config, nil
+	}
+	prompts, err := model.ParsePrompts(others.Prompts)
+	if err != nil || prompts == nil {
+		return config, err
+	}
+	return Set(config, map[string]any{"prompts": prompts})
+}
+
 // SetPooling sets the pooling, unless it is the default.
 func SetPooling(config []byte, p model.Pooling) ([]byte, error) {
 	if p == model.PoolDefault {

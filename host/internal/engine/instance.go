@@ -16,18 +16,19 @@ import (
 
 // Info says what a loaded model is.
 type Info struct {
-	HiddenSize     int    `json:"hiddenSize"` // D
-	Layers         int    `json:"layers"`
-	MaxLength      int    `json:"maxLength"`
-	VocabularySize int    `json:"vocabularySize"`
-	Padding        string `json:"padding"`
-	Pooling        string `json:"pooling"`
-	Normalize      bool   `json:"normalize"`
-	Dimensions     []int  `json:"dimensions"` // lengths to which vectors may be cut
-	WeightBytes    int64  `json:"weightBytes"`
-	Kernels        string `json:"kernels"` // the kernel set in use
-	Version        string `json:"version"` // of the module
-	Space          string `json:"space"`   // see core's Embedder.Space
+	HiddenSize     int               `json:"hiddenSize"` // D
+	Layers         int               `json:"layers"`
+	MaxLength      int               `json:"maxLength"`
+	VocabularySize int               `json:"vocabularySize"`
+	Padding        string            `json:"padding"`
+	Pooling        string            `json:"pooling"`
+	Normalize      bool              `json:"normalize"`
+	Dimensions     []int             `json:"dimensions"` // lengths to which vectors may be cut
+	Prompts        map[string]string `json:"prompts"`    // by task
+	WeightBytes    int64             `json:"weightBytes"`
+	Kernels        string            `json:"kernels"` // the kernel set in use
+	Version        string            `json:"version"` // of the module
+	Space          string            `json:"space"`   // see core's Embedder.Space
 }
 
 // instance is one instance of the module with one model.
@@ -250,6 +251,16 @@ func (i *instance) start(ctx context.Context, inputs []core.Input, o core.Option
 			return err
 		})
 	})
+	if err == nil && o.Task != "" {
+		task := []byte(o.Task)
+		err = i.with(ctx, task, func(at uint64) error {
+			_, err := i.status(ctx, "run_task", r.handle, at, uint64(len(task)))
+			return err
+		})
+		if err != nil {
+			r.free(ctx)
+		}
+	}
 	return r, err
 }
 

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"m2embed/host/internal/configjson"
 	"m2embed/host/internal/yamlconfig"
 )
 
@@ -31,8 +32,12 @@ const CacheSuffix = ".m2embed.safetensors"
 type Paths struct {
 	Weights, Config, Tokenizer string
 
-	fsys fs.FS // where they are
+	prompts string // sentence-transformers' file, beside the weights
+	fsys    fs.FS  // where they are
 }
+
+// PromptsFile is where sentence-transformers keeps a model's prompts.
+const PromptsFile = "config_sentence_transformers.json"
 
 // otherCheckpoints are files of training code that hold no model.
 var otherCheckpoints = []string{"training_args.bin", "optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt", "rng_state.pth"}
@@ -98,6 +103,7 @@ func (f folder) locate(p Paths) (Paths, error) {
 	if p.Tokenizer == "" {
 		p.Tokenizer = f.first("tokenizer.json", "vocab.txt")
 	}
+	p.prompts = f.first(PromptsFile)
 	return p, nil
 }
 
@@ -187,7 +193,8 @@ func (f folder) filesWith(endings ...string) ([]string, error) {
 	return names, nil
 }
 
-// ReadConfig returns the configuration as the bytes of a config.json, or nil.
+// ReadConfig returns the configuration as the bytes of a config.json, or nil. Where
+// it has no prompts, those of a [PromptsFile] beside the weights are put in.
 func (p Paths) ReadConfig() ([]byte, error) {
 	if p.Config == "" {
 		return nil, nil
@@ -199,6 +206,15 @@ func (p Paths) ReadConfig() ([]byte, error) {
 	if isYAML(p.Config) {
 		if data, err = yamlconfig.JSON(data); err != nil {
 			return nil, fmt.Errorf("%s: %w", p.Config, err)
+		}
+	}
+	if p.prompts != "" {
+		prompts, err := readLimited(p.fsys, p.prompts, MaxConfigSize)
+		if err != nil {
+			return nil, err
+		}
+		if data, err = configjson.AddPrompts(data, prompts); err != nil {
+			return nil, fmt.Errorf("%s: %w", p.prompts, err)
 		}
 	}
 	return data, nil

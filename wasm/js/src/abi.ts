@@ -48,6 +48,7 @@ interface Exports {
   passages(model: number, text: number, length: number, options: number): number;
   decode(model: number, ids: number, length: number, special: number): number;
   run_start(model: number, inputs: number, length: number, options: number): number;
+  run_task(run: number, name: number, length: number): number;
   run_prepare(run: number): number;
   run_step(run: number): number;
   run_progress(run: number): number;
@@ -97,6 +98,7 @@ export interface RawInfo {
   pooling: string;
   normalize: boolean;
   dimensions: number[];
+  prompts: Record<string, string>;
   weightBytes: number;
   kernels: string;
   space: string;
@@ -230,7 +232,18 @@ export class Instance {
   start(model: number, inputs: readonly Input[], options: EmbedOptions): number {
     const packed = packInputs(inputs);
     const record = packOptions(options);
-    return this.withBytes(packed, (at) => this.withBytes(record, (o) => this.call((e) => e.run_start(model, at, packed.length, o))));
+    const { task } = options;
+    if (task !== undefined && typeof task !== 'string') throw new M2EmbedError('bad_argument', `task: want a name, not ${typeof task}`);
+    const run = this.withBytes(packed, (at) => this.withBytes(record, (o) => this.call((e) => e.run_start(model, at, packed.length, o))));
+    if (task === undefined) return run;
+    try {
+      const name = encode(task);
+      this.withBytes(name, (at) => this.call((e) => e.run_task(run, at, name.length)));
+      return run;
+    } catch (error) {
+      if (!this.lost) this.freeRun(run);
+      throw error;
+    }
   }
 
   /** Tokenizes a part; true once nothing is left. */

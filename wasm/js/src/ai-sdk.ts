@@ -3,6 +3,7 @@
  *
  * ```js
  * const { embeddings } = await embedMany({ model: embeddingModel(await M2Embed.load(small)), values });
+ * const { embedding } = await embed({ model, value, providerOptions: { m2embed: { task: 'query' } } });
  * ```
  */
 
@@ -15,7 +16,7 @@ export interface EmbeddingModel {
   readonly modelId: string;
   readonly maxEmbeddingsPerCall: number | undefined;
   readonly supportsParallelCalls: boolean;
-  doEmbed(call: { values: string[]; abortSignal?: AbortSignal | undefined }): Promise<{ embeddings: number[][]; usage: { tokens: number }; warnings: [] }>;
+  doEmbed(call: { values: string[]; abortSignal?: AbortSignal | undefined; providerOptions?: Record<string, Record<string, unknown>> | undefined }): Promise<{ embeddings: number[][]; usage: { tokens: number }; warnings: [] }>;
 }
 
 /** The embedding model over a loaded one, which the caller disposes of. */
@@ -28,8 +29,9 @@ export function embeddingModel(model: Embedder, options: EmbedOptions & { modelI
     maxEmbeddingsPerCall: undefined,
     // A model does one call after the other anyway.
     supportsParallelCalls: false,
-    async doEmbed({ values, abortSignal }) {
-      const found = await model.embedDetailed(values, { ...rest, ...(abortSignal && { signal: abortSignal }) });
+    async doEmbed({ values, abortSignal, providerOptions }) {
+      const own: EmbedOptions = providerOptions?.['m2embed'] ?? {};
+      const found = await model.embedDetailed(values, { ...rest, ...own, ...(abortSignal && { signal: abortSignal }) });
       return {
         embeddings: found.map((e) => Array.from(e.vector)),
         usage: { tokens: found.reduce((n, e) => n + e.tokens, 0) },

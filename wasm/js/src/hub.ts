@@ -45,6 +45,9 @@ interface Listed {
   lfs?: { oid?: string };
 }
 
+/** Where sentence-transformers keeps a model's prompts. */
+const PROMPTS = 'config_sentence_transformers.json';
+
 const WEIGHTS = ['model.safetensors', 'pytorch_model.bin', 'model.bin'];
 
 /** The files of a repository, for M2Embed.load. A config without padding gets `max_length`. */
@@ -107,6 +110,10 @@ export async function hubFiles(repo: string, options: HubOptions = {}): Promise<
   const config = await json<Record<string, unknown>>(at(repo, 'config.json', revision), `config.json of ${repo}`);
   if (typeof config !== 'object' || config === null || Array.isArray(config)) throw new M2EmbedError('bad_config', `config.json of ${repo}: want an object`);
   config['padding'] ??= 'max_length';
+  if (find(PROMPTS) && config['prompts'] == null) {
+    const others = await json<{ prompts?: unknown } | null>(at(repo, PROMPTS, revision), `${PROMPTS} of ${repo}`);
+    config['prompts'] = others?.prompts ?? null;
+  }
   let tokenizer: Source | undefined;
   if (find('tokenizer.json')) {
     const bytes = await get(at(repo, 'tokenizer.json', revision), `tokenizer.json of ${repo}`, whole);

@@ -32,8 +32,8 @@ export class M2EmbedEmbeddings extends Embeddings {
     return vectors.map((vector) => Array.from(vector));
   }
 
-  /** The vector (D) of a query. */
+  /** The vector (D) of a query, with the model's prompt for queries where it has one. */
   override async embedQuery(document: string): Promise<number[]> {
-    return Array.from(await this.caller.call(() => this.model.embed(document, this.options)));
+    return Array.from(await this.caller.call(() => this.model.embed(document, { task: 'query', ...this.options })));
   }
 }

@@ -128,6 +128,14 @@ export interface EmbedOptions {
   truncate?: Truncate;
   /** Default `model`: as the model was trained. */
   pooling?: Pooling;
+  /**
+   * What texts are for: `query` for what is searched with, `document` (the default)
+   * for what is searched in, or the name of another of `info.prompts`. The model's
+   * prompt of that name is put before each text, and runs, is cut and is pooled with
+   * it. A model without it takes `query` and `document` as they are; token ids are
+   * always taken so.
+   */
+  task?: 'query' | 'document' | (string & {});
   /** Cuts vectors to their first values, before they are scaled to unit length; one of `info.dimensions`. */
   dimensions?: number;
   signal?: AbortSignal;
@@ -146,7 +154,7 @@ export interface Embedding {
   vector: Float32Array;
   /** Of the input's spans, in their order. */
   spans?: SpanEmbedding[];
-  /** Tokens of the text, special tokens included, before it was cut. */
+  /** Tokens of the text, special tokens and prompt included, before it was cut. */
   tokens: number;
   /** Positions that were run, pads included. */
   length: number;
@@ -237,6 +245,8 @@ export interface ModelInfo {
   normalize: boolean;
   /** Lengths to which vectors may be cut, beside D. */
   dimensions: number[];
+  /** Texts to put before others, by `task`; most models have none. */
+  prompts: Record<string, string>;
   /** Size of the weights in memory, in bytes. */
   weightBytes: number;
   /** The back end in use. */

@@ -70,6 +70,23 @@ test('a model, and a token that stays with the hub', async (t) => {
   assert.equal(storage.seen.length, 1, 'the weights were fetched again');
 });
 
+test("sentence-transformers' prompts, unless config.json has its own", async (t) => {
+  const others = (prompts) => ({ 'config_sentence_transformers.json': Buffer.from(JSON.stringify({ prompts, default_prompt_name: null })) });
+  for (const [files, prompts] of [
+    [others({ query: 'ask: ', document: '' }), { query: 'ask: ', document: '' }],
+    [{ ...others({ query: 'ask: ' }), 'config.json': Buffer.from(JSON.stringify({ ...config, prompts: { query: 'own: ' } })) }, { query: 'own: ' }],
+    [others(null), {}],
+  ]) {
+    const { options } = await start(t, { files });
+    const model = await M2Embed.load(await hubFiles('me/model', { ...options, cache: false }), { module });
+    assert.deepEqual(model.info.prompts, prompts);
+    assert.deepEqual(await model.embed('x', { task: 'query' }), await model.embed(`${prompts.query ?? ''}x`));
+    await model.dispose();
+  }
+  const { options } = await start(t, { files: others(['ask: ']) });
+  await fails(hubFiles('me/model', { ...options, cache: false }).then((files) => M2Embed.load(files, { module })), 'bad_config', /prompts is not an object of texts/);
+});
+
 test('load by name, kept on disk, offline, changed, damaged', async (t) => {
   const { all, hub, storage, options } = await start(t);
   const load = async (o = {}) => {

@@ -1,5 +1,6 @@
 // LangChain.js and the Vercel AI SDK themselves, over a model.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Embeddings } from '@langchain/core/embeddings';
@@ -23,6 +24,19 @@ test('LangChain.js', async () => {
   assert.ok(Math.abs(Math.hypot(...(await unit.embedQuery('one'))) - 1) < 1e-6);
   const strict = new M2EmbedEmbeddings({ model, maxRetries: 0, options: { truncate: 'error', maxLength: 3 } });
   await assert.rejects(strict.embedQuery('far too many words'), (e) => e.code === 'too_long');
+});
+
+test('prompts of queries', async (t) => {
+  const read = (name) => readFileSync(new URL(`../../../testdata/tiny/${name}`, import.meta.url));
+  const model = await M2Embed.load({ config: read('config.prompts.json'), tokenizer: read('tokenizer.json'), weights: read('model.safetensors') });
+  t.after(() => model.dispose());
+  const [asked, plain] = (await model.embed(['ask for: x', 'x'])).map((v) => Array.from(v));
+  const embeddings = new M2EmbedEmbeddings({ model });
+  assert.deepEqual(await embeddings.embedQuery('x'), asked);
+  assert.deepEqual(await embeddings.embedDocuments(['x']), [plain]);
+  assert.deepEqual((await embed({ model: embeddingModel(model), value: 'x' })).embedding, plain);
+  assert.deepEqual((await embed({ model: embeddingModel(model), value: 'x', providerOptions: { m2embed: { task: 'query' } } })).embedding, asked);
+  assert.deepEqual((await embedMany({ model: embeddingModel(model, { task: 'query' }), values: ['x'] })).embeddings, [asked]);
 });
 
 test('the Vercel AI SDK', async () => {
