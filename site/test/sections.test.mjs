@@ -61,6 +61,91 @@ test('the map: groups in words, keyboard, UMAP on demand', async (t) => {
   assert.ok(await page.isVisible('#dialog .here'));
 });
 
+test('the map: a query as a pin, a lasso, a part of the library to search and to save', async (t) => {
+  const { page } = await withLibrary(t);
+  await page.click('nav >> text=Map');
+  await says(page, '#map-status', /passages, by the two directions/);
+  await page.fill('#map-query', 'where fresh water comes from');
+  await says(page, '#map-near', /Nearest to the query.*(cistern|wells|Water)/);
+  await says(page, '#map-status', /\d passages nearest to the query are lit/);
+  const inside = await page.evaluate(() => {
+    const pin = document.querySelector('.plane .pin').getBoundingClientRect();
+    const name = document.querySelector('.plane .pin span').getBoundingClientRect();
+    const plane = document.querySelector('.plane').getBoundingClientRect();
+    return pin.left >= plane.left && pin.right <= plane.right && pin.top >= plane.top && pin.bottom <= plane.bottom && name.left >= plane.left - 1 && name.right <= plane.right + 1;
+  });
+  assert.ok(inside, 'pin and name are on the map');
+  await look(page, 'map-pin');
+  await page.click('#map-near li button');
+  await page.waitForSelector('#dialog .here');
+  await page.keyboard.press('Escape');
+  await page.fill('#map-query', '');
+  await page.waitForSelector('#map-near', { state: 'hidden' });
+  await says(page, '#map-status', /passages, by the two directions/);
+  // Around everything, then by the keyboard, then a group.
+  await page.setViewportSize({ width: 1280, height: 1200 });
+  await page.click('#map-lasso');
+  const box = await page.locator('.plane canvas').boundingBox();
+  const drag = async (points) => {
+    for (const [i, [x, y]] of points.entries()) {
+      await page.mouse.move(box.x + x * box.width, box.y + y * box.height);
+      if (i === 0) await page.mouse.down();
+    }
+    await page.mouse.up();
+  };
+  await drag([[0.005, 0.005], [0.995, 0.005], [0.995, 0.995], [0.005, 0.995], [0.005, 0.5]]);
+  const all = Number(/^\d+/.exec(await page.textContent('#map-status'))[0]);
+  await says(page, '#map-chosen', new RegExp(`${all} passages of 1 document`));
+  await page.click('#chosen-clear');
+  await page.waitForSelector('#map-chosen', { state: 'hidden' });
+  await page.click('#map-lasso');
+  await page.focus('.plane canvas');
+  await page.keyboard.press('ArrowRight');
+  await page.keyboard.press(' ');
+  await says(page, '#map-chosen', /^Chosen1 passage of 1 document/);
+  await page.keyboard.press('ArrowDown');
+  await page.keyboard.press('ArrowLeft');
+  await page.keyboard.press(' ');
+  await says(page, '#map-chosen', /^Chosen[12] passages? of 1 document|^$/);
+  await page.click('#map-groups summary');
+  await page.click('#map-groups .take');
+  const chosen = Number(/Chosen(\d+)/.exec(await page.textContent('#map-chosen'))[1]);
+  assert.ok(chosen > 1 && chosen < all);
+  await look(page, 'map-chosen');
+  const [download] = await Promise.all([page.waitForEvent('download'), page.click('#chosen-save')]);
+  await page.click('#chosen-search');
+  await says(page, '#within', new RegExp(`${chosen} passages chosen on the map`));
+  await page.fill('#query', 'the');
+  await page.click('[data-mode="meaning"]');
+  await page.waitForSelector('#results-0 .score');
+  if (await page.isVisible('#more')) await page.click('#more');
+  assert.ok(Number(await page.getAttribute('#results-0', 'aria-setsize')) <= chosen);
+  // The part opens as a library of its own.
+  await page.click('#clear');
+  await page.click('#dialog button.danger');
+  await page.setInputFiles('#import-file', { name: 'part.m2embed', mimeType: 'application/octet-stream', buffer: readFileSync(await download.path()) });
+  await says(page, '#library-size', new RegExp(`^${chosen} passages?$`));
+});
+
+test('the map of a larger library: outliers at the edge, zoom and fit, UMAP called off', async (t) => {
+  const { page } = await visit(t, { path: '?tab=map' });
+  await says(page, '#map-status', /passages, by the two directions in which they differ most\. \d+, hollow at the edge, lie farther out/);
+  const picture = () => page.evaluate(() => document.querySelector('.plane canvas').toDataURL());
+  const names = () => page.$$eval('.plane .names span', (all) => all.map((one) => `${one.textContent} ${one.style.left}`).join());
+  const before = [await picture(), await names()];
+  await page.click('[aria-label="Zoom in"]');
+  await page.waitForTimeout(200);
+  assert.notEqual(await picture(), before[0]);
+  await page.click('#map-fit');
+  await page.waitForTimeout(200);
+  assert.deepEqual([await picture(), await names()], before);
+  await page.click('#map-umap');
+  await page.click('#map-cancel');
+  await says(page, '#map-status', /by the two directions/);
+  assert.ok(await page.isHidden('#map-work'));
+  assert.equal(await page.getAttribute('#map-plain', 'aria-pressed'), 'true');
+});
+
 /** Ticks the first lengths, and runs them. */
 async function compare(page, lengths) {
   await page.waitForSelector('#compare-lengths input');

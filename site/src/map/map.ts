@@ -1,9 +1,10 @@
 /** The map of the library: a plane of passages and, beside it, the same in words. */
 
-import { $, count, counted, debounce, h } from '../dom.js';
+import { $, count, counted, debounce, h, saveFile } from '../dom.js';
 import { engine } from '../engine.js';
 import { report } from '../notice.js';
-import { openShipped } from '../search/exchange.js';
+import { chosen } from '../search/chosen.js';
+import { exportLibrary, openShipped } from '../search/exchange.js';
 import { library, type Entry } from '../search/library.js';
 import { openPassage } from '../search/reader.js';
 import { colourOf, Plane } from './plane.js';
@@ -11,6 +12,10 @@ import type { MapReply, MapTask } from './projection-worker.js';
 
 /** Passages that a group lists at first. */
 const LISTED = 40;
+/** Passages that are nearest to a query. */
+const NEAREST = 12;
+/** Milliseconds after the last key before a query is looked for. */
+const PAUSE = 150;
 
 let entries: readonly Entry[] = [];
 let principal: Float32Array | undefined;
@@ -25,16 +30,28 @@ export function startMap(): void {
   plane = new Plane({
     describe: (i) => ({ title: entries[i]!.document.name, text: snippet(entries[i]!, 160) }),
     open: (i) => openPassage(entries[i]!.document, { passages: [entries[i]!.passage] }),
+    around: (found, more) => chosen.set(found.map((i) => entries[i]!), more),
+    toggle: (i) => chosen.toggle(entries[i]!),
   });
   const plain = h('button', { type: 'button', id: 'map-plain', 'aria-pressed': 'true', onclick: () => showPrincipal() }, 'Overview');
   const close = h('button', { type: 'button', id: 'map-umap', 'aria-pressed': 'false', onclick: () => void showUmap() }, 'Neighbourhoods');
-  const zoom = h('div', { class: 'segmented' }, h('button', { type: 'button', 'aria-label': 'Zoom out', onclick: () => plane.zoom(1 / 1.5) }, '−'), h('button', { type: 'button', 'aria-label': 'Zoom in', onclick: () => plane.zoom(1.5) }, '+'));
+  const zoom = h('div', { class: 'segmented' }, h('button', { type: 'button', 'aria-label': 'Zoom out', onclick: () => plane.zoom(1 / 1.5) }, '−'), h('button', { type: 'button', 'aria-label': 'Zoom in', onclick: () => plane.zoom(1.5) }, '+'), h('button', { type: 'button', id: 'map-fit', title: 'Show all of the map', onclick: () => plane.reset() }, 'Fit'));
+  const lasso = h('button', { type: 'button', id: 'map-lasso', 'aria-pressed': 'false', title: 'Draw around passages to choose them; with Shift, more of them', onclick: () => {
+    const on = lasso.getAttribute('aria-pressed') !== 'true';
+    lasso.setAttribute('aria-pressed', String(on));
+    plane.encircle(on);
+  } }, 'Lasso');
+  const query = h('input', { type: 'search', id: 'map-query', autocomplete: 'off', spellcheck: false, placeholder: 'Where would this lie?', 'aria-label': 'Show a query on the map' });
+  query.value = $<HTMLInputElement>('query').value;
+  query.addEventListener('input', debounce(PAUSE, () => void pin()));
   const status = h('p', { class: 'small muted', role: 'status', id: 'map-status' });
-  const progress = h('progress', { max: 1, value: 0, id: 'map-progress', 'aria-label': 'Arranging the map', hidden: true });
+  const progress = h('div', { class: 'row', id: 'map-work', hidden: true }, h('progress', { max: 1, value: 0, id: 'map-progress', 'aria-label': 'Arranging the map' }), h('button', { type: 'button', class: 'quiet', id: 'map-cancel', onclick: () => showPrincipal() }, 'Cancel'));
+  const near = h('div', { id: 'map-near', hidden: true });
+  const part = h('div', { id: 'map-chosen', hidden: true });
   const groups = h('div', { class: 'clusters', id: 'map-groups' });
   $('map-root').append(
-    h('div', { class: 'bar-row' }, h('div', { class: 'segmented', role: 'group', 'aria-label': 'Arrangement' }, plain, close), zoom, status),
-    h('div', { class: 'map' }, h('div', null, plane.element, progress), h('aside', { 'aria-labelledby': 'groups-title' }, h('h2', { id: 'groups-title' }, 'Groups'), groups)),
+    h('div', { class: 'bar-row' }, h('div', { class: 'segmented', role: 'group', 'aria-label': 'Arrangement' }, plain, close), zoom, h('div', { class: 'segmented' }, lasso), query, status),
+    h('div', { class: 'map' }, h('div', null, plane.element, progress), h('aside', { 'aria-labelledby': 'groups-title' }, part, near, h('h2', { id: 'groups-title' }, 'Groups'), groups)),
   );
   const later = debounce(250, () => {
     dirty = true;
@@ -42,9 +59,66 @@ export function startMap(): void {
   });
   library.addEventListener('change', later);
   engine.addEventListener('change', later);
+  chosen.addEventListener('change', drawChosen);
   document.addEventListener('section', () => dirty && !$('map').hidden && void compute());
   document.addEventListener('theme', drawGroups);
   void Promise.all([library.open(), openShipped()]).then(() => compute());
+}
+
+/** Counts queries, so that a late one does not replace a newer one. */
+let turn = 0;
+
+/** Shows where the query lies: a pin amid the passages whose meaning is nearest, which are listed, too. */
+async function pin(): Promise<void> {
+  const mine = ++turn;
+  const query = $<HTMLInputElement>('map-query').value.trim();
+  const near = $('map-near');
+  const clear = (): void => {
+    plane.light([]);
+    if (!near.hidden) say(arrangement);
+    near.hidden = true;
+    near.replaceChildren();
+  };
+  if (query === '' || entries.length < 3 || !principal) return clear();
+  try {
+    if (engine.state.phase !== 'ready') say('The query is shown when the model is here.');
+    const model = await engine.model();
+    const vector = await model.embed(query, { normalize: true });
+    if (mine !== turn) return;
+    const cosines = entries.map((entry) => entry.vector.reduce((sum, x, j) => sum + x * vector[j]!, 0));
+    const order = [...cosines.keys()].sort((a, b) => cosines[b]! - cosines[a]! || a - b).slice(0, Math.min(NEAREST, Math.ceil(entries.length / 3)));
+    // The nearest weigh most: what is no nearer than the last of them does not pull at the pin.
+    const least = cosines[order.at(-1)!]!;
+    plane.light(order, order.map((i) => (cosines[i]! - least) ** 2 + 1e-6), query.length > 40 ? `${query.slice(0, 39)}…` : query);
+    near.replaceChildren(h('h2', null, 'Nearest to the query'), h('ol', { class: 'near' }, ...order.map((i) => h('li', null, h('button', { type: 'button', onclick: () => openPassage(entries[i]!.document, { passages: [entries[i]!.passage] }) }, h('b', null, entries[i]!.document.name), ` ${snippet(entries[i]!, 90)}`)))));
+    near.hidden = false;
+    say(`${counted(order.length, 'passage')} nearest to the query are lit.`);
+  } catch (error) {
+    if (mine === turn) void report(error);
+  }
+}
+
+/** What can be done with the chosen passages. */
+function drawChosen(): void {
+  const indices = new Set([...entries.keys()].filter((i) => chosen.has(entries[i]!.document, entries[i]!.index)));
+  plane.choose(indices);
+  const box = $('map-chosen');
+  box.hidden = indices.size === 0;
+  if (indices.size === 0) return box.replaceChildren();
+  const documents = [...new Set([...indices].map((i) => entries[i]!.document))];
+  box.replaceChildren(
+    h('h2', null, 'Chosen'),
+    h('p', { role: 'status' }, `${counted(indices.size, 'passage')} of ${counted(documents.length, 'document')}.`),
+    h('div', { class: 'row' },
+      h('button', { type: 'button', id: 'chosen-search', onclick: async () => {
+        const { searchChosen } = await import('../search/results.js');
+        location.hash = '#search';
+        searchChosen();
+        $('query').focus();
+      } }, 'Search in them'),
+      h('button', { type: 'button', id: 'chosen-save', onclick: () => saveFile('part.m2embed', exportLibrary(documents, (document, index) => chosen.has(document, index)), 'application/octet-stream') }, 'Save as a library'),
+      h('button', { type: 'button', class: 'quiet', id: 'chosen-clear', onclick: () => chosen.set([]) }, 'Clear')),
+  );
 }
 
 function snippet({ document, passage }: Entry, most: number): string {
@@ -54,6 +128,15 @@ function snippet({ document, passage }: Entry, most: number): string {
 
 function say(text: string): void {
   $('map-status').textContent = text;
+}
+
+/** What the status says when nothing is pinned. */
+let arrangement = '';
+
+/** Says how passages are arranged, and how many are drawn at the edge. */
+function sayArranged(how: string, outside: number): void {
+  const farther = outside === 0 ? '' : ` ${count(outside)}, hollow at the edge, ${outside === 1 ? 'lies' : 'lie'} farther out.`;
+  say((arrangement = `${counted(entries.length, 'passage')}, ${how}.${farther}`));
 }
 
 /** Arranges by the directions of most variance, which takes a moment, and finds the groups. */
@@ -66,6 +149,9 @@ async function compute(): Promise<void> {
   dirty = false;
   entries = now;
   principal = umap = undefined;
+  chosen.keep(entries);
+  plane.light([]);
+  drawChosen();
   worker?.terminate();
   if (entries.length < 3) {
     plane.show(new Float32Array(), new Uint8Array());
@@ -86,6 +172,7 @@ async function compute(): Promise<void> {
     words = reply.words ?? [];
     drawGroups();
     showPrincipal();
+    if ($<HTMLInputElement>('map-query').value.trim() !== '') void pin();
   } catch (error) {
     void report(error);
   }
@@ -104,9 +191,13 @@ function press(id: string): void {
 
 function showPrincipal(): void {
   if (!principal) return;
+  // What UMAP is at is called off.
+  if (!$('map-work').hidden) {
+    worker?.terminate();
+    $('map-work').hidden = true;
+  }
   press('map-plain');
-  plane.show(principal, group);
-  say(`${counted(entries.length, 'passage')}, by the two directions in which they differ most.`);
+  sayArranged('by the two directions in which they differ most', plane.show(principal, group));
 }
 
 /** Arranges so that near neighbours stay near. It takes seconds, so it waits to be asked. */
@@ -115,7 +206,7 @@ async function showUmap(): Promise<void> {
   const mine = entries;
   if (!umap) {
     const progress = $<HTMLProgressElement>('map-progress');
-    progress.hidden = false;
+    $('map-work').hidden = false;
     progress.value = 0;
     say('Looking for neighbours.');
     try {
@@ -125,12 +216,11 @@ async function showUmap(): Promise<void> {
     } catch (error) {
       return void report(error);
     } finally {
-      progress.hidden = true;
+      $('map-work').hidden = true;
     }
   }
   press('map-umap');
-  plane.show(umap, group);
-  say(`${counted(entries.length, 'passage')}, near neighbours kept together (UMAP).`);
+  sayArranged('near neighbours kept together (UMAP)', plane.show(umap, group));
 }
 
 /** One task in a worker of its own; a newer one ends it. */
@@ -159,8 +249,9 @@ function drawGroups(): void {
   const rows = words.map((names, g) => {
     const swatch = h('span', { class: 'swatch', 'aria-hidden': 'true' });
     swatch.style.backgroundColor = colourOf(g);
+    const take = h('button', { type: 'button', class: 'quiet take', onclick: () => chosen.set(members[g]!.map((i) => entries[i]!), true) }, 'Choose this group');
     const list = h('ul');
-    const details = h('details', null, h('summary', null, swatch, h('span', null, names.join(', ') || 'unnamed'), h('span', { class: 'count' }, count(members[g]!.length))), list);
+    const details = h('details', null, h('summary', null, swatch, h('span', null, names.join(', ') || 'unnamed'), h('span', { class: 'count' }, count(members[g]!.length))), take, list);
     details.addEventListener('toggle', () => {
       if (details.open && list.childElementCount === 0) fillGroup(list, members[g]!);
       plane.emphasize(details.open ? g : undefined);

@@ -14,7 +14,16 @@ export interface Dot {
 export interface PlaneOptions {
   describe(i: number): Dot;
   open(i: number): void;
+  /** Passages were drawn around; `more` adds them to those before. */
+  around(found: number[], more: boolean): void;
+  /** A passage is to be taken in or out by the keyboard. */
+  toggle(i: number): void;
 }
+
+/** How a passage is drawn. */
+const DIM = 0;
+const PLAIN = 1;
+const LIT = 2;
 
 const NEAR = 14;
 const GLIDE = 450;
@@ -31,16 +40,25 @@ export function colourOf(group: number): string {
 
 export class Plane {
   readonly element: HTMLElement;
-  private readonly canvas = h('canvas', { tabIndex: 0, role: 'application', 'aria-label': 'Map of passages. Arrow keys move to the next passage in that direction, Enter opens it.' });
+  private readonly canvas = h('canvas', { tabIndex: 0, role: 'application', 'aria-label': 'Map of passages. Arrow keys move to the next passage in that direction, Enter opens it, the space bar chooses it, plus and minus zoom, 0 shows all.' });
   private readonly tip = h('div', { class: 'tip', hidden: true });
   /** The names of the groups, where most of their passages lie; the list beside the map says them too. */
   private readonly names = h('div', { class: 'names', 'aria-hidden': 'true' });
   private labels: string[] = [];
+  /** Where the query would lie. */
+  private readonly pin = h('div', { class: 'pin', 'aria-hidden': 'true', hidden: true }, h('span'));
   private readonly live = h('p', { class: 'hidden-label', role: 'status' });
   /** (n, 2), in [-1, 1] */
   private points: Float32Array = new Float32Array();
   private from: Float32Array = new Float32Array();
+  /** Whether a passage lies farther out than it is drawn. */
+  private outside: Uint8Array = new Uint8Array();
   private group: Uint8Array = new Uint8Array();
+  private lit: ReadonlySet<number> = new Set();
+  private chosen: ReadonlySet<number> = new Set();
+  /** Whether dragging draws around passages. */
+  private encircling = false;
+  private path: [number, number][] = [];
   private glideStart = 0;
   private view = { scale: 1, x: 0, y: 0 };
   private active = -1;
@@ -49,22 +67,54 @@ export class Plane {
   private frame = 0;
 
   constructor(private readonly options: PlaneOptions) {
-    this.element = h('div', { class: 'plane' }, this.canvas, this.names, this.tip, this.live);
+    this.element = h('div', { class: 'plane' }, this.canvas, this.names, this.pin, this.tip, this.live);
     new ResizeObserver(() => this.draw()).observe(this.element);
     document.addEventListener('theme', () => this.draw());
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.draw());
     this.listen();
   }
 
-  /** Shows points (n, 2); the same passages glide to their new places. */
-  show(points: Float32Array, group: Uint8Array): void {
+  /** Shows points (n, 2); the same passages glide to their new places. Returns how many are drawn at the edge, since they lie farther out. */
+  show(points: Float32Array, group: Uint8Array): number {
     const same = this.points.length === points.length;
-    this.from = same ? this.now() : fit(points);
-    this.points = fit(points);
+    const fitted = fit(points);
+    this.from = same ? this.now() : fitted.points;
+    this.points = fitted.points;
+    this.outside = fitted.outside;
     this.group = group;
     this.glideStart = same && !matchMedia('(prefers-reduced-motion: reduce)').matches ? performance.now() : -Infinity;
     if (!same) this.select(-1);
+    this.reset();
+    return this.outside.reduce((sum, one) => sum + one, 0);
+  }
+
+  /** Shows all of the map. */
+  reset(): void {
     this.view = { scale: 1, x: 0, y: 0 };
+    this.draw();
+  }
+
+  /** Lights passages, and puts a pin with a name amid them; without passages it goes. `weights` say how near each is. */
+  light(passages: readonly number[], weights: readonly number[] = [], name = ''): void {
+    this.lit = new Set(passages);
+    this.litWeights = passages.map((i, k) => [i, weights[k] ?? 1]);
+    this.pin.hidden = passages.length === 0;
+    this.pin.firstElementChild!.textContent = name;
+    this.draw();
+  }
+  private litWeights: [number, number][] = [];
+
+  /** Marks the passages that are chosen. */
+  choose(passages: ReadonlySet<number>): void {
+    this.chosen = passages;
+    this.draw();
+  }
+
+  /** Whether dragging draws around passages to choose them, or moves the map. */
+  encircle(on: boolean): void {
+    this.encircling = on;
+    this.path = [];
+    this.canvas.classList.toggle('encircling', on);
     this.draw();
   }
 
@@ -146,18 +196,29 @@ export class Plane {
     const n = this.group.length;
     const radius = n > 4000 ? 2.2 : n > 600 ? 3.2 : 5;
     const colours = Array.from({ length: 10 }, (_, g) => colourOf(g));
-    for (let g = 0; g < colours.length; g++) {
-      context.fillStyle = colours[g]!;
-      context.globalAlpha = this.only !== undefined && this.only !== g ? 0.12 : n > 2000 ? 0.65 : 0.85;
-      context.beginPath();
-      for (let i = 0; i < n; i++) {
-        if (this.group[i]! % colours.length !== g) continue;
-        const [x, y] = this.place(points, i);
-        if (x < -9 || y < -9 || x > w + 9 || y > v + 9) continue;
-        context.moveTo(x + radius, y);
-        context.arc(x, y, radius, 0, 2 * Math.PI);
+    const looks = new Uint8Array(n);
+    for (let i = 0; i < n; i++) looks[i] = this.lookOf(i);
+    const marked = this.lit.size > 0 || this.chosen.size > 0;
+    for (const look of [DIM, PLAIN, LIT]) {
+      context.globalAlpha = look === DIM ? 0.15 : look === LIT ? 1 : n > 2000 ? 0.65 : 0.85;
+      const r = look === LIT && marked ? radius + 1.5 : radius;
+      for (let g = 0; g < colours.length; g++) {
+        context.fillStyle = context.strokeStyle = colours[g]!;
+        const edge = new Path2D();
+        const inner = new Path2D();
+        for (let i = 0; i < n; i++) {
+          if (looks[i] !== look || this.group[i]! % colours.length !== g) continue;
+          const [x, y] = this.place(points, i);
+          if (x < -9 || y < -9 || x > w + 9 || y > v + 9) continue;
+          const path = this.outside[i] ? edge : inner;
+          path.moveTo(x + r, y);
+          path.arc(x, y, r, 0, 2 * Math.PI);
+        }
+        context.fill(inner);
+        // Hollow: it lies farther out.
+        context.lineWidth = 1.6;
+        context.stroke(edge);
       }
-      context.fill();
     }
     context.globalAlpha = 1;
     if (this.active >= 0 && this.active < n) {
@@ -168,8 +229,45 @@ export class Plane {
       context.arc(x, y, radius + 4, 0, 2 * Math.PI);
       context.stroke();
     }
+    if (this.path.length > 1) {
+      context.lineWidth = 1.5;
+      context.strokeStyle = getComputedStyle(canvas).color;
+      context.setLineDash([5, 4]);
+      context.beginPath();
+      for (const [x, y] of this.path) context.lineTo(x, y);
+      context.closePath();
+      context.stroke();
+      context.setLineDash([]);
+    }
+    this.drawPin(points);
     if (points !== this.points) this.draw();
     else this.write();
+  }
+
+  private lookOf(i: number): number {
+    if (this.lit.size > 0) return this.lit.has(i) ? LIT : DIM;
+    if (this.chosen.size > 0) return this.chosen.has(i) ? LIT : DIM;
+    return this.only !== undefined && this.only !== this.group[i] ? DIM : PLAIN;
+  }
+
+  /** The pin stands at the weighted middle of what it lights. */
+  private drawPin(points: Float32Array): void {
+    if (this.litWeights.length === 0) return;
+    let [x, y, total] = [0, 0, 0];
+    for (const [i, weight] of this.litWeights) {
+      const [px, py] = this.place(points, i);
+      x += weight * px;
+      y += weight * py;
+      total += weight;
+    }
+    const { clientWidth: w, clientHeight: v } = this.canvas;
+    this.pin.style.left = `${Math.max(8, Math.min(w - 8, x / total))}px`;
+    this.pin.style.top = `${Math.max(24, Math.min(v - 4, y / total))}px`;
+    // The name stays within the map.
+    const span = this.pin.firstElementChild as HTMLElement;
+    const half = span.offsetWidth / 2;
+    const at = Math.max(8, Math.min(w - 8, x / total));
+    span.style.marginLeft = `${Math.max(half + 4 - at, Math.min(0, w - 4 - half - at))}px`;
   }
 
   private nearest(x: number, y: number): number {
@@ -189,7 +287,7 @@ export class Plane {
     this.canvas.style.cursor = i < 0 ? '' : 'pointer';
     if (i >= 0) {
       const { title, text } = this.options.describe(i);
-      this.tip.replaceChildren(h('b', null, title), text);
+      this.tip.replaceChildren(h('b', null, title), text, ...(this.outside[i] ? [h('i', null, ' It lies farther out than the edge of the map.')] : []));
       const [x, y] = this.place(this.points, i);
       const { clientWidth: w, clientHeight: v } = this.canvas;
       const { offsetWidth: tw, offsetHeight: th } = this.tip;
@@ -204,6 +302,7 @@ export class Plane {
     canvas.addEventListener('pointerdown', (event) => {
       this.drag = { x: event.clientX, y: event.clientY, moved: false };
       canvas.setPointerCapture(event.pointerId);
+      if (this.encircling) this.path = [[event.offsetX, event.offsetY]];
     });
     canvas.addEventListener('pointermove', (event) => {
       const { drag } = this;
@@ -211,7 +310,10 @@ export class Plane {
         const [dx, dy] = [event.clientX - drag.x, event.clientY - drag.y];
         if (drag.moved || Math.hypot(dx, dy) > 4) {
           drag.moved = true;
-          if (this.view.scale > 1) {
+          if (this.encircling) {
+            this.path.push([event.offsetX, event.offsetY]);
+            this.draw();
+          } else if (this.view.scale > 1) {
             this.view.x += dx;
             this.view.y += dy;
             this.select(-1);
@@ -226,10 +328,21 @@ export class Plane {
     canvas.addEventListener('pointerup', (event) => {
       const moved = this.drag?.moved;
       this.drag = undefined;
+      const { path } = this;
+      this.path = [];
+      if (moved && this.encircling) {
+        this.draw();
+        this.options.around([...this.group.keys()].filter((i) => within(path, this.place(this.points, i))), event.shiftKey);
+      }
       if (moved) return;
       const i = this.nearest(event.offsetX, event.offsetY);
       this.select(i);
       if (i >= 0) this.options.open(i);
+    });
+    canvas.addEventListener('pointercancel', () => {
+      this.drag = undefined;
+      this.path = [];
+      this.draw();
     });
     canvas.addEventListener('pointerleave', () => !this.drag && document.activeElement !== canvas && this.select(-1));
     canvas.addEventListener('wheel', (event) => {
@@ -252,8 +365,12 @@ export class Plane {
       event.preventDefault();
       this.options.open(this.active);
     }
-    else if (event.key === '+') this.zoom(1.4);
+    else if (event.key === ' ' && this.active >= 0) {
+      event.preventDefault();
+      this.options.toggle(this.active);
+    } else if (event.key === '+') this.zoom(1.4);
     else if (event.key === '-') this.zoom(1 / 1.4);
+    else if (event.key === '0') this.reset();
   }
 
   /** Moves to the passage that is nearest in a direction, straight ahead preferred. */
@@ -276,16 +393,35 @@ export class Plane {
   }
 }
 
-/** Scales points into [-1, 1], each axis by its own reach without the outermost hundredth. */
-function fit(points: Float32Array): Float32Array {
+/** Whether a point lies within a closed path: a ray from it crosses the path an odd number of times. */
+function within(path: readonly (readonly [number, number])[], [x, y]: readonly [number, number]): boolean {
+  let inside = false;
+  for (let i = 0, j = path.length - 1; i < path.length; j = i++) {
+    const [ax, ay] = path[i]!;
+    const [bx, by] = path[j]!;
+    if (ay > y !== by > y && x < ((bx - ax) * (y - ay)) / (by - ay) + ax) inside = !inside;
+  }
+  return inside;
+}
+
+/** Where points farther out are drawn. */
+const EDGE = 1.04;
+
+/** Scales points into [-1, 1], each axis by its own reach without the outermost hundredth; what lies farther out is drawn at the edge. */
+function fit(points: Float32Array): { points: Float32Array; outside: Uint8Array } {
   const n = points.length / 2;
   const out = new Float32Array(points.length);
+  const outside = new Uint8Array(n);
   for (const axis of [0, 1]) {
     const values = Float32Array.from({ length: n }, (_, i) => points[2 * i + axis]!).sort();
     const cut = n > 200 ? Math.floor(n / 100) : 0;
     const [low, high] = [values[cut] ?? 0, values[n - 1 - cut] ?? 0];
     const reach = high - low || 1;
-    for (let i = 0; i < n; i++) out[2 * i + axis] = Math.max(-1.04, Math.min(1.04, n === 1 ? 0 : (2 * (points[2 * i + axis]! - low)) / reach - 1));
+    for (let i = 0; i < n; i++) {
+      const at = n === 1 ? 0 : (2 * (points[2 * i + axis]! - low)) / reach - 1;
+      if (Math.abs(at) > EDGE) outside[i] = 1;
+      out[2 * i + axis] = Math.max(-EDGE, Math.min(EDGE, at));
+    }
   }
-  return out;
+  return { points: out, outside };
 }

@@ -20,8 +20,8 @@ interface TensorEntry {
 
 type About = Pick<Document, 'name' | 'text' | 'places' | 'readAs' | 'mode' | 'size' | 'model' | 'dimension' | 'added'>;
 
-/** Writes all documents that have vectors. */
-export function exportLibrary(): BlobPart[] {
+/** Writes the documents that have vectors, with all of their passages or those that are wanted. */
+export function exportLibrary(documents: readonly Document[] = library.documents, wanted: (document: Document, index: number) => boolean = () => true): BlobPart[] {
   const header: Record<string, TensorEntry | Record<string, string>> = {};
   const data: Uint8Array[] = [];
   let at = 0;
@@ -30,14 +30,17 @@ export function exportLibrary(): BlobPart[] {
     data.push(bytes);
     at += bytes.length;
   };
-  const documents = library.documents.filter((document) => document.done > 0);
-  const about = documents.map(({ name, text, places, readAs, mode, size, model, dimension, added }): About => ({ name, text, ...(places && { places }), ...(readAs && { readAs }), mode, ...(size && { size }), model, dimension, added }));
+  const written = documents.map((document) => ({ document, kept: document.passages.flatMap((_, index) => (index < document.done && wanted(document, index) ? [index] : [])) })).filter(({ kept }) => kept.length > 0);
+  const about = written.map(({ document: { name, text, places, readAs, mode, size, model, dimension, added } }): About => ({ name, text, ...(places && { places }), ...(readAs && { readAs }), mode, ...(size && { size }), model, dimension, added }));
   header['__metadata__'] = { format: FORMAT, documents: JSON.stringify(about) };
-  for (const [i, document] of documents.entries()) {
-    const vectors = library.vectorsOf(document);
-    const spans = new Int32Array(document.passages.slice(0, document.done).flatMap(({ start, end, tokens }) => [start, end, tokens]));
-    add(`vectors.${i}`, 'F32', [document.done, document.dimension], new Uint8Array(vectors.buffer, vectors.byteOffset, vectors.byteLength));
-    add(`passages.${i}`, 'I32', [document.done, 3], new Uint8Array(spans.buffer));
+  for (const [i, { document, kept }] of written.entries()) {
+    const { dimension: d } = document;
+    const all = library.vectorsOf(document);
+    const vectors = kept.length === document.done ? all : new Float32Array(kept.length * d);
+    if (vectors !== all) for (const [k, index] of kept.entries()) vectors.set(all.subarray(index * d, (index + 1) * d), k * d);
+    const spans = new Int32Array(kept.flatMap((index) => [document.passages[index]!.start, document.passages[index]!.end, document.passages[index]!.tokens]));
+    add(`vectors.${i}`, 'F32', [kept.length, d], new Uint8Array(vectors.buffer, vectors.byteOffset, vectors.byteLength));
+    add(`passages.${i}`, 'I32', [kept.length, 3], new Uint8Array(spans.buffer));
   }
   let text = new TextEncoder().encode(JSON.stringify(header));
   const padded = new Uint8Array(Math.ceil(text.length / 8) * 8).fill(0x20);

@@ -1,5 +1,6 @@
 /** Finds passages of the library by their words and their vectors. */
 
+import { CHOSEN, chosen } from './chosen.js';
 import type { Document, Entry } from './library.js';
 import { isNumbered, placeAt } from './place.js';
 import { rank, type Hit, type Mode } from './rank.js';
@@ -54,14 +55,15 @@ export class Finder {
   /** Documents by their best passages, or passages where there is but one document to search. `vector` has unit length. */
   search(query: string, mode: Mode, vector: Float32Array | undefined, within: string): Hit[] {
     const { rows } = this;
-    const alone = within !== '' || this.rowsOf.size === 1;
+    const alone = (within !== '' && within !== CHOSEN) || this.rowsOf.size === 1;
     const groups = new Map([...this.rowsOf.keys()].map((id, i) => [id, i]));
     return rank(this.index, vector && this.cosines(vector), {
       terms: parse(query),
       mode: vector ? mode : 'words',
       group: (row) => {
-        const id = rows[row]?.document.id;
-        if (id === undefined || (within !== '' && String(id) !== within)) return undefined;
+        const entry = rows[row];
+        if (!entry || (within === CHOSEN ? !chosen.has(entry.document, entry.index) : within !== '' && String(entry.document.id) !== within)) return undefined;
+        const { id } = entry.document;
         return alone ? row : groups.get(id);
       },
     });

@@ -4,6 +4,7 @@ import { $, cosineText, count, counted, debounce, duration, h, isAbort, settings
 import { engine } from '../engine.js';
 import { report } from '../notice.js';
 import type { Span } from './cut.js';
+import { CHOSEN, chosen } from './chosen.js';
 import { Finder } from './finder.js';
 import { bestSentence } from './highlight.js';
 import { isForeign } from './language.js';
@@ -84,6 +85,7 @@ export function startResults(empty: (root: HTMLElement) => void): void {
   $('mode').append(...buttons);
   for (const button of buttons) button.setAttribute('aria-pressed', String(button.dataset['mode'] === modeInUse()));
   $('within').addEventListener('change', () => void search());
+  chosen.addEventListener('change', () => void search());
   $('more').addEventListener('click', () => {
     all = !all;
     show(false);
@@ -105,11 +107,13 @@ export async function search(): Promise<void> {
   const query = $<HTMLInputElement>('query').value.trim();
   searching?.abort(new DOMException('typed on', 'AbortError'));
   const mine = (searching = new AbortController());
+  const before = entries;
   entries = library.entries(engine.choice.id);
+  if (entries !== before) chosen.keep(entries);
   drawWithin();
   const within = $<HTMLSelectElement>('within').value;
   const mode = modeInUse();
-  const key = JSON.stringify([query, mode, within]);
+  const key = JSON.stringify([query, mode, within, within === CHOSEN && chosen.size]);
   const same = key === asked;
   if (!same) {
     best = new Map();
@@ -147,6 +151,13 @@ export async function search(): Promise<void> {
   }
 }
 
+/** Searches in the passages that are chosen on the map. */
+export function searchChosen(): void {
+  drawWithin();
+  $<HTMLSelectElement>('within').value = CHOSEN;
+  void search();
+}
+
 /** Keeps the query and how it is searched for in the address, so that it can be shared. */
 function remember(query: string, mode: Mode): void {
   const address = new URL(location.href);
@@ -161,13 +172,14 @@ function remember(query: string, mode: Mode): void {
 function drawWithin(): void {
   const select = $<HTMLSelectElement>('within');
   const documents = [...new Set(entries.map(({ document }) => document))];
-  const key = documents.map(({ id }) => id).join(' ');
+  const key = [chosen.size, ...documents.map(({ id }) => id)].join(' ');
   if (select.dataset['of'] === key) return;
   select.dataset['of'] = key;
   const { value } = select;
-  select.replaceChildren(h('option', { value: '' }, 'all documents'), ...documents.map(({ id, name }) => h('option', { value: String(id) }, name.length > 60 ? `${name.slice(0, 59)}…` : name)));
-  select.value = documents.some(({ id }) => String(id) === value) ? value : '';
-  select.disabled = documents.length < 2;
+  const part = chosen.size > 0 && h('option', { value: CHOSEN }, `${counted(chosen.size, 'passage')} chosen on the map`);
+  select.replaceChildren(h('option', { value: '' }, 'all documents'), ...(part ? [part] : []), ...documents.map(({ id, name }) => h('option', { value: String(id) }, name.length > 60 ? `${name.slice(0, 59)}…` : name)));
+  select.value = (value === CHOSEN && part) || documents.some(({ id }) => String(id) === value) ? value : '';
+  select.disabled = documents.length < 2 && !part;
 }
 
 function show(keepPlace: boolean): void {
