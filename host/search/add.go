@@ -44,6 +44,9 @@ type piece struct {
 	vector               []byte
 }
 
+// heading are those above a passage, outermost first.
+func (p *piece) heading() string { return strings.Join(p.Headings, " > ") }
+
 // Add puts documents into the index, all or none; those of unchanged text and
 // fields cost nothing. They are embedded before the file is locked.
 func (ix *Index) Add(ctx context.Context, documents ...Document) (Added, error) {
@@ -61,14 +64,21 @@ func (ix *Index) add(ctx context.Context, documents []Document) (Added, error) {
 	if ix.space != ix.options.Space {
 		return Added{}, ix.options.otherSpace(ix.space, ix.model)
 	}
+	last := map[string]int{}
+	for i, d := range documents {
+		if d.ID == "" {
+			return Added{}, fmt.Errorf("document %d has no ID", i)
+		}
+		last[d.ID] = i
+	}
 	var added Added
-	hashes := make([][]byte, len(documents))
+	hashes := make([][]byte, len(documents)) // nil: another of the same ID follows
 	same := make([]bool, len(documents))
 	var pieces []piece
 	for i := range documents {
 		d := &documents[i]
-		if d.ID == "" {
-			return Added{}, fmt.Errorf("document %d has no ID", i)
+		if last[d.ID] != i {
+			continue
 		}
 		d.Text = strings.ToValidUTF8(d.Text, "\uFFFD")
 		hashes[i] = ix.options.hash(d)
@@ -82,6 +92,11 @@ func (ix *Index) add(ctx context.Context, documents []Document) (Added, error) {
 			continue
 		}
 		cut := ix.options.cut(i, d)
+		for _, p := range cut {
+			if len(p.text) > mostPassage {
+				return Added{}, fmt.Errorf("document %.200q has a passage of %d MiB without a space, want at most %d", d.ID, len(p.text)>>20, mostPassage>>20)
+			}
+		}
 		pieces = append(pieces, cut...)
 		added.Documents++
 		added.Passages += len(cut)
@@ -95,27 +110,33 @@ func (ix *Index) add(ctx context.Context, documents []Document) (Added, error) {
 	}
 	ix.writing.Lock()
 	defer ix.writing.Unlock()
-	tx, err := ix.db.BeginTx(ctx, nil)
-	if err != nil {
-		return Added{}, err
-	}
-	defer tx.Rollback()
-	for i := range documents {
-		if same[i] {
-			if _, err := tx.Exec("UPDATE documents SET stamp=?, modified=? WHERE name=?", documents[i].Stamp, seconds(documents[i].Modified), documents[i].ID); err != nil {
-				return Added{}, err
+	return added, ix.change(ctx, func(w *writer) error {
+		var replaced []string
+		for i, d := range documents {
+			if hashes[i] != nil && !same[i] {
+				replaced = append(replaced, d.ID)
 			}
-			continue
 		}
-		var own []piece
-		own, pieces = pieces, nil
-		n := sort.Search(len(own), func(k int) bool { return own[k].document > i })
-		own, pieces = own[:n], own[n:]
-		if err := write(tx, &documents[i], hashes[i], own); err != nil {
-			return Added{}, err
+		if _, err := w.remove(replaced); err != nil {
+			return err
 		}
-	}
-	return added, tx.Commit()
+		for i := range documents {
+			switch {
+			case hashes[i] == nil:
+			case same[i]:
+				if _, err := w.tx.Exec("UPDATE documents SET stamp=?, modified=? WHERE name=?", documents[i].Stamp, seconds(documents[i].Modified), documents[i].ID); err != nil {
+					return err
+				}
+			default:
+				n := sort.Search(len(pieces), func(k int) bool { return pieces[k].document > i })
+				if err := w.add(&documents[i], hashes[i], pieces[:n]); err != nil {
+					return err
+				}
+				pieces = pieces[n:]
+			}
+		}
+		return nil
+	})
 }
 
 // hash is of all that is found or shown, and of how it is cut.
@@ -191,50 +212,6 @@ func (o *Options) embed(ctx context.Context, documents []Document, pieces []piec
 	return nil
 }
 
-// write replaces a document.
-func write(tx *sql.Tx, d *Document, hash []byte, pieces []piece) error {
-	if _, err := remove(tx, d.ID); err != nil {
-		return err
-	}
-	fields, err := json.Marshal(d.Fields)
-	if err != nil {
-		return err
-	}
-	inserted, err := tx.Exec("INSERT INTO documents(name, title, hash, stamp, modified, fields) VALUES(?,?,?,?,?,?)",
-		d.ID, d.Title, hash, d.Stamp, seconds(d.Modified), string(fields))
-	if err != nil {
-		return err
-	}
-	document, err := inserted.LastInsertId()
-	if err != nil {
-		return err
-	}
-	passages, err := tx.Prepare("INSERT INTO passages(document, start, stop, line, page, heading, text, vector) VALUES(?,?,?,?,?,?,?,?)")
-	if err != nil {
-		return err
-	}
-	defer passages.Close()
-	words, err := tx.Prepare("INSERT INTO words(rowid, text, heading, parts) VALUES(?,?,?,?)")
-	if err != nil {
-		return err
-	}
-	defer words.Close()
-	for _, p := range pieces {
-		inserted, err := passages.Exec(document, p.Start, p.End, p.line, p.page, strings.Join(p.Headings, " > "), p.text, p.vector)
-		if err != nil {
-			return err
-		}
-		id, err := inserted.LastInsertId()
-		if err != nil {
-			return err
-		}
-		if _, err := words.Exec(id, p.text, d.Title+"\n"+p.Context(), parts(p.text)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 func seconds(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
@@ -243,56 +220,18 @@ func seconds(t time.Time) int64 {
 }
 
 // Remove takes documents out of the index and returns how many there were.
-func (ix *Index) Remove(ctx context.Context, ids ...string) (int, error) {
+func (ix *Index) Remove(ctx context.Context, ids ...string) (removed int, err error) {
 	if ix.options.ReadOnly {
 		return 0, fmt.Errorf("remove from index %s: %w: it was opened for reading", ix.path, ErrReadOnly)
 	}
 	ix.writing.Lock()
 	defer ix.writing.Unlock()
-	removed, err := ix.removeAll(ctx, ids)
+	err = ix.change(ctx, func(w *writer) error {
+		removed, err = w.remove(ids)
+		return err
+	})
 	if err != nil {
 		return 0, fmt.Errorf("remove from index %s: %w", ix.path, explain(err))
 	}
 	return removed, nil
-}
-
-func (ix *Index) removeAll(ctx context.Context, ids []string) (removed int, err error) {
-	tx, err := ix.db.BeginTx(ctx, nil)
-	if err != nil {
-		return 0, err
-	}
-	defer tx.Rollback()
-	for _, id := range ids {
-		found, err := remove(tx, id)
-		if err != nil {
-			return 0, err
-		}
-		if found {
-			removed++
-		}
-	}
-	return removed, tx.Commit()
-}
-
-// remove deletes a document and tells readers that ids are gone.
-func remove(tx *sql.Tx, name string) (bool, error) {
-	var id int64
-	err := tx.QueryRow("SELECT id FROM documents WHERE name=?", name).Scan(&id)
-	if errors.Is(err, sql.ErrNoRows) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	for _, q := range []string{
-		"DELETE FROM words WHERE rowid IN (SELECT id FROM passages WHERE document=?)",
-		"DELETE FROM passages WHERE document=?",
-		"DELETE FROM documents WHERE id=?",
-	} {
-		if _, err := tx.Exec(q, id); err != nil {
-			return false, err
-		}
-	}
-	_, err = tx.Exec("UPDATE meta SET value=value+1 WHERE key='removals'")
-	return true, err
 }

@@ -2,8 +2,7 @@ package search
 
 import (
 	"cmp"
-	"context"
-	"database/sql"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -14,13 +13,11 @@ type candidates struct {
 	terms []term
 	query Query
 
-	condition string // on documents, in SQL
-	values    []any
-	allowed   map[int64]bool    // documents; nil: all
-	required  map[int64]bool    // passages that hold all quoted phrases; nil: none are asked for
-	excluded  map[int64]bool    // passages that hold what must not be there
-	exact     map[int64]float64 // share of the query's words that a passage holds as rare names and numbers, or as one phrase
-	names     float64           // share of the query's words that are rare names and numbers
+	allowed  map[int64]bool    // documents; nil: all
+	required map[int64]bool    // passages that hold all quoted phrases; nil: none are asked for
+	excluded map[int64]bool    // passages that hold what must not be there
+	exact    map[int64]float64 // share of the query's words that a passage holds as rare names and numbers, or as one phrase
+	names    float64           // share of the query's words that are rare names and numbers
 
 	passages map[int64]*candidate
 	best     float64 // BM25 of the best
@@ -42,9 +39,6 @@ const (
 	meaningCandidates = 400
 	// mostRequired is the most passages that are looked at for a quoted phrase.
 	mostRequired = 20000
-	// wordRows is how many passages are scored by BM25, or a few more: FTS5 takes
-	// 3.5 µs for each. See narrow.
-	wordRows = 2000
 )
 
 func newCandidates(terms []term, q Query) *candidates {
@@ -53,125 +47,106 @@ func newCandidates(terms []term, q Query) *candidates {
 
 // words finds the best passages by BM25, and which hold what must or must not be
 // there.
-func (c *candidates) words(ctx context.Context, tx *sql.Tx) error {
-	if err := c.demands(ctx, tx); err != nil {
+func (c *candidates) words(v *view) error {
+	w := wantedOf(c.terms, stemmer{})
+	if err := c.demands(v, w); err != nil {
 		return err
 	}
-	if err := c.holders(ctx, tx); err != nil {
-		return err
+	rows := &v.ix.rows
+	for id := range c.exact {
+		if row := rows.at(id); row >= 0 {
+			c.passage(id, rows.documents[row])
+		}
 	}
-	e := expression(c.terms)
-	if e == "" || c.query.Mode == Meaning {
+	if len(w.score) == 0 || c.query.Mode == Meaning {
 		return nil
 	}
-	limit := max(wordCandidates, 4*c.query.Top)
-	few := ""
+	scores := make([]float64, len(rows.ids))
+	for _, one := range w.score {
+		if err := v.score(one, scores); err != nil {
+			return err
+		}
+	}
+	most := max(wordCandidates, 4*c.query.Top)
 	if c.required != nil {
-		limit = mostRequired
-	} else {
-		var err error
-		if few, err = narrow(ctx, tx, plain(c.terms), max(wordRows, 2*limit), limit); err != nil {
-			return err
+		most = mostRequired
+	}
+	best := newBest[float64](most)
+	for row, score := range scores {
+		if score > best.floor && c.may(rows.ids[row], rows.documents[row]) {
+			best.add(row, score)
 		}
 	}
-	// The plus keeps SQLite from asking FTS5 for one row at a time; BM25 is computed
-	// behind all conditions.
-	where, values := "words MATCH ?", []any{e}
-	if few != "" {
-		where, values = where+" AND +words.rowid IN (SELECT rowid FROM words WHERE words MATCH ?)", append(values, few)
+	for _, p := range best.sorted() {
+		found := c.passage(rows.ids[p.row], rows.documents[p.row])
+		found.bm25 = p.score
+		c.best = max(c.best, p.score)
 	}
-	if c.condition != "" {
-		where += " AND p.document IN (SELECT id FROM documents WHERE " + c.condition + ")"
-		values = append(values, c.values...)
-	}
-	statement := `SELECT words.rowid, p.document, bm25(words, 1.0, 0.7, 0.5) AS score FROM words JOIN passages p ON p.id=words.rowid
-		WHERE ` + where + ` ORDER BY score LIMIT ?`
-	if few == "" && c.condition == "" {
-		statement = `SELECT w.id, p.document, w.score FROM (SELECT rowid AS id, rank AS score FROM words WHERE words MATCH ? ORDER BY rank LIMIT ?) w
-			JOIN passages p ON p.id=w.id`
-	} else if c.condition == "" {
-		statement = `SELECT w.id, p.document, w.score FROM (SELECT rowid AS id, bm25(words, 1.0, 0.7, 0.5) AS score FROM words
-			WHERE ` + where + ` ORDER BY score LIMIT ?) w JOIN passages p ON p.id=w.id`
-	}
-	values = append(values, limit)
-	rows, err := tx.QueryContext(ctx, statement, values...)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var id, document int64
-		var rank float64
-		if err := rows.Scan(&id, &document, &rank); err != nil {
-			return err
-		}
-		if p := c.passage(id, document); p != nil {
-			p.bm25 = -rank
-			c.best = max(c.best, p.bm25)
-		}
-	}
-	return rows.Err()
+	return nil
 }
 
-// narrow says which passages are worth scoring where the words of a query are in
-// more than most: those with one of its rarest words, which have most of the
-// weight, as many of these words as most allows. Where even the rarest is in more,
-// it is those with the two or more rarest, as long as enough have them. "" means
-// all.
-func narrow(ctx context.Context, tx *sql.Tx, words []string, most, enough int) (string, error) {
-	type word struct {
-		match string
-		rows  int
-	}
-	count := func(match string) (n int, err error) {
-		err = tx.QueryRowContext(ctx, "SELECT count(*) FROM words WHERE words MATCH ?", match).Scan(&n)
-		return n, err
-	}
-	var known []word
-	all := 0
-	for _, w := range words {
-		n, err := count(w)
-		if err != nil {
-			return "", err
+// best are the rows with the largest scores, of equal ones the first: a heap whose
+// root is the worst of them.
+type best[T float32 | float64] struct {
+	most  int
+	floor T // what is not above it is not among them
+	all   []scored[T]
+}
+
+type scored[T float32 | float64] struct {
+	row   int
+	score T
+}
+
+func (s scored[T]) compare(o scored[T]) int {
+	return cmp.Or(cmp.Compare(o.score, s.score), cmp.Compare(s.row, o.row))
+}
+
+// newBest takes scores above 0.
+func newBest[T float32 | float64](most int) *best[T] { return &best[T]{most: most} }
+
+// add takes rows in ascending order, if their score is above the floor.
+func (b *best[T]) add(row int, score T) {
+	if len(b.all) < b.most {
+		if b.all = append(b.all, scored[T]{row, score}); len(b.all) < b.most {
+			return
 		}
-		if n > 0 {
-			known = append(known, word{w, n})
-			all += n
-		}
-	}
-	if all <= most || len(known) < 2 {
-		return "", nil
-	}
-	slices.SortStableFunc(known, func(a, b word) int { return cmp.Compare(a.rows, b.rows) })
-	e, rows := "("+known[0].match+")", known[0].rows
-	for _, w := range known[1:] {
-		next := e + " OR (" + w.match + ")"
-		if rows > most {
-			next = e + " AND (" + w.match + ")"
-			n, err := count(next)
-			if err != nil {
-				return "", err
-			}
-			if n < enough {
+		b.sorted()
+		slices.Reverse(b.all) // a heap, too
+	} else {
+		b.all[0] = scored[T]{row, score}
+		for i := 0; ; {
+			worst := 2*i + 1
+			if worst >= len(b.all) {
 				break
 			}
-			e, rows = next, n
-			if rows <= most {
+			if worst+1 < len(b.all) && b.all[worst+1].compare(b.all[worst]) > 0 {
+				worst++
+			}
+			if b.all[worst].compare(b.all[i]) <= 0 {
 				break
 			}
-			continue
+			b.all[i], b.all[worst] = b.all[worst], b.all[i]
+			i = worst
 		}
-		if rows+w.rows > most {
-			break
-		}
-		e, rows = next, rows+w.rows
 	}
-	return e, nil
+	b.floor = b.all[0].score
+}
+
+// sorted ends the adding.
+func (b *best[T]) sorted() []scored[T] {
+	slices.SortFunc(b.all, scored[T].compare)
+	return b.all
+}
+
+// may reports whether a passage may be found.
+func (c *candidates) may(id, document int64) bool {
+	return (c.allowed == nil || c.allowed[document]) && (c.required == nil || c.required[id]) && !c.excluded[id]
 }
 
 // passage is the candidate of an id, nil if it may not be found.
 func (c *candidates) passage(id, document int64) *candidate {
-	if c.allowed != nil && !c.allowed[document] || c.required != nil && !c.required[id] || c.excluded[id] {
+	if !c.may(id, document) {
 		return nil
 	}
 	p := c.passages[id]
@@ -183,123 +158,106 @@ func (c *candidates) passage(id, document int64) *candidate {
 }
 
 // demands fills required, excluded and exact.
-func (c *candidates) demands(ctx context.Context, tx *sql.Tx) error {
-	var must, not, rare []string
+func (c *candidates) demands(v *view, w wanted) error {
+	var rare []wording
 	words := 0.0
 	c.exact = map[int64]float64{}
-	var total int
-	if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM passages").Scan(&total); err != nil {
-		return err
-	}
+	stems := stemmer{}
 	for _, t := range c.terms {
 		if !t.excluded && !t.stopped() {
 			words++
 		}
-		switch {
-		case t.excluded:
-			not = append(not, t.match())
-		case t.quoted:
-			must = append(must, t.match())
-		case t.exact:
-			rare = append(rare, quote(t.pieces))
+		if t.exact && !t.excluded && !t.quoted {
+			rare = append(rare, wording{words: t.phrase(stems).words})
 		}
 	}
-	whole := phrase(c.terms)
-	if whole != "" {
-		rare = append(rare, whole)
+	all := whole(c.terms, stems)
+	if all.words != "" {
+		rare = append(rare, all)
 	}
-	var err error
-	for _, e := range rare {
+	for _, one := range rare {
 		if c.query.Mode == Meaning {
 			break
 		}
-		few := max(20, total/100)
-		ids, err := matching(ctx, tx, e, few+1)
+		few := max(20, v.ix.rows.alive()/100)
+		found, err := v.matches(one, few)
 		if err != nil {
 			return err
 		}
-		if len(ids) == 0 || len(ids) > few {
+		if len(found) == 0 || len(found) > few {
 			continue
 		}
 		share := 1.0
-		if e != whole {
+		if one != all {
 			share /= max(words, 1)
 			c.names += share
 		}
-		share *= min(1, 4/float64(len(ids)))
-		for id := range ids {
+		share *= min(1, 4/float64(len(found)))
+		for _, m := range found {
+			id := v.ix.rows.ids[m.row]
 			c.exact[id] = min(1, c.exact[id]+share)
 		}
 	}
-	if len(not) > 0 {
-		if c.excluded, err = matching(ctx, tx, strings.Join(not, " OR "), -1); err != nil {
+	for _, one := range w.not {
+		found, err := v.matches(one, math.MaxInt)
+		if err != nil {
 			return err
 		}
+		if c.excluded == nil {
+			c.excluded = map[int64]bool{}
+		}
+		for _, m := range found {
+			c.excluded[v.ix.rows.ids[m.row]] = true
+		}
 	}
-	if len(must) > 0 {
-		if c.required, err = matching(ctx, tx, strings.Join(must, " AND "), mostRequired); err != nil {
+	for i, one := range w.must {
+		found, err := v.matches(one, math.MaxInt)
+		if err != nil {
 			return err
 		}
-		return c.verify(ctx, tx)
+		both := map[int64]bool{}
+		for _, m := range found {
+			if id := v.ix.rows.ids[m.row]; i == 0 || c.required[id] {
+				both[id] = true
+			}
+		}
+		c.required = both
 	}
-	return nil
-}
-
-// holders makes candidates of what holds an identifier or a phrase, whether or not
-// BM25 and the meaning would.
-func (c *candidates) holders(ctx context.Context, tx *sql.Tx) error {
-	if len(c.exact) == 0 {
+	if c.required == nil {
 		return nil
 	}
-	read, err := tx.PrepareContext(ctx, "SELECT document FROM passages WHERE id=?")
-	if err != nil {
-		return err
+	ids := slices.Sorted(maps.Keys(c.required))
+	for _, id := range ids[min(len(ids), mostRequired):] {
+		delete(c.required, id)
 	}
-	defer read.Close()
-	for id := range c.exact {
-		var document int64
-		if err := read.QueryRowContext(ctx, id).Scan(&document); err != nil {
-			return err
-		}
-		c.passage(id, document)
-	}
-	return nil
-}
-
-// matching returns the passages that an expression finds, at most limit; -1: all.
-func matching(ctx context.Context, tx *sql.Tx, expression string, limit int) (map[int64]bool, error) {
-	rows, err := tx.QueryContext(ctx, "SELECT rowid FROM words WHERE words MATCH ? LIMIT ?", expression, limit)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	ids := map[int64]bool{}
-	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		ids[id] = true
-	}
-	return ids, rows.Err()
+	return c.verify(v, ids[:min(len(ids), mostRequired)])
 }
 
 // verify leaves of the required passages those that hold every quoted phrase with
 // the very words, not with others of the same stem.
-func (c *candidates) verify(ctx context.Context, tx *sql.Tx) error {
-	read, err := tx.PrepareContext(ctx, "SELECT p.text, p.heading, d.title FROM passages p JOIN documents d ON d.id=p.document WHERE p.id=?")
+func (c *candidates) verify(v *view, ids []int64) error {
+	texts := textReader{ctx: v.ctx, tx: v.tx}
+	title, err := v.tx.PrepareContext(v.ctx, "SELECT title FROM documents WHERE id=?")
 	if err != nil {
 		return err
 	}
-	defer read.Close()
-	for id := range c.required {
-		var text, heading, title string
-		if err := read.QueryRowContext(ctx, id).Scan(&text, &heading, &title); err != nil {
+	defer title.Close()
+	var document int64
+	var name string
+	for _, id := range ids {
+		p, ok, err := texts.read(id)
+		if err != nil {
 			return err
 		}
-		words := folded(text + "\n" + title + "\n" + heading)
+		if row := v.ix.rows.at(id); row >= 0 && v.ix.rows.documents[row] != document {
+			document = v.ix.rows.documents[row]
+			if err := title.QueryRowContext(v.ctx, document).Scan(&name); err != nil {
+				return missing(err)
+			}
+		}
+		words := folded(p.text + "\n" + name + "\n" + p.heading)
 		for _, t := range c.terms {
-			if t.quoted && !t.excluded && !holds(words, folded(strings.Join(t.pieces, " "))) {
+			if !ok || t.quoted && !t.excluded && !holds(words, folded(strings.Join(t.pieces, " "))) {
 				delete(c.required, id)
 				break
 			}
@@ -318,50 +276,35 @@ func holds(words, phrase []string) bool {
 	return false
 }
 
-// meaning takes the cosines of all passages; set.ids go with them.
-func (c *candidates) meaning(set *vectorSet, cosines []float32) {
+// meaning takes the cosines of all rows.
+func (c *candidates) meaning(rows *rows, cosines []float32) {
 	c.vectors = true
 	var sum, squares float64
-	n := 0
-	type place struct {
-		at     int
-		cosine float32
-	}
-	most := max(meaningCandidates, 4*c.query.Top)
-	best := make([]place, 0, 2*most)
-	floor := float32(-2)
-	cut := func() {
-		slices.SortFunc(best, func(a, b place) int { return cmp.Or(cmp.Compare(b.cosine, a.cosine), cmp.Compare(a.at, b.at)) })
-		if len(best) > most {
-			best = best[:most]
-			floor = best[most-1].cosine
-		}
-	}
-	for i, x := range cosines {
-		sum += float64(x)
-		squares += float64(x) * float64(x)
-		n++
-		if x <= floor || c.allowed != nil && !c.allowed[set.documents[i]] || c.required != nil && !c.required[set.ids[i]] || c.excluded[set.ids[i]] {
+	near := newBest[float32](max(meaningCandidates, 4*c.query.Top))
+	near.floor = -2
+	for row, x := range cosines {
+		document := rows.documents[row]
+		if document == 0 {
 			continue
 		}
-		if best = append(best, place{i, x}); len(best) == 2*most {
-			cut()
+		sum += float64(x)
+		squares += float64(x) * float64(x)
+		if x > near.floor && c.may(rows.ids[row], document) {
+			near.add(row, x)
 		}
 	}
-	cut()
-	if n > 0 {
-		c.mean = sum / float64(n)
-		c.spread = math.Sqrt(max(squares/float64(n)-c.mean*c.mean, 0))
+	if n := float64(rows.alive()); n > 0 {
+		c.mean = sum / n
+		c.spread = math.Sqrt(max(squares/n-c.mean*c.mean, 0))
 	}
-	for _, p := range best {
-		if found := c.passage(set.ids[p.at], set.documents[p.at]); found != nil {
-			c.top = max(c.top, float64(p.cosine))
-		}
+	for _, p := range near.sorted() {
+		c.passage(rows.ids[p.row], rows.documents[p.row])
+		c.top = max(c.top, float64(p.score))
 	}
 	// Those found by words have a meaning, too.
 	for _, p := range c.passages {
-		if i, ok := slices.BinarySearch(set.ids, p.id); ok {
-			p.cosine = float64(cosines[i])
+		if row := rows.at(p.id); row >= 0 && row < len(cosines) {
+			p.cosine = float64(cosines[row])
 		}
 	}
 }

@@ -2,7 +2,7 @@
 // SQLite file.
 //
 // A document is cut into passages ([m2embed/core/passage]); each passage lies in
-// the file with its words (FTS5), its vector of 8-bit integers and its place.
+// the file with its words, its vector of 8-bit integers and its place.
 // [Index.Query] scans all vectors exactly, ranks words by BM25 and puts both
 // together. One process may write while many read; what [Index.Add] has returned
 // for is kept, whatever happens to the process afterwards.

@@ -35,11 +35,12 @@ type Index struct {
 	space   string // of the file
 	model   string
 	writing sync.Mutex
+	stems   stemmer // of the writer
 
-	vectors struct {
-		sync.RWMutex
-		set vectorSet
-	}
+	reading sync.RWMutex // of what is below
+	rows    rows
+	places  map[int64][]chunkPlace // by segments
+	chunks  chunkCache
 }
 
 // Open opens the index in a file, or makes one; without a path it makes one in
@@ -47,13 +48,13 @@ type Index struct {
 //
 // # Errors
 //
-// [ErrSpace], [ErrDamaged] and [ErrReadOnly] wrapped with what was found.
+// [ErrSpace], [ErrFormat], [ErrDamaged] and [ErrReadOnly] wrapped with what was found.
 func Open(path string, o Options) (*Index, error) {
 	db, err := openFile(path, o.ReadOnly)
 	if err != nil {
 		return nil, fmt.Errorf("open index %s: %w", path, explain(err))
 	}
-	ix := &Index{path: path, options: o, db: db}
+	ix := &Index{path: path, options: o, db: db, stems: stemmer{}}
 	if err := ix.prepare(context.Background()); err != nil {
 		return nil, fmt.Errorf("open index %s: %w", path, errors.Join(err, db.Close()))
 	}
@@ -63,7 +64,12 @@ func Open(path string, o Options) (*Index, error) {
 // Close closes the file. No call may be under way.
 func (ix *Index) Close() error {
 	if !ix.options.ReadOnly && ix.path != "" {
-		ix.db.Exec("PRAGMA wal_checkpoint(TRUNCATE)") // what remains is done at the next opening
+		// What is left of these is done at the next closing.
+		var free, pages int
+		if err := ix.db.QueryRow("SELECT (SELECT freelist_count FROM pragma_freelist_count), (SELECT page_count FROM pragma_page_count)").Scan(&free, &pages); err == nil && free > pages/16 {
+			ix.db.Exec("PRAGMA incremental_vacuum")
+		}
+		ix.db.Exec("PRAGMA wal_checkpoint(TRUNCATE)")
 	}
 	return ix.db.Close()
 }
@@ -78,30 +84,9 @@ type Info struct {
 // Info counts.
 func (ix *Index) Info(ctx context.Context) (Info, error) {
 	i := Info{Space: ix.space, Model: ix.model}
-	err := ix.db.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM documents), (SELECT count(*) FROM passages),
+	err := ix.db.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM documents), (SELECT coalesce(sum(passages), 0) FROM documents),
 		(SELECT page_count FROM pragma_page_count) * (SELECT page_size FROM pragma_page_size)`).Scan(&i.Documents, &i.Passages, &i.Bytes)
 	return i, explain(err)
-}
-
-// Check reads the whole file and says what is wrong with it, or nil.
-func (ix *Index) Check(ctx context.Context) error {
-	var found string
-	if err := ix.db.QueryRowContext(ctx, "PRAGMA integrity_check(1)").Scan(&found); err != nil {
-		return explain(err)
-	}
-	if found != "ok" {
-		return fmt.Errorf("%w: %s", ErrDamaged, found)
-	}
-	var without, strays int
-	err := ix.db.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM passages WHERE document NOT IN (SELECT id FROM documents)),
-		(SELECT count(*) FROM words_docsize) - (SELECT count(*) FROM passages)`).Scan(&without, &strays)
-	if err != nil {
-		return explain(err)
-	}
-	if without != 0 || strays != 0 {
-		return fmt.Errorf("%w: %d passages without document, %d rows of words too many", ErrDamaged, without, strays)
-	}
-	return nil
 }
 
 // Stamps returns the stamp of each document by its ID.

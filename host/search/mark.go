@@ -64,30 +64,19 @@ func marks(text string, terms []term) []Mark {
 		}
 	}
 	var found []Mark
-	at := 0
-	for at < len(text) {
-		start := strings.IndexFunc(text[at:], inWord)
-		if start < 0 {
-			break
-		}
-		start += at
-		end := strings.IndexFunc(text[start:], func(r rune) bool { return !inWord(r) })
-		if end < 0 {
-			end = len(text) - start
-		}
-		at = start + end
-		word := fold(text[start:at])
-		marked := wanted[stem(word)]
-		if pieces := split(text[start:at]); len(pieces) > 1 {
-			for _, piece := range pieces {
+	for start, word := range eachWord(text) {
+		folded := fold(word)
+		marked := wanted[stem(folded)]
+		if !marked && compound(word) {
+			for _, piece := range split(word) {
 				marked = marked || wanted[stem(fold(piece))]
 			}
 		}
 		for _, b := range begins {
-			marked = marked || strings.HasPrefix(word, b)
+			marked = marked || strings.HasPrefix(folded, b)
 		}
 		if marked {
-			found = append(found, Mark{start, at})
+			found = append(found, Mark{start, start + len(word)})
 		}
 	}
 	return found

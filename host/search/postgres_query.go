@@ -202,7 +202,7 @@ func (pg *Postgres) statement(terms []term, q Query, vector []float32) (string, 
 			words, exact = append(words, m.words), append(exact, m.exact)
 		}
 	}
-	if phrase(terms) != "" && q.Mode != Meaning {
+	if whole(terms, stemmer{}).words != "" && q.Mode != Meaning {
 		var all []string
 		for _, t := range terms {
 			all = append(all, t.pieces...)

@@ -115,24 +115,37 @@ func (ix *Index) query(ctx context.Context, query string, q Query) (Answer, erro
 	if err != nil {
 		return Answer{}, err
 	}
-	tx, err := ix.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	v, release, err := ix.view(ctx, vector != nil)
 	if err != nil {
 		return Answer{}, err
 	}
-	defer tx.Rollback()
-	found := newCandidates(terms, q)
-	if err := found.filter(ctx, tx); err != nil {
+	defer v.close()
+	found, err := v.candidates(terms, q, vector)
+	release()
+	if err != nil {
 		return Answer{}, err
 	}
-	if err := found.words(ctx, tx); err != nil {
-		return Answer{}, err
+	return found.answer(ctx, v.tx)
+}
+
+// candidates finds and scores passages.
+func (v *view) candidates(terms []term, q Query, vector []float32) (*candidates, error) {
+	c := newCandidates(terms, q)
+	if err := c.filter(v.ctx, v.tx); err != nil {
+		return nil, err
 	}
-	if vector != nil {
-		if err := ix.meaning(ctx, tx, found, vector); err != nil {
-			return Answer{}, err
-		}
+	if err := c.words(v); err != nil {
+		return nil, err
 	}
-	return found.answer(ctx, tx)
+	if vector == nil {
+		return c, nil
+	}
+	cosines, err := v.ix.rows.vectors.cosines(vector)
+	if err != nil {
+		return nil, err
+	}
+	c.meaning(&v.ix.rows, cosines)
+	return c, nil
 }
 
 // meaning is the text that is embedded: the query without its exclusions and
@@ -164,24 +177,6 @@ func meaning(query string) string {
 	return strings.TrimSpace(query)
 }
 
-// meaning scores every passage by its vector.
-func (ix *Index) meaning(ctx context.Context, tx *sql.Tx, c *candidates, vector []float32) error {
-	v := &ix.vectors
-	v.Lock()
-	err := v.set.load(ctx, tx)
-	set := v.set // its slices only grow
-	v.Unlock()
-	if err != nil {
-		return err
-	}
-	cosines, err := set.cosines(vector)
-	if err != nil {
-		return err
-	}
-	c.meaning(&set, cosines)
-	return nil
-}
-
 // filter finds the documents that may be found at all.
 func (c *candidates) filter(ctx context.Context, tx *sql.Tx) error {
 	var where []string
@@ -203,8 +198,7 @@ func (c *candidates) filter(ctx context.Context, tx *sql.Tx) error {
 	if len(where) == 0 {
 		return nil
 	}
-	c.condition, c.values = strings.Join(where, " AND "), values
-	rows, err := tx.QueryContext(ctx, "SELECT id FROM documents WHERE "+c.condition, values...)
+	rows, err := tx.QueryContext(ctx, "SELECT id FROM documents WHERE "+strings.Join(where, " AND "), values...)
 	if err != nil {
 		return err
 	}

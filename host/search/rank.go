@@ -13,13 +13,12 @@ import (
 
 // The ranking. Whoever ranks elsewhere, as the page does, does this:
 //
-// Candidates are the best 400 passages by words (of all, or of those with its
-// rarest words: see [narrow]), the best 400 by meaning (or four
+// Candidates are the best 400 passages by words, the best 400 by meaning (or four
 // times as many as are wanted, if that is more) and those that hold something
 // exactly. Each has three numbers:
 //
-//	words    its BM25 over that of the best candidate: FTS5's (k1 1.2, b 0.75) of
-//	         Porter's stems over text, headings and parts of names, with weights 1,
+//	words    its BM25 over that of the best candidate: that of SQLite's FTS5 (k1 1.2, b
+//	         0.75) of Porter's stems over text, headings and parts of names, with weights 1,
 //	         0.7 and 0.5; words of [stop] count only where a query has no others
 //	meaning  (cosine - mean)/(best - mean), not below 0; the mean is of all
 //	         passages' cosines, the best a candidate's
@@ -131,12 +130,16 @@ func (c *candidates) good(r ranked) bool {
 // answer reads the best passages.
 func (c *candidates) answer(ctx context.Context, tx *sql.Tx) (Answer, error) {
 	var a Answer
-	read, err := tx.PrepareContext(ctx, `SELECT d.name, d.title, d.modified, d.fields, p.start, p.stop, p.line, p.page, p.heading, p.text
-		FROM passages p JOIN documents d ON d.id=p.document WHERE p.id=?`)
+	read, err := tx.PrepareContext(ctx, "SELECT name, title, modified, fields FROM documents WHERE id=?")
 	if err != nil {
 		return a, err
 	}
 	defer read.Close()
+	passages, err := tx.PrepareContext(ctx, readPassage)
+	if err != nil {
+		return a, err
+	}
+	defer passages.Close()
 	for _, r := range c.rank() {
 		if len(a.Hits) == c.query.Top {
 			break
@@ -147,13 +150,20 @@ func (c *candidates) answer(ctx context.Context, tx *sql.Tx) (Answer, error) {
 		}
 		var modified int64
 		var fields string
-		err := read.QueryRowContext(ctx, r.best.id).Scan(&h.ID, &h.Title, &modified, &fields, &h.Start, &h.End, &h.Line, &h.Page, &h.Heading, &h.Text)
-		if errors.Is(err, sql.ErrNoRows) { // came after this transaction had begun
+		p, ok, err := passageReader{passages}.read(ctx, r.best.id)
+		if err != nil {
+			return a, err
+		}
+		if ok {
+			err = read.QueryRowContext(ctx, r.best.document).Scan(&h.ID, &h.Title, &modified, &fields)
+		}
+		if !ok || errors.Is(err, sql.ErrNoRows) { // gone, or not yet there, when this transaction began
 			continue
 		}
 		if err != nil {
 			return a, err
 		}
+		h.Start, h.End, h.Line, h.Page, h.Heading, h.Text = p.start, p.start+len(p.text), p.line, p.page, p.heading, p.text
 		if modified != 0 {
 			h.Modified = time.Unix(modified, 0).UTC()
 		}

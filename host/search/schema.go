@@ -15,7 +15,7 @@ import (
 )
 
 // format is the version of the schema; a file of another is refused.
-const format = "1"
+const format = "2"
 
 // patience is how many seconds a writer waits for another.
 const patience = 20
@@ -23,17 +23,23 @@ const patience = 20
 // application marks the file as an index, in SQLite's header.
 const application = 0x6d32656d // "m2em"
 
+// schema has passages in blocks (see [block]) and their words in segments (see
+// [segment]). Each change of the passages has a number, meta's "change"; documents
+// have the id of their first passage, and how many.
 const schema = `
-CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
+CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE documents(
-	id INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL, title TEXT NOT NULL, hash BLOB NOT NULL,
-	stamp TEXT NOT NULL, modified INTEGER NOT NULL, fields TEXT NOT NULL);
-CREATE TABLE passages(
-	id INTEGER PRIMARY KEY AUTOINCREMENT, document INTEGER NOT NULL, start INTEGER NOT NULL, stop INTEGER NOT NULL,
-	line INTEGER NOT NULL, page INTEGER NOT NULL, heading TEXT NOT NULL, text TEXT NOT NULL, vector BLOB);
-CREATE INDEX passages_document ON passages(document);
-CREATE VIRTUAL TABLE words USING fts5(text, heading, parts, content='', contentless_delete=1, tokenize='porter unicode61 remove_diacritics 2');
-INSERT INTO words(words, rank) VALUES('rank', 'bm25(1.0, 0.7, 0.5)');
+	id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE NOT NULL, title TEXT NOT NULL, hash BLOB NOT NULL, stamp TEXT NOT NULL,
+	modified INTEGER NOT NULL, fields TEXT NOT NULL, first INTEGER NOT NULL, passages INTEGER NOT NULL);
+CREATE TABLE heads(id INTEGER PRIMARY KEY, change INTEGER NOT NULL, data BLOB NOT NULL);
+CREATE TABLE vectors(id INTEGER PRIMARY KEY, data BLOB);
+CREATE TABLE texts(id INTEGER PRIMARY KEY, data BLOB NOT NULL);
+CREATE TABLE segments(
+	id INTEGER PRIMARY KEY AUTOINCREMENT, level INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+	passages INTEGER NOT NULL, bytes INTEGER NOT NULL);
+CREATE TABLE chunks(id INTEGER PRIMARY KEY AUTOINCREMENT, segment INTEGER NOT NULL, first BLOB NOT NULL, docs BLOB NOT NULL, positions BLOB NOT NULL);
+CREATE INDEX chunks_segment ON chunks(segment, first);
+CREATE TABLE gone(id INTEGER PRIMARY KEY);
 `
 
 // Errors that a caller may want to tell apart.
@@ -44,6 +50,8 @@ var (
 	ErrDamaged = errors.New("not a whole index")
 	// ErrReadOnly: the file or its folder cannot be written to.
 	ErrReadOnly = errors.New("the index cannot be written to")
+	// ErrFormat: the index is of another version of this program.
+	ErrFormat = errors.New("the index is of another version")
 	// ErrFull: there is no room for what was to be added.
 	ErrFull = errors.New("the disk is full")
 )
@@ -67,6 +75,10 @@ func openFile(path string, readOnly bool) (*sql.DB, error) {
 		if err := checkHeader(path); err != nil {
 			return nil, err
 		}
+	case !readOnly:
+		if err := begin(path); err != nil {
+			return nil, explain(err)
+		}
 	}
 	db, err := connect(path, readOnly, false)
 	if err != nil && readOnly {
@@ -76,6 +88,30 @@ func openFile(path string, readOnly bool) (*sql.DB, error) {
 		}
 	}
 	return db, err
+}
+
+// begin makes an empty file from which free pages can be given back; that is settled
+// before there are tables.
+func begin(path string) error {
+	db, err := sql.Open("sqlite", fileURL(path, url.Values{"_pragma": {fmt.Sprintf("busy_timeout(%d)", patience*1000)}}))
+	if err != nil {
+		return err
+	}
+	db.SetMaxOpenConns(1)
+	_, err = db.Exec("PRAGMA auto_vacuum=incremental; PRAGMA journal_mode=wal")
+	return errors.Join(err, db.Close())
+}
+
+// fileURL names a file for SQLite.
+func fileURL(path string, values url.Values) string {
+	slashed := filepath.ToSlash(path)
+	if full, err := filepath.Abs(path); err == nil {
+		slashed = filepath.ToSlash(full)
+	}
+	if !strings.HasPrefix(slashed, "/") {
+		slashed = "/" + slashed // a drive
+	}
+	return (&url.URL{Scheme: "file", Path: slashed, RawQuery: values.Encode()}).String()
 }
 
 // checkHeader refuses what is no SQLite file before SQLite touches it.
@@ -93,14 +129,6 @@ func checkHeader(path string) error {
 }
 
 func connect(path string, readOnly, immutable bool) (*sql.DB, error) {
-	full, err := filepath.Abs(path)
-	if err != nil {
-		return nil, err
-	}
-	slashed := filepath.ToSlash(full)
-	if !strings.HasPrefix(slashed, "/") {
-		slashed = "/" + slashed // a drive
-	}
 	values := url.Values{"_pragma": {fmt.Sprintf("busy_timeout(%d)", patience*1000), "synchronous(full)", "cache_size(-16000)", "temp_store(memory)"}}
 	if readOnly {
 		values.Set("mode", "ro")
@@ -111,7 +139,7 @@ func connect(path string, readOnly, immutable bool) (*sql.DB, error) {
 	if immutable {
 		values.Set("immutable", "1")
 	}
-	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: slashed, RawQuery: values.Encode()}).String())
+	db, err := sql.Open("sqlite", fileURL(path, values))
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +167,7 @@ func (ix *Index) prepare(ctx context.Context) error {
 			if _, err := tx.Exec(schema + fmt.Sprintf("PRAGMA application_id=%d;", application)); err != nil {
 				return explain(err)
 			}
-			if _, err := tx.Exec("INSERT INTO meta VALUES('format', ?), ('space', ?), ('model', ?), ('removals', '0')", format, ix.options.Space, ix.options.Model); err != nil {
+			if _, err := tx.Exec("INSERT INTO meta VALUES('format', ?), ('space', ?), ('model', ?), ('change', 1), ('next', 1)", format, ix.options.Space, ix.options.Model); err != nil {
 				return explain(err)
 			}
 			if err := tx.Commit(); err != nil {
@@ -151,10 +179,10 @@ func (ix *Index) prepare(ctx context.Context) error {
 	if err := ix.db.QueryRowContext(ctx, "PRAGMA application_id").Scan(&program); err != nil {
 		return explain(err)
 	}
-	if err := ix.db.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema WHERE name IN ('meta','documents','passages','words')").Scan(&found); err != nil {
+	if err := ix.db.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema WHERE name IN ('meta','documents')").Scan(&found); err != nil {
 		return explain(err)
 	}
-	if program != application || found != 4 {
+	if program != application || found != 2 {
 		return fmt.Errorf("%w: a SQLite file of another program", ErrDamaged)
 	}
 	var version, space, model string
@@ -163,7 +191,13 @@ func (ix *Index) prepare(ctx context.Context) error {
 		return explain(err)
 	}
 	if version != format {
-		return fmt.Errorf("the index has format %s, this program reads %s: make it anew", version, format)
+		return fmt.Errorf("%w: its format is %.20q, this program reads %s; delete it and index anew", ErrFormat, version, format)
+	}
+	if err := ix.db.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema WHERE name IN ('heads','vectors','texts','segments','chunks','gone')").Scan(&found); err != nil {
+		return explain(err)
+	}
+	if found != 6 {
+		return fmt.Errorf("%w: tables are missing", ErrDamaged)
 	}
 	ix.space, ix.model = space, model
 	if ix.options.Embedder != nil && space != ix.options.Space {

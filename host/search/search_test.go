@@ -2,6 +2,7 @@ package search
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -186,6 +187,20 @@ func TestRefusals(t *testing.T) {
 	if _, err := Open(path, Options{Embedder: bag{}, Space: "two"}); !errors.Is(err, ErrSpace) {
 		t.Errorf("another space: %v", err)
 	}
+	old := filepath.Join(folder, "old.db")
+	db, err := sql.Open("sqlite", old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = db.Exec(fmt.Sprintf("CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID; CREATE TABLE documents(id); INSERT INTO meta VALUES('format', '1'); PRAGMA application_id=%d", application))
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for _, readOnly := range []bool{true, false} {
+		if _, err := Open(old, Options{ReadOnly: readOnly}); !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), "index anew") {
+			t.Errorf("the format of before: %v", err)
+		}
+	}
 	if _, err := Open(folder, Options{}); err == nil {
 		t.Error("a folder was opened")
 	}
@@ -235,9 +250,7 @@ func TestScan(t *testing.T) {
 		set.dimension = d
 		var want [][]byte
 		for _, n := range []int{1, 5, blockRows - 6, 1, 70} { // what load does
-			if len(set.tail) > 0 {
-				set.blocks = set.blocks[:len(set.blocks)-1]
-			}
+			set.reopen()
 			for range n {
 				v := make([]float32, d)
 				for i := range v {
@@ -247,7 +260,9 @@ func TestScan(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				set.append(int64(len(want)), 0, q)
+				if err := set.append(q); err != nil {
+					t.Fatal(err)
+				}
 				want = append(want, q)
 			}
 			set.finish()
@@ -276,20 +291,21 @@ func TestScan(t *testing.T) {
 
 func TestParse(t *testing.T) {
 	for query, want := range map[string]string{
-		"":             "",
-		"the port":     `"port"`,
-		"the":          `"the"`,
-		"CRON_CHECK":   `"CRON CHECK" OR parts : "CRON CHECK" OR "CRON" OR "CHECK"`,
-		"don't":        `"don t"`,
-		`"a b" c`:      `("a b") AND ("c" OR "a b")`,
-		`a -b -"c d"`:  `("a") NOT ("b" OR "c d")`,
-		`x -b -"c d"`:  `("x") NOT ("b" OR "c d")`,
-		"getUserName":  `"getUserName" OR parts : "get User Name" OR "User" OR "Name"`,
-		"wor*":         `"wor"*`,
-		`he said "yes`: `"said" OR "yes"`,
-		"- -- - \"\" ": "",
+		"":             "[] [] []",
+		"the ports":    `["port"] [] []`,
+		"the":          `["the"] [] []`,
+		"CRON_CHECK":   `["cron check" parts:"cron check" "cron" "check"] [] []`,
+		"don't":        `["don t"] [] []`,
+		`"a b" c`:      `["c" "a b" "a b"] ["a b"] []`,
+		`a -b -"c d"`:  `["a"] [] ["b" "c d"]`,
+		`x -b -"c d"`:  `["x"] [] ["b" "c d"]`,
+		"getUserName":  `["getusernam" parts:"get user name" "user" "name"] [] []`,
+		"wor*":         `["wor"*] [] []`,
+		`he said "yes`: `["said" "ye"] [] []`,
+		"- -- - \"\" ": "[] [] []",
 	} {
-		if got := expression(parse(query)); got != want {
+		w := wantedOf(parse(query), stemmer{})
+		if got := fmt.Sprint(w.score, w.must, w.not); got != want {
 			t.Errorf("%q: %s, want %s", query, got, want)
 		}
 	}
@@ -347,61 +363,4 @@ func FuzzQuery(f *testing.F) {
 			t.Errorf("%q: %v", query, err)
 		}
 	})
-}
-
-// TestNarrow: where words are in more passages than are worth scoring, the best
-// of those that are scored are those of all.
-func TestNarrow(t *testing.T) {
-	ix := open(t, filepath.Join(t.TempDir(), "x.db"), Options{})
-	r := rand.New(rand.NewPCG(9, 9))
-	var documents []Document
-	for i := range 2 * wordRows {
-		text := "common"
-		for range r.IntN(20) {
-			text += [2]string{" often filler", " mostly filler"}[r.IntN(2)]
-		}
-		if r.IntN(20) == 0 {
-			text += " seldom"
-		}
-		documents = append(documents, Document{ID: fmt.Sprint(i), Text: text})
-	}
-	add(t, ix, documents...)
-	tx, err := ix.db.BeginTx(context.Background(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer tx.Rollback()
-	for query, want := range map[string]string{
-		"common":                     "",
-		"seldom":                     "",
-		"seldom often":               `("seldom")`,
-		"common often seldom":        `("seldom")`,
-		"common often":               `("often") AND ("common")`,
-		"common nowhere":             "",
-		`common "often" -seldom`:     "",
-		"common mostly seldom never": `("seldom")`,
-	} {
-		got, err := narrow(context.Background(), tx, plain(parse(query)), wordRows, wordCandidates)
-		if err != nil || got != want {
-			t.Errorf("%s: %s, %v, want %s", query, got, err, want)
-		}
-		a, err := ix.Query(context.Background(), query, Query{All: true, Top: 5})
-		if err != nil || len(a.Hits) != 5 {
-			t.Fatalf("%s: %d hits, %v", query, len(a.Hits), err)
-		}
-		rows, err := tx.Query("SELECT -rank FROM words WHERE words MATCH ? ORDER BY rank LIMIT 5", expression(parse(query)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i := 0; rows.Next(); i++ {
-			var best float64
-			if err := rows.Scan(&best); err != nil {
-				t.Fatal(err)
-			}
-			if math.Abs(best-a.Hits[i].BM25) > 1e-9 {
-				t.Errorf("%s: BM25 %d is %g, want %g", query, i, a.Hits[i].BM25, best)
-			}
-		}
-		rows.Close()
-	}
 }

@@ -1,8 +1,6 @@
 package search
 
 import (
-	"context"
-	"database/sql"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -39,76 +37,44 @@ func quantize(vector []float32) ([]byte, error) {
 	return b, nil
 }
 
-// vectorSet holds all vectors in memory, packed for the products of [kernel].
+// vectorSet holds vectors in memory, packed for the products of [kernel].
 type vectorSet struct {
-	loaded    bool
-	removals  int64
-	dimension int
-	ids       []int64 // of passages, ascending
-	documents []int64
-	blocks    []*kernel.Matrix // of blockRows vectors each, the last of fewer
-	tail      []byte           // the integers of the last block, as they lie in the file
-	tailScale []float32
+	n, dimension int
+	blocks       []*kernel.Matrix // of blockRows vectors each, the last of fewer
+	tail         []byte           // the integers of the last block, as they lie in the file
+	tailScale    []float32
 }
 
 // blockRows is how many vectors are packed together. The last block is packed
 // again when vectors come.
 const blockRows = 4096
 
-// load brings the vectors up to the state of the file.
-func (s *vectorSet) load(ctx context.Context, tx *sql.Tx) error {
-	var removals int64
-	if err := tx.QueryRowContext(ctx, "SELECT value FROM meta WHERE key='removals'").Scan(&removals); err != nil {
-		return err
+// reopen makes the set ready for append.
+func (s *vectorSet) reopen() {
+	if len(s.tail) > 0 && len(s.blocks) > 0 { // packed once already
+		s.blocks = s.blocks[:len(s.blocks)-1]
 	}
-	if s.loaded && removals != s.removals {
-		*s = vectorSet{}
-	}
-	s.removals = removals
-	last := int64(-1)
-	if n := len(s.ids); n > 0 {
-		last = s.ids[n-1]
-	}
-	rows, err := tx.QueryContext(ctx, "SELECT id, document, vector FROM passages WHERE id>? AND vector IS NOT NULL ORDER BY id", last)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	changed := false
-	for rows.Next() {
-		var id, document int64
-		var raw sql.RawBytes
-		if err := rows.Scan(&id, &document, &raw); err != nil {
-			return err
-		}
-		if s.dimension == 0 {
-			s.dimension = len(raw) - 4
-		}
-		if len(raw) != s.dimension+4 || s.dimension <= 0 {
-			return fmt.Errorf("%w: the vector of passage %d has %d bytes, want %d", ErrDamaged, id, len(raw), s.dimension+4)
-		}
-		if !changed && len(s.tail) > 0 { // packed once already
-			s.blocks = s.blocks[:len(s.blocks)-1]
-		}
-		changed = true
-		s.append(id, document, raw)
-	}
-	if changed {
-		s.finish()
-	}
-	s.loaded = true
-	return rows.Err()
 }
 
-// append takes a vector as quantize makes it.
-func (s *vectorSet) append(id, document int64, raw []byte) {
-	s.ids, s.documents = append(s.ids, id), append(s.documents, document)
+// append takes a vector as quantize makes it; nil is one of zeros.
+func (s *vectorSet) append(raw []byte) error {
+	if raw == nil {
+		raw = make([]byte, s.dimension+4)
+	}
+	if s.dimension == 0 {
+		s.dimension = len(raw) - 4
+	}
+	if len(raw) != s.dimension+4 || s.dimension <= 0 {
+		return fmt.Errorf("%w: the vector of a passage has %d bytes, want %d", ErrDamaged, len(raw), s.dimension+4)
+	}
+	s.n++
 	s.tail = append(s.tail, raw[:s.dimension]...)
 	s.tailScale = append(s.tailScale, math.Float32frombits(binary.LittleEndian.Uint32(raw[s.dimension:])))
 	if len(s.tailScale) == blockRows {
 		s.pack().PackInPlace()
 		s.tail, s.tailScale = nil, nil
 	}
+	return nil
 }
 
 // finish packs what is left.
@@ -126,7 +92,7 @@ func (s *vectorSet) pack() *kernel.Matrix {
 
 // cosines returns the cosine of a query with every vector.
 func (s *vectorSet) cosines(query []float32) ([]float32, error) {
-	if len(s.ids) == 0 {
+	if s.n == 0 {
 		return nil, nil
 	}
 	if len(query) != s.dimension {
@@ -137,7 +103,7 @@ func (s *vectorSet) cosines(query []float32) ([]float32, error) {
 		return nil, errors.New("the query's vector is not finite")
 	}
 	rows := coarseAndFine(unit)
-	n := len(s.ids)
+	n := s.n
 	out := make([]float32, 2*n)
 	at := 0
 	var q kernel.Quantized

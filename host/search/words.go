@@ -1,9 +1,12 @@
 package search
 
 import (
+	"iter"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // term is one thing that a query asks for.
@@ -90,13 +93,46 @@ func identifier(chunk string) bool {
 	return slices.ContainsFunc(wordsOf(chunk), func(w string) bool { return len(split(w)) > 1 })
 }
 
-// wordsOf are the words of a text as SQLite's unicode61 finds them: runs of
-// letters, digits and marks.
-func wordsOf(text string) []string {
-	return strings.FieldsFunc(text, func(r rune) bool { return !inWord(r) })
+// wordsOf are the words of a text: runs of letters, digits and marks.
+func wordsOf(text string) (words []string) {
+	for _, word := range eachWord(text) {
+		words = append(words, word)
+	}
+	return words
 }
 
-func inWord(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.IsMark(r) }
+// eachWord yields them one by one, each behind the byte at which it begins.
+func eachWord(text string) iter.Seq2[int, string] {
+	return func(yield func(int, string) bool) {
+		start := -1
+		for i := 0; i < len(text); {
+			r, size := rune(text[i]), 1
+			if r >= utf8.RuneSelf {
+				r, size = utf8.DecodeRuneInString(text[i:])
+			}
+			switch in := inWord(r); {
+			case in && start < 0:
+				start = i
+			case !in && start >= 0:
+				if !yield(start, text[start:i]) {
+					return
+				}
+				start = -1
+			}
+			i += size
+		}
+		if start >= 0 {
+			yield(start, text[start:])
+		}
+	}
+}
+
+func inWord(r rune) bool {
+	if r < utf8.RuneSelf {
+		return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
+	}
+	return unicode.IsLetter(r) || unicode.IsNumber(r) || unicode.IsMark(r)
+}
 
 // split cuts a word such as getUserName, HTTPServer or utf8 where capitals and
 // digits begin; other words are one piece.
@@ -120,11 +156,26 @@ func split(word string) []string {
 	return pieces
 }
 
+// compound reports whether a word may have several pieces; most have not.
+func compound(word string) bool {
+	before := rune(0)
+	for _, r := range word {
+		if before != 0 && (unicode.IsUpper(r) || unicode.IsDigit(r) && !unicode.IsDigit(before)) {
+			return true
+		}
+		before = r
+	}
+	return false
+}
+
 // parts are the pieces of a text's words that have several: a column of their
 // own, in which getUserName is found by "user name".
 func parts(text string) string {
 	var b strings.Builder
-	for _, w := range wordsOf(text) {
+	for _, w := range eachWord(text) {
+		if !compound(w) {
+			continue
+		}
 		if pieces := split(w); len(pieces) > 1 {
 			b.WriteString(strings.Join(pieces, " "))
 			b.WriteByte('\n')
@@ -152,96 +203,92 @@ func (t term) stopped() bool {
 	return len(t.pieces) == 1 && !t.prefix && !t.quoted && stop[strings.ToLower(t.pieces[0])]
 }
 
-// match is the FTS5 expression of a term.
-func (t term) match() string {
-	phrase := quote(t.pieces)
-	if t.prefix {
-		phrase += "*"
+// wording is one way in which a passage may hold what is asked for: words one behind
+// the other.
+type wording struct {
+	words  string // their stems, with spaces between
+	prefix bool   // the last may go on
+	parts  bool   // only among the pieces of words such as getUserName
+}
+
+// String is how it is written in tests.
+func (w wording) String() string {
+	s := strconv.Quote(w.words)
+	if w.parts {
+		s = "parts:" + s
 	}
+	if w.prefix {
+		s += "*"
+	}
+	return s
+}
+
+// phrase is the wording of a term as it stands.
+func (t term) phrase(s stemmer) wording {
+	return wording{words: strings.Join(s.stems(t.pieces), " "), prefix: t.prefix}
+}
+
+// wordings are what a term may be found by.
+func (t term) wordings(s stemmer) []wording {
+	all := []wording{t.phrase(s)}
 	if t.quoted || t.excluded {
-		return phrase
+		return all
 	}
-	alternatives := []string{phrase}
 	if len(t.alone) > 1 {
-		alternatives = append(alternatives, "parts : "+quote(t.alone))
+		all = append(all, wording{words: strings.Join(s.stems(t.alone), " "), parts: true})
 	}
 	for _, w := range t.alone {
 		if len([]rune(w)) > 2 && !stop[strings.ToLower(w)] {
-			alternatives = append(alternatives, quote([]string{w}))
+			all = append(all, wording{words: s.stem(w)})
 		}
 	}
-	return strings.Join(alternatives, " OR ")
+	return all
 }
 
-// phrase is the FTS5 expression of a query's plain words one behind the other, ""
+// whole is the wording of a query's plain words one behind the other, without words
 // where they are fewer than two. It finds what "be that as it may" is remembered
 // by, and BM25 does not know.
-func phrase(terms []term) string {
+func whole(terms []term, s stemmer) wording {
 	var words []string
 	for _, t := range terms {
 		if t.quoted || t.excluded || t.prefix {
-			return ""
+			return wording{}
 		}
 		words = append(words, t.pieces...)
 	}
 	if len(words) < 2 {
-		return ""
+		return wording{}
 	}
-	return quote(words)
+	return wording{words: strings.Join(s.stems(words), " ")}
 }
 
-func quote(words []string) string { return `"` + strings.Join(words, " ") + `"` }
-
-// plain are the FTS5 expressions of a query's words, each once, that need not be
-// there.
-func plain(terms []term) []string {
-	var words, stopped []string
-	for _, t := range terms {
-		list := &words
-		switch {
-		case t.excluded || t.quoted:
-			continue
-		case t.stopped():
-			list = &stopped
-		}
-		if m := t.match(); !slices.Contains(*list, m) {
-			*list = append(*list, m)
-		}
-	}
-	if len(words) == 0 {
-		return stopped
-	}
-	return words
+// wanted is what a query asks of words.
+type wanted struct {
+	score []wording // by which passages are scored, each as often as it counts
+	must  []wording // all of which a passage must hold
+	not   []wording // none of which it may hold
 }
 
-// expression is the FTS5 expression of a query, "" where it has no words to look
-// for.
-func expression(terms []term) string {
-	var must, may, not, stopped []string
+// wantedOf sorts the terms of a query. Words of [stop] are scored only where there
+// are no others; what must be there counts twice.
+func wantedOf(terms []term, s stemmer) wanted {
+	var w wanted
+	var stopped []wording
 	for _, t := range terms {
 		switch {
 		case t.excluded:
-			not = append(not, t.match())
+			w.not = append(w.not, t.phrase(s))
 		case t.quoted:
-			must = append(must, t.match())
+			w.must = append(w.must, t.phrase(s))
 		case t.stopped():
-			stopped = append(stopped, t.match())
+			stopped = append(stopped, t.wordings(s)...)
 		default:
-			may = append(may, t.match())
+			w.score = append(w.score, t.wordings(s)...)
 		}
 	}
-	if len(must) == 0 && len(may) == 0 {
-		may = stopped
+	if len(w.must) == 0 && len(w.score) == 0 {
+		w.score = stopped
 	}
-	if len(must) == 0 && len(may) == 0 {
-		return ""
-	}
-	e := strings.Join(append(append([]string{}, may...), must...), " OR ")
-	if len(must) > 0 {
-		e = "(" + strings.Join(must, " AND ") + ") AND (" + e + ")"
-	}
-	if len(not) > 0 {
-		e = "(" + e + ") NOT (" + strings.Join(not, " OR ") + ")"
-	}
-	return e
+	w.score = append(w.score, append(w.must, w.must...)...)
+	return w
 }

@@ -97,18 +97,23 @@ func run() error {
 		fmt.Printf("%d passages: %d B a passage, %d of them text\n", info.Passages, info.Bytes/int64(info.Passages), size/info.Passages)
 	}
 	r := rand.New(rand.NewPCG(3, 4))
+	asked := make([]string, *queries)
+	for i := range asked {
+		q := make([]string, 2+r.IntN(7))
+		for k := range q {
+			q[k] = words[r.IntN(len(words))]
+		}
+		asked[i] = strings.Join(q, " ")
+	}
+	words = nil
 	for _, kind := range []struct {
 		name string
 		mode search.Mode
 	}{{"both", search.Both}, {"words", search.Words}, {"meaning", search.Meaning}} {
 		var took []time.Duration
-		for range *queries {
-			q := make([]string, 2+r.IntN(7))
-			for i := range q {
-				q[i] = words[r.IntN(len(words))]
-			}
+		for _, q := range asked {
 			start := time.Now()
-			if _, err := ix.Query(ctx, strings.Join(q, " "), search.Query{Mode: kind.mode}); err != nil {
+			if _, err := ix.Query(ctx, q, search.Query{Mode: kind.mode}); err != nil {
 				return err
 			}
 			took = append(took, time.Since(start))

@@ -154,7 +154,7 @@ func (f *findFlags) cached(m *host.Model, paths []string) (ix search.Store, fail
 	key := sha256.Sum256(fmt.Appendf(nil, "%s %q %q %q %v %v", m.Info().Space, full, f.reading.fields, f.reading.title, f.reading.hidden, f.reading.ignored))
 	path := filepath.Join(folder, hex.EncodeToString(key[:12])+".db")
 	ix, err = openIndex(f.call.ctx, path, m, false)
-	if errors.Is(err, search.ErrDamaged) || errors.Is(err, search.ErrSpace) {
+	if errors.Is(err, search.ErrDamaged) || errors.Is(err, search.ErrSpace) || errors.Is(err, search.ErrFormat) {
 		// It can be made anew from the files.
 		for _, suffix := range []string{"", "-wal", "-shm"} {
 			os.Remove(path + suffix)

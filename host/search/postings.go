@@ -1,0 +1,304 @@
+package search
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"slices"
+)
+
+// posting says how often a passage holds a word in each column.
+type posting struct {
+	id   int64
+	hits [columns]uint32
+}
+
+// postings are those of one word in a segment, by ascending id, as they lie in the
+// file. Up to [postingBlock] of them are one block; more are blocks of as many, each
+// behind
+//
+//	uvarint  the last id of the block less that of the block before
+//	uvarint  bytes of the block
+//	uvarint  bytes of its positions
+//
+// so that it can be passed over. A posting is a uvarint of four times the difference
+// to the id before, the first to the segment's base, plus
+//
+//	0  once in the text
+//	1  n times in the text: a uvarint of n follows
+//	2  anything else: a uvarint for each column
+//	3  once in the heading
+//
+// Positions are, for each posting and column, its hits' differences to the one
+// before, uvarints.
+type postings struct {
+	count           int
+	base            int64 // ids are above it
+	docs, positions []byte
+}
+
+const postingBlock = 128
+
+// errPostings is what a reader finds that no writer writes.
+var errPostings = fmt.Errorf("%w: the words of a segment are broken", ErrDamaged)
+
+// postingWriter makes postings.
+type postingWriter struct {
+	list            postings
+	last, blockLast int64 // ids
+	n               int   // in the block
+	docs, positions []byte
+	head            []byte // scratch
+}
+
+// reset begins another word's postings.
+func (w *postingWriter) reset(base int64) {
+	w.list = postings{base: base, docs: w.list.docs[:0], positions: w.list.positions[:0]}
+	w.last, w.blockLast, w.n = base, base, 0
+	w.docs, w.positions = w.docs[:0], w.positions[:0]
+}
+
+// add appends a posting; positions are its hits' by columns, ascending in each.
+func (w *postingWriter) add(p posting, positions []uint32) {
+	if w.n == postingBlock {
+		w.flush()
+	}
+	code, delta := uint64(2), uint64(p.id-w.last)<<2
+	switch {
+	case p.hits == [columns]uint32{1}:
+		code = 0
+	case p.hits[headingColumn]|p.hits[partsColumn] == 0:
+		code = 1
+	case p.hits == [columns]uint32{headingColumn: 1}:
+		code = 3
+	}
+	w.docs = binary.AppendUvarint(w.docs, delta|code)
+	switch code {
+	case 1:
+		w.docs = binary.AppendUvarint(w.docs, uint64(p.hits[textColumn]))
+	case 2:
+		for _, n := range p.hits {
+			w.docs = binary.AppendUvarint(w.docs, uint64(n))
+		}
+	}
+	for _, n := range p.hits {
+		before := uint32(0)
+		for _, at := range positions[:n] {
+			w.positions = binary.AppendUvarint(w.positions, uint64(at-before))
+			before = at
+		}
+		positions = positions[n:]
+	}
+	w.last = p.id
+	w.n++
+	w.list.count++
+}
+
+// flush ends a block of several.
+func (w *postingWriter) flush() {
+	w.head = binary.AppendUvarint(w.head[:0], uint64(w.last-w.blockLast))
+	w.head = binary.AppendUvarint(w.head, uint64(len(w.docs)))
+	w.head = binary.AppendUvarint(w.head, uint64(len(w.positions)))
+	w.list.docs = append(append(w.list.docs, w.head...), w.docs...)
+	w.list.positions = append(w.list.positions, w.positions...)
+	w.docs, w.positions, w.n, w.blockLast = w.docs[:0], w.positions[:0], 0, w.last
+}
+
+// finish returns what was added, valid until the next reset.
+func (w *postingWriter) finish() postings {
+	if w.list.count > postingBlock {
+		w.flush()
+	} else {
+		w.list.docs = append(w.list.docs, w.docs...)
+		w.list.positions = append(w.list.positions, w.positions...)
+	}
+	return w.list
+}
+
+// postingReader walks through postings. Their positions may come when they are first
+// asked for.
+type postingReader struct {
+	left      int   // postings behind this block
+	last      int64 // id before the next block
+	several   bool
+	docs      []byte // of what is behind this block
+	positions []byte
+
+	block      []posting
+	room       [postingBlock]posting
+	at         int    // posting that the cursor stands on
+	begin, end int    // bytes of positions that are the block's
+	own        []byte // of them, those of posting reached and behind; nil: not looked at yet
+	reached    int
+	scratch    []uint32 // of positions
+	damaged    bool
+}
+
+func newPostingReader(p postings) *postingReader {
+	return &postingReader{left: p.count, last: p.base, several: p.count > postingBlock, docs: p.docs, positions: p.positions}
+}
+
+// number takes a uvarint; the common ones have one byte.
+func number(data []byte) (uint64, []byte, bool) {
+	if len(data) > 0 && data[0] < 0x80 {
+		return uint64(data[0]), data[1:], true
+	}
+	n, size := binary.Uvarint(data)
+	if size <= 0 {
+		return 0, nil, false
+	}
+	return n, data[size:], true
+}
+
+// next reads the next block that may hold an id of target or more, and reports
+// whether there is one. The block is valid until the next call.
+func (r *postingReader) next(target int64) bool {
+	for r.left > 0 && !r.damaged {
+		n := min(r.left, postingBlock)
+		docs, base := r.docs, r.last
+		r.own = nil
+		if r.several {
+			delta, rest, ok1 := number(r.docs)
+			size, rest, ok2 := number(rest)
+			positions, rest, ok3 := number(rest)
+			if !ok1 || !ok2 || !ok3 || delta > math.MaxInt64-uint64(max(base, 0)) || size > uint64(len(rest)) || positions > math.MaxInt32 {
+				r.damaged = true
+				return false
+			}
+			docs, r.docs = rest[:size], rest[size:]
+			r.begin, r.end = r.end, r.end+int(positions)
+			r.last = base + int64(delta)
+		}
+		r.left -= n
+		if r.several && r.last < target {
+			continue
+		}
+		r.at, r.reached = 0, 0
+		r.damaged = !r.decode(docs, base, n)
+		return !r.damaged
+	}
+	r.block = nil
+	return false
+}
+
+func (r *postingReader) decode(data []byte, id int64, n int) bool {
+	r.block = r.room[:n]
+	for i := range r.block {
+		v, rest, ok := number(data)
+		if !ok || v>>2 == 0 || v>>2 > uint64(math.MaxInt64-max(id, 0)) {
+			return false
+		}
+		data = rest
+		id += int64(v >> 2)
+		p := posting{id: id}
+		switch v & 3 {
+		case 0:
+			p.hits[textColumn] = 1
+		case 3:
+			p.hits[headingColumn] = 1
+		case 1:
+			v, rest, ok := number(data)
+			if !ok || v > math.MaxUint32 {
+				return false
+			}
+			p.hits[textColumn], data = uint32(v), rest
+		case 2:
+			for c := range p.hits {
+				v, rest, ok := number(data)
+				if !ok || v > math.MaxUint32 {
+					return false
+				}
+				p.hits[c], data = uint32(v), rest
+			}
+		}
+		r.block[i] = p
+	}
+	return true
+}
+
+// seek moves to the first posting of target or more, nil if there is none.
+func (r *postingReader) seek(target int64) *posting {
+	for {
+		for ; r.at < len(r.block); r.at++ {
+			if r.block[r.at].id >= target {
+				return &r.block[r.at]
+			}
+		}
+		if !r.next(target) {
+			return nil
+		}
+	}
+}
+
+// hits are the positions of the posting that the cursor stands on, by columns,
+// valid until the next call.
+func (r *postingReader) hits() (found [columns][]uint32) {
+	r.scratch = r.scratch[:0]
+	if r.own == nil {
+		begin, end := r.begin, r.end
+		if !r.several {
+			begin, end = 0, len(r.positions)
+		}
+		if end > len(r.positions) || begin == end {
+			r.damaged = true
+			return found
+		}
+		r.own = r.positions[begin:end]
+	}
+	for ; r.reached < r.at; r.reached++ {
+		n := 0
+		for _, k := range r.block[r.reached].hits {
+			n += int(k)
+		}
+		for ; n > 0 && len(r.own) > 0; r.own = r.own[1:] {
+			if r.own[0] < 0x80 {
+				n--
+			}
+		}
+		if n > 0 {
+			r.damaged = true
+			return found
+		}
+	}
+	if r.at >= len(r.block) {
+		return found
+	}
+	own := r.own // it is read again where the cursor stays
+	total := 0
+	for _, n := range r.block[r.at].hits {
+		total += int(n)
+	}
+	if total > len(own) { // each takes a byte or more
+		r.damaged = true
+		return found
+	}
+	r.scratch = slices.Grow(r.scratch, total)
+	for c, n := range r.block[r.at].hits {
+		begin, at := len(r.scratch), uint64(0)
+		for range n {
+			v, rest, ok := number(own)
+			if at += v; !ok || at > math.MaxUint32 {
+				r.damaged = true
+				return found
+			}
+			own = rest
+			r.scratch = append(r.scratch, uint32(at))
+		}
+		found[c] = r.scratch[begin:]
+	}
+	return found
+}
+
+// positionsOf are the same in a row.
+func (r *postingReader) positionsOf() []uint32 {
+	r.hits()
+	return r.scratch
+}
+
+// err is what was wrong with the postings.
+func (r *postingReader) err() error {
+	if r.damaged {
+		return errPostings
+	}
+	return nil
+}
