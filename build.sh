@@ -17,7 +17,7 @@
 #   module PATH   give the Go module the path under which it is published
 #   tokenizers    the Rust tokenizer library, for the second opinion
 #   clients       real clients of OpenAI, TEI, Ollama, Cohere and others against the server
-#   soak          the long tests: 32,768 tokens, long fuzzing, the clients
+#   soak          the long tests: 32,768 tokens, long fuzzing, the clients, the server with faults
 #
 # Needs Go 1.21 or later (the right version is fetched by it) and, for all but
 # build and embed without a wasm module, Node 20 or later with npm. Debian
@@ -276,6 +276,8 @@ soak() {
 	sh webgpu/build.sh soak
 	sh host/clients/build.sh test
 	sh host/clients/build.sh schema
+	say "the server with every fault"
+	go run ./host/soak
 }
 
 verb=${1:-}
@@ -292,6 +294,7 @@ bench)
 	else
 		go run ./host/bench "$@"
 	fi
+	go run ./host/bench/serve
 	sh wasm/build.sh bench
 	sh webgpu/build.sh bench
 	;;

@@ -17,6 +17,7 @@ import (
 	"m2embed/core/checkpoint"
 	"m2embed/core/model"
 	"m2embed/host"
+	"m2embed/host/bench/checkpoints"
 	"m2embed/host/bench/share"
 	"m2embed/host/convert"
 )
@@ -35,7 +36,7 @@ type memoryRow struct {
 
 // memory measures loading and long texts, each in a process of its own.
 func (b *bench) memory() error {
-	if err := b.checkpoints(); err != nil {
+	if err := checkpoints.Make(b.cache); err != nil {
 		return err
 	}
 	b.result.Memory = nil

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,12 +8,12 @@ import (
 	"time"
 
 	"m2embed/core"
-	"m2embed/core/checkpoint/goldenweights"
 	"m2embed/core/kernel"
 	"m2embed/core/model"
 	"m2embed/host"
+	"m2embed/host/bench/bert"
+	"m2embed/host/bench/checkpoints"
 	"m2embed/host/bench/share"
-	"m2embed/host/convert"
 )
 
 // speedRow is one engine at one length.
@@ -30,53 +29,10 @@ type speedRow struct {
 	Processor float64 `json:"tokens_per_processor_second"`
 }
 
-const longest = 32768
+const longest = checkpoints.Longest
 
 // smallModel is the folder of the embedded model.
 const smallModel = "host/small"
-
-// checkpoints writes the generated weights once: as PyTorch would save them,
-// converted, and converted to 8 bits. The tokenizer lies beside them.
-func (b *bench) checkpoints() error {
-	vocabulary, err := os.ReadFile("testdata/tokenizer/bert-base-uncased.json")
-	if err != nil {
-		return fmt.Errorf("run this from the repository's root: %w", err)
-	}
-	torch := b.path("torch")
-	if _, err := os.Stat(filepath.Join(torch, "pytorch_model.bin")); err != nil {
-		fmt.Fprintln(os.Stderr, "making an 80M checkpoint")
-		if err := os.MkdirAll(torch, 0o755); err != nil {
-			return err
-		}
-		f, err := os.Create(filepath.Join(torch, "making"))
-		if err != nil {
-			return err
-		}
-		if err := goldenweights.New(goldenweights.Base80M(longest)).WriteTorch(f); err != nil {
-			return err
-		}
-		if err := f.Close(); err != nil {
-			return err
-		}
-		for name, data := range map[string][]byte{"config.json": share.ConfigJSON(12, longest), "tokenizer.json": vocabulary} {
-			if err := os.WriteFile(filepath.Join(torch, name), data, 0o644); err != nil {
-				return err
-			}
-		}
-		if err := os.Rename(f.Name(), filepath.Join(torch, "pytorch_model.bin")); err != nil {
-			return err
-		}
-	}
-	for _, dtype := range []string{"f32", "int8"} {
-		if _, err := os.Stat(filepath.Join(b.path(dtype), "model.safetensors")); err == nil {
-			continue
-		}
-		if err := convert.Model(context.Background(), torch, b.path(dtype), convert.Options{DType: dtype, Padding: "none"}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 func (b *bench) path(name string) string { return filepath.Join(b.cache, name) }
 
@@ -145,7 +101,7 @@ func (c contender) settled(length int) (taken, error) {
 
 // models takes turns between our model and the peers over the lengths.
 func (b *bench) models() error {
-	if err := b.checkpoints(); err != nil {
+	if err := checkpoints.Make(b.cache); err != nil {
 		return err
 	}
 	kernels := kernel.Active()
@@ -192,7 +148,7 @@ func (b *bench) models() error {
 		b.result.Machine.Peer = p.name
 		for _, dtype := range []string{"f32", "int8"} {
 			for _, threads := range []int{1, 2} {
-				contenders = append(contenders, contender{"onnxruntime BERT-base " + dtype, threads, bertPositions, func(length int) (taken, error) {
+				contenders = append(contenders, contender{"onnxruntime BERT-base " + dtype, threads, bert.Positions, func(length int) (taken, error) {
 					return p.run(dtype, threads, length)
 				}})
 			}

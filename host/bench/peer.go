@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"m2embed/host/bench/bert"
 )
 
 //go:embed peer
@@ -60,7 +62,7 @@ func startPeer(cache, program string) (*peer, error) {
 	for dtype, quantized := range map[string]bool{"f32": false, "int8": true} {
 		path := filepath.Join(folder, "bert-"+dtype+".onnx")
 		if _, err := os.Stat(path); err != nil {
-			if err := writeBERT(path, quantized); err != nil {
+			if err := bert.Write(path, quantized); err != nil {
 				return nil, fmt.Errorf("write %s: %w", path, err)
 			}
 		}

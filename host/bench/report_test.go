@@ -5,8 +5,6 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -97,25 +95,5 @@ func TestMedian(t *testing.T) {
 		if got := median(c.values); got != c.want {
 			t.Errorf("median(%v) = %v, want %v", c.values, got, c.want)
 		}
-	}
-}
-
-// TestONNXSize writes the peer's model and compares its size with its weights'.
-func TestONNXSize(t *testing.T) {
-	if testing.Short() {
-		t.Skip("writes 186 MB")
-	}
-	path := filepath.Join(t.TempDir(), "bert.onnx")
-	if err := writeBERT(path, true); err != nil {
-		t.Fatal(err)
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	const matrices = bertLayers * (4*bertHidden*bertHidden + 2*bertHidden*bertInner)
-	const tables = 4 * (bertVocabulary + bertPositions) * bertHidden
-	if extra := info.Size() - matrices - tables; extra < 0 || extra > 1<<20 {
-		t.Errorf("%d bytes, want a little more than %d", info.Size(), matrices+tables)
 	}
 }

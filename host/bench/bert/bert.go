@@ -1,4 +1,7 @@
-package main
+// Package bert writes the model that the benchmarks compare with: BERT-base's
+// encoder as an ONNX graph of the plain operators that exporters write, with
+// random weights. Only its shape matters.
+package bert
 
 import (
 	"bufio"
@@ -9,11 +12,10 @@ import (
 	"os"
 )
 
-// The peer's model: BERT-base's encoder as an ONNX graph of the plain
-// operators that exporters write, with random weights. Only its shape matters.
+// The encoder's shape.
 const (
-	bertLayers, bertHidden, bertInner, bertHeads = 12, 768, 3072, 12
-	bertVocabulary, bertPositions                = 30522, 2048
+	Layers, Hidden, Inner, heads = 12, 768, 3072, 12
+	Vocabulary, Positions        = 30522, 2048
 )
 
 // message is a protobuf message under construction (ONNX's onnx.proto).
@@ -188,37 +190,37 @@ func (g *graph) linear(x *operand, inputs, outputs int) string {
 }
 
 func (g *graph) layerNorm(x string) string {
-	return g.node("LayerNormalization", []string{x, g.ones(bertHidden), g.random(0.01, bertHidden)},
+	return g.node("LayerNormalization", []string{x, g.ones(Hidden), g.random(0.01, Hidden)},
 		attribute{"axis", -1}, attribute{"epsilon", float32(1e-12)})
 }
 
 // layer is one encoder block, post-norm.
 func (g *graph) layer(x string) string {
-	const width = bertHidden / bertHeads
+	const width = Hidden / heads
 	in := &operand{name: x}
-	heads := func(order []int) string {
-		split := g.node("Reshape", []string{g.linear(in, bertHidden, bertHidden), g.integers(0, 0, bertHeads, width)})
-		return g.node("Transpose", []string{split}, attribute{"perm", order})
+	split := func(order []int) string {
+		parts := g.node("Reshape", []string{g.linear(in, Hidden, Hidden), g.integers(0, 0, heads, width)})
+		return g.node("Transpose", []string{parts}, attribute{"perm", order})
 	}
-	q, k, v := heads([]int{0, 2, 1, 3}), heads([]int{0, 2, 3, 1}), heads([]int{0, 2, 1, 3})
+	q, k, v := split([]int{0, 2, 1, 3}), split([]int{0, 2, 3, 1}), split([]int{0, 2, 1, 3})
 	scores := g.node("Div", []string{g.node("MatMul", []string{q, k}), g.scalar(8)})
 	mixed := g.node("MatMul", []string{g.node("Softmax", []string{scores}, attribute{"axis", -1}), v})
-	joined := g.node("Reshape", []string{g.node("Transpose", []string{mixed}, attribute{"perm", []int{0, 2, 1, 3}}), g.integers(0, 0, bertHidden)})
-	x = g.layerNorm(g.node("Add", []string{g.linear(&operand{name: joined}, bertHidden, bertHidden), x}))
-	wide := g.linear(&operand{name: x}, bertHidden, bertInner)
+	joined := g.node("Reshape", []string{g.node("Transpose", []string{mixed}, attribute{"perm", []int{0, 2, 1, 3}}), g.integers(0, 0, Hidden)})
+	x = g.layerNorm(g.node("Add", []string{g.linear(&operand{name: joined}, Hidden, Hidden), x}))
+	wide := g.linear(&operand{name: x}, Hidden, Inner)
 	erf := g.node("Erf", []string{g.node("Div", []string{wide, g.scalar(math.Sqrt2)})})
 	gelu := g.node("Mul", []string{g.node("Mul", []string{wide, g.node("Add", []string{erf, g.scalar(1)})}), g.scalar(0.5)})
-	return g.layerNorm(g.node("Add", []string{g.linear(&operand{name: gelu}, bertInner, bertHidden), x}))
+	return g.layerNorm(g.node("Add", []string{g.linear(&operand{name: gelu}, Inner, Hidden), x}))
 }
 
-// writeBERT writes the encoder: input_ids (1, L) and position_ids (1, L) to
-// hidden (1, L, 768).
-func writeBERT(path string, quantized bool) error {
+// Write writes the encoder, with 8-bit weights if they are to be quantized:
+// input_ids (B, L) and position_ids (1, L) to hidden (B, L, 768).
+func Write(path string, quantized bool) error {
 	g := &graph{quantized: quantized}
-	words := g.node("Gather", []string{g.random(0.03, bertVocabulary, bertHidden), "input_ids"})
-	positions := g.node("Gather", []string{g.random(0.03, bertPositions, bertHidden), "position_ids"})
+	words := g.node("Gather", []string{g.random(0.03, Vocabulary, Hidden), "input_ids"})
+	positions := g.node("Gather", []string{g.random(0.03, Positions, Hidden), "position_ids"})
 	x := g.layerNorm(g.node("Add", []string{words, positions}))
-	for range bertLayers {
+	for range Layers {
 		x = g.layer(x)
 	}
 	value := func(name string, kind int, dims ...message) message {
@@ -229,16 +231,16 @@ func writeBERT(path string, quantized bool) error {
 		tensor := message(nil).varint(1, uint64(kind)).bytes(2, shape)
 		return message(nil).text(1, name).bytes(2, message(nil).bytes(1, tensor))
 	}
-	one, length, hidden := message(nil).varint(1, 1), message(nil).text(2, "L"), message(nil).varint(1, bertHidden)
+	texts, one, length, hidden := message(nil).text(2, "B"), message(nil).varint(1, 1), message(nil).text(2, "L"), message(nil).varint(1, Hidden)
 	var head message // GraphProto, without the initializers
 	for _, n := range g.nodes {
 		head = head.bytes(1, n)
 	}
 	head = head.text(2, "bert")
 	var tail message
-	tail = tail.bytes(11, value("input_ids", onnxInt64, one, length))
+	tail = tail.bytes(11, value("input_ids", onnxInt64, texts, length))
 	tail = tail.bytes(11, value("position_ids", onnxInt64, one, length))
-	tail = tail.bytes(12, value(x, onnxFloat, one, length, hidden))
+	tail = tail.bytes(12, value(x, onnxFloat, texts, length, hidden))
 
 	f, err := os.Create(path + ".making")
 	if err != nil {

@@ -174,6 +174,10 @@ func (s *serving) run() error {
 	}
 	// The engine's threads keep all processors busy, and Go looks after what else
 	// could run every 10 ms only. With some more threads of Go's, the system does.
+	// The engine's are as many as they would be without these.
+	if t := &s.which.options.Threads; *t == 0 {
+		*t = runtime.GOMAXPROCS(0)
+	}
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + spareThreads))
 	if s.options.Waiting == 0 {
 		s.options.Waiting = -1
