@@ -67,7 +67,7 @@ const (
 func writeError(w http.ResponseWriter, r *http.Request, e *apiError) {
 	retry(w, e)
 	message := strings.ToValidUTF8(e.message, "\uFFFD")
-	switch apiOf(r.URL.Path) {
+	switch apiOf(r) {
 	case ollama:
 		writeJSON(w, e.status, map[string]string{"error": message})
 	case tei:
@@ -99,9 +99,14 @@ const (
 	ollama
 )
 
-func apiOf(path string) api {
+func apiOf(r *http.Request) api {
+	path := r.URL.Path
 	switch path {
-	case "/", "/embed", "/embed_all", "/similarity", "/tokenize", "/decode", "/rerank", "/info", "/health":
+	case "/":
+		if r.Method == http.MethodPost { // else it is the page's
+			return tei
+		}
+	case "/embed", "/embed_all", "/similarity", "/tokenize", "/decode", "/rerank", "/info", "/health":
 		return tei
 	}
 	if strings.HasPrefix(path, "/api/") {
