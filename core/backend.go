@@ -25,7 +25,7 @@ const backendPositions = 1 << 15
 // EmbedOn is [Embedder.Embed] with the passes run by a back end. Errors of the
 // back end are [Fault]s.
 func (e *Embedder) EmbedOn(ctx context.Context, b Backend, inputs []Input, o Options) ([]Embedding, error) {
-	j, err := e.Start(ctx, inputs, o)
+	j, err := e.start(ctx.Err, inputs, o)
 	if err != nil {
 		return nil, err
 	}

@@ -222,7 +222,7 @@ type SpanEmbedding struct {
 //   - options that the model cannot follow
 //   - ctx's and that of Progress
 func (e *Embedder) Embed(ctx context.Context, inputs []Input, o Options) ([]Embedding, error) {
-	j, err := e.Start(ctx, inputs, o)
+	j, err := e.start(ctx.Err, inputs, o)
 	if err != nil {
 		return nil, err
 	}

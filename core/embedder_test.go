@@ -184,7 +184,7 @@ func TestNormalize(t *testing.T) {
 
 func TestProgress(t *testing.T) {
 	e := openTiny(t, OpenOptions{Threads: 1})
-	j, err := e.Start(context.Background(), Texts(text(300, 1), text(20, 2), "x"), Options{Padding: none})
+	j, err := e.Start(Texts(text(300, 1), text(20, 2), "x"), Options{Padding: none})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,7 +214,7 @@ func TestCancel(t *testing.T) {
 	e := openTiny(t, OpenOptions{Threads: 1, FilterBudget: -1})
 	want := embed(t, e, Options{Padding: none}, Texts("a b c")...)[0].Vector
 	for steps := range 12 {
-		j, err := e.Start(context.Background(), Texts(text(200, steps), "q"), Options{Padding: none})
+		j, err := e.Start(Texts(text(200, steps), "q"), Options{Padding: none})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -2,7 +2,6 @@ package core
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"slices"
 
@@ -42,8 +41,14 @@ const (
 const keptRunBytes = 64 << 20
 
 // Start tokenizes a batch and prepares its forward passes; see [Embedder.Embed].
-// ctx and Progress end the tokenizing early; they are not used later.
-func (e *Embedder) Start(ctx context.Context, inputs []Input, o Options) (*Job, error) {
+// Progress may end the tokenizing early; it is not used later.
+func (e *Embedder) Start(inputs []Input, o Options) (*Job, error) {
+	return e.start(func() error { return nil }, inputs, o)
+}
+
+// start is Start that stopped ends early, too. A context would bring what formats
+// times into the module, 17 KB of it packed.
+func (e *Embedder) start(stopped func() error, inputs []Input, o Options) (*Job, error) {
 	c := e.model.Config()
 	if o.Pooling == model.PoolDefault {
 		o.Pooling = c.Pooling
@@ -57,7 +62,7 @@ func (e *Embedder) Start(ctx context.Context, inputs []Input, o Options) (*Job, 
 			o.Normalize = Yes
 		}
 	}
-	if err := ctx.Err(); err != nil {
+	if err := stopped(); err != nil {
 		return nil, err
 	}
 	if err := e.model.CheckPooling(o.Pooling); err != nil {
@@ -86,12 +91,12 @@ func (e *Embedder) Start(ctx context.Context, inputs []Input, o Options) (*Job, 
 		sequences: make([]model.Sequence, len(inputs)),
 		order:     make([]int, len(inputs)),
 	}
-	var stopped error // by ctx or Progress, not by a text
+	var ended error // by stopped or Progress, not by a text
 	ask := func() error {
-		if stopped = ctx.Err(); stopped == nil && o.Progress != nil {
-			stopped = o.Progress(0, 0)
+		if ended = stopped(); ended == nil && o.Progress != nil {
+			ended = o.Progress(0, 0)
 		}
-		return stopped
+		return ended
 	}
 	encoding := tokenizer.Options{MaxLength: limit, Truncation: o.Truncation, Interrupt: ask}
 	longest, unasked := 0, 0
@@ -102,12 +107,12 @@ func (e *Embedder) Start(ctx context.Context, inputs []Input, o Options) (*Job, 
 		}
 		var ids []int32
 		var spans []model.Span
-		if stopped == nil {
+		if ended == nil {
 			ids, spans, err = e.ids(in, prompt, encoding, &j.results[i])
 		}
 		switch {
-		case stopped != nil:
-			return nil, stopped
+		case ended != nil:
+			return nil, ended
 		case err != nil:
 			return nil, &InputError{i, err}
 		}

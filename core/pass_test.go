@@ -1,7 +1,6 @@
 package core
 
 import (
-	"context"
 	"math"
 	"slices"
 	"strings"
@@ -46,7 +45,7 @@ func TestPasses(t *testing.T) {
 	} {
 		for _, most := range []int{0, 50, 10000} {
 			for _, steps := range []bool{false, true} {
-				j, err := e.Start(context.Background(), inputs, o)
+				j, err := e.Start(inputs, o)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -91,7 +90,7 @@ func TestPasses(t *testing.T) {
 
 func TestPassMask(t *testing.T) {
 	e := openTiny(t, OpenOptions{})
-	j, err := e.Start(context.Background(), Texts("one two"), Options{Padding: model.Padding{Mode: model.PadToLength, Length: 30}, Pooling: model.PoolMean})
+	j, err := e.Start(Texts("one two"), Options{Padding: model.Padding{Mode: model.PadToLength, Length: 30}, Pooling: model.PoolMean})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +112,7 @@ func TestPassMask(t *testing.T) {
 
 func TestPassErrors(t *testing.T) {
 	e := openTiny(t, OpenOptions{Threads: 1})
-	j, err := e.Start(context.Background(), Texts("one", "two"), Options{})
+	j, err := e.Start(Texts("one", "two"), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"context"
 	"encoding/binary"
 	"iter"
 	"math"
@@ -144,7 +143,7 @@ func (m *loading) start(handle int32, inputs, options []byte) (*run, error) {
 	}
 	r.begin(inputs, func(ask func() error) error {
 		o.Progress = func(_, _ float64) error { return ask() }
-		job, err := e.Start(context.Background(), in, o)
+		job, err := e.Start(in, o)
 		if err != nil {
 			return withCode(codeOf(err), err)
 		}

@@ -1,11 +1,6 @@
 package tokenizer
 
-import (
-	"unicode"
-	"unicode/utf8"
-
-	"golang.org/x/text/unicode/norm"
-)
+import "unicode"
 
 // class is what a character is to the tokenizer, by the tables of the reference
 // library. Those are older than Go's: for them, marks and punctuation added to
@@ -60,20 +55,6 @@ func isIdeograph(r rune) bool {
 		r >= 0x2F800 && r <= 0x2FA1F
 }
 
-// newerDecompositions are the characters with a canonical decomposition that
-// were added after Unicode 9. The reference library leaves them whole. No
-// existing character can ever gain a decomposition (Unicode stability policy).
-var newerDecompositions = &unicode.RangeTable{R32: []unicode.Range32{
-	{Lo: 0x105C9, Hi: 0x105E4, Stride: 0x105E4 - 0x105C9},
-	{Lo: 0x11383, Hi: 0x11385, Stride: 2},
-	{Lo: 0x1138E, Hi: 0x11391, Stride: 3},
-	{Lo: 0x113C5, Hi: 0x113C7, Stride: 2},
-	{Lo: 0x113C8, Hi: 0x113C8, Stride: 1},
-	{Lo: 0x11938, Hi: 0x11938, Stride: 1},
-	{Lo: 0x16121, Hi: 0x16128, Stride: 1},
-	{Lo: 0x16D68, Hi: 0x16D6A, Stride: 1},
-}}
-
 // Hangul syllables decompose by arithmetic (Unicode core specification, 3.12).
 const (
 	hangulFirst    = 0xAC00
@@ -85,7 +66,8 @@ const (
 	hangulTrails   = 28
 )
 
-// appendDecomposition appends the full canonical decomposition of r.
+// appendDecomposition appends the full canonical decomposition of r, as of Unicode
+// 9: the reference library leaves characters that were added later whole.
 func appendDecomposition(dst []rune, r rune) []rune {
 	if r < 0xC0 {
 		return append(dst, r)
@@ -100,23 +82,10 @@ func appendDecomposition(dst []rune, r rune) []rune {
 		}
 		return dst
 	}
-	var buffer [utf8.UTFMax]byte
-	decomposed := norm.NFD.Properties(buffer[:utf8.EncodeRune(buffer[:], r)]).Decomposition()
-	if decomposed == nil || unicode.Is(newerDecompositions, r) {
-		return append(dst, r)
+	if parts := decomposed.of(r); parts != nil {
+		return append(dst, parts...)
 	}
-	for len(decomposed) > 0 {
-		next, size := utf8.DecodeRune(decomposed)
-		dst = append(dst, next)
-		decomposed = decomposed[size:]
-	}
-	return dst
-}
-
-// combiningClass returns the canonical combining class of a mark.
-func combiningClass(r rune) uint8 {
-	var buffer [utf8.UTFMax]byte
-	return norm.NFD.Properties(buffer[:utf8.EncodeRune(buffer[:], r)]).CCC()
+	return append(dst, r)
 }
 
 // appendLower appends r in lower case, character by character: no rule for a

@@ -8,11 +8,12 @@ const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const out = here('../build/packages/');
 const { version, license } = JSON.parse(readFileSync(here('package.json'), 'utf8'));
 
-function start(name, description, more) {
+function start(name, description, more, notices = here('./')) {
   const folder = `${out}${name}/`;
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
-  for (const file of ['LICENSE', 'NOTICE']) copyFileSync(here(file), folder + file);
+  copyFileSync(here('LICENSE'), `${folder}LICENSE`);
+  copyFileSync(`${notices}NOTICE`, `${folder}NOTICE`);
   writeFileSync(`${folder}package.json`, `${JSON.stringify({ name, version, description, license, engines: { node: '>=20' }, type: 'module', main: './index.js', types: './index.d.ts', ...more }, null, 2)}\n`);
   return folder;
 }
@@ -37,7 +38,7 @@ for (let args = process.argv.slice(2); args.length > 1; args = args.slice(2)) {
       ...Object.fromEntries(FILES.map((file) => [`./${file}`, `./${file}`])),
       './package.json': './package.json',
     },
-  });
+  }, here('../../'));
   for (const file of FILES) copyFileSync(`${from}/${file}`, folder + file);
   // Bundlers would take JSON for code.
   for (const file of ['config', 'tokenizer']) copyFileSync(`${from}/${file}.json`, `${folder}${file}.bin`);

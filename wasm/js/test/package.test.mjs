@@ -26,13 +26,17 @@ for (const [module, resolution] of [['nodenext', 'nodenext'], ['esnext', 'bundle
 
 test('the tarball', async () => {
   const { stdout } = await exec('npm', ['pack', '--dry-run', '--json', '--offline'], { cwd: here });
-  const [{ files }] = JSON.parse(stdout);
+  const [{ files, size }] = JSON.parse(stdout);
+  assert.ok(size <= 1_100_000, `${size} bytes packed`);
   const names = files.map((file) => file.path);
   for (const name of ['LICENSE', 'NOTICE', 'README.md', 'package.json', 'dist/index.js', 'dist/index.d.ts', 'dist/worker.js', 'dist/worker-host.js', 'dist/edge.js', 'dist/m2embed.wasm']) {
     assert.ok(names.includes(name), `${name} is missing`);
   }
   assert.deepEqual(names.filter((name) => !/^(dist\/|LICENSE$|NOTICE$|README\.md$|bin\.mjs$|(worker|worker-host|pipeline|edge|inline|langchain|ai-sdk|hub)\/package\.json$|package\.json$)/.test(name)), []);
-  for (const name of ['LICENSE', 'NOTICE']) assert.deepEqual(readFileSync(join(here, name)), readFileSync(join(here, '../..', name)));
+  const [own, all] = [here, join(here, '../..')].map((folder) => readFileSync(join(folder, 'NOTICE'), 'utf8'));
+  const [head, libraries] = own.split('\n\n\n');
+  assert.ok(all.startsWith(head) && all.includes(libraries.trimEnd()) && /golang\.org/.test(libraries), own);
+  assert.deepEqual(readFileSync(join(here, 'LICENSE')), readFileSync(join(here, '../..', 'LICENSE')));
 });
 
 test('publint has nothing to say', async () => {
