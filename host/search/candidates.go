@@ -98,8 +98,9 @@ type scored[T float32 | float64] struct {
 	score T
 }
 
-func (s scored[T]) compare(o scored[T]) int {
-	return cmp.Or(cmp.Compare(o.score, s.score), cmp.Compare(s.row, o.row))
+// worse reports whether s stands behind o.
+func (s scored[T]) worse(o scored[T]) bool {
+	return s.score < o.score || s.score == o.score && s.row > o.row
 }
 
 // newBest takes scores above 0.
@@ -120,10 +121,10 @@ func (b *best[T]) add(row int, score T) {
 			if worst >= len(b.all) {
 				break
 			}
-			if worst+1 < len(b.all) && b.all[worst+1].compare(b.all[worst]) > 0 {
+			if worst+1 < len(b.all) && b.all[worst+1].worse(b.all[worst]) {
 				worst++
 			}
-			if b.all[worst].compare(b.all[i]) <= 0 {
+			if !b.all[worst].worse(b.all[i]) {
 				break
 			}
 			b.all[i], b.all[worst] = b.all[worst], b.all[i]
@@ -135,7 +136,7 @@ func (b *best[T]) add(row int, score T) {
 
 // sorted ends the adding.
 func (b *best[T]) sorted() []scored[T] {
-	slices.SortFunc(b.all, scored[T].compare)
+	slices.SortFunc(b.all, func(x, y scored[T]) int { return cmp.Or(cmp.Compare(y.score, x.score), cmp.Compare(x.row, y.row)) })
 	return b.all
 }
 

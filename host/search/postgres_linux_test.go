@@ -42,7 +42,12 @@ func another(t *testing.T, address, name string) string {
 }
 
 func TestPostgres(t *testing.T) {
-	address := hosttest.Postgres(t)
+	for _, p := range hosttest.PostgresPackages {
+		t.Run(p.Vector, func(t *testing.T) { testPostgres(t, hosttest.Postgres(t, p), p.Vector) })
+	}
+}
+
+func testPostgres(t *testing.T, address, vector string) {
 	if _, err := OpenPostgres(t.Context(), address, Options{ReadOnly: true}); err == nil || !strings.Contains(err.Error(), "holds no index") {
 		t.Errorf("empty database: %v", err)
 	}
@@ -98,6 +103,9 @@ func TestPostgres(t *testing.T) {
 				}
 			}
 			if name == "meaning" {
+				if want := vector + "(64)"; pg.column != want {
+					t.Errorf("vectors are %q, want %q", pg.column, want)
+				}
 				if found := ids(t, pg, "ships at night", Query{Mode: Meaning, Top: 1, All: true}); found != "port.txt" {
 					t.Errorf("by meaning: %q", found)
 				}

@@ -12,7 +12,7 @@ import (
 
 // TestIndexInPostgres indexes a folder into a database, again, and searches in it.
 func TestIndexInPostgres(t *testing.T) {
-	address := hosttest.Postgres(t)
+	address := hosttest.Postgres(t, hosttest.PostgresPackages[1])
 	folder := t.TempDir()
 	for name, text := range map[string]string{"a.md": "# Jobs\n\nSet CRON_CHECK to run the nightly job.", "b.txt": "Parcels are sent back within a month."} {
 		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o666); err != nil {

