@@ -1,6 +1,7 @@
 package document
 
 import (
+	"archive/tar"
 	"archive/zip"
 	"compress/gzip"
 	"errors"
@@ -51,9 +52,6 @@ func (j *job) readGzip(s source) error {
 	} else if z.Name != "" {
 		name = path.Base(z.Name)
 	}
-	if strings.EqualFold(path.Ext(s.name), ".tgz") || strings.EqualFold(path.Ext(name), ".tar") {
-		return ErrNoText
-	}
 	err = j.inner("").read(source{Reader: &unpacked{z, j}, name: name, size: -1})
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, gzip.ErrChecksum) {
 		return fmt.Errorf("gzip: damaged: %w", err)
@@ -69,7 +67,8 @@ func named(format string, err error) error {
 	return fmt.Errorf("%s%w", format, err)
 }
 
-// readZip reads DOCX, ODT and EPUB, which are zip files, or the members of one.
+// readZip reads DOCX, XLSX, PPTX, ODT and EPUB, which are zip files, or the members of
+// one.
 func (j *job) readZip(s source) error {
 	if j.depth >= maxDepth {
 		return tooDeep()
@@ -94,12 +93,16 @@ func (j *job) readZip(s source) error {
 	switch kind := a.format(); kind {
 	case "docx":
 		return a.readDOCX(s.name)
+	case "xlsx":
+		return a.readXLSX(s.name)
+	case "pptx":
+		return a.readPPTX(s.name)
 	case "odt":
 		return a.readODT(s.name)
 	case "epub":
 		return a.readEPUB(s.name)
 	case "":
-	default: // tables, slides, drawings, programs
+	default: // drawings, programs
 		return ErrNoText
 	}
 	return a.readMembers(z.File)
@@ -111,13 +114,15 @@ type archive struct {
 	files map[string]*zip.File
 }
 
-// format tells what the zip file is: docx, odt, epub, "other" or "", a plain one.
+// format tells what the zip file is: docx, xlsx, pptx, odt (and its kin), epub,
+// "other" or "", a plain one.
 func (a *archive) format() string {
 	if kind, err := a.member("mimetype"); err == nil {
 		switch strings.TrimSpace(string(kind[:min(len(kind), 100)])) {
 		case "application/epub+zip":
 			return "epub"
-		case "application/vnd.oasis.opendocument.text", "application/vnd.oasis.opendocument.text-template":
+		case "application/vnd.oasis.opendocument.text", "application/vnd.oasis.opendocument.text-template",
+			"application/vnd.oasis.opendocument.presentation", "application/vnd.oasis.opendocument.spreadsheet":
 			return "odt"
 		}
 		if strings.HasPrefix(string(kind), "application/vnd.oasis.") {
@@ -128,6 +133,10 @@ func (a *archive) format() string {
 	switch {
 	case has("word/document.xml"):
 		return "docx"
+	case has("xl/workbook.xml"):
+		return "xlsx"
+	case has("ppt/presentation.xml"):
+		return "pptx"
 	case has("META-INF/container.xml"):
 		return "epub"
 	case has("[Content_Types].xml"), has("META-INF/MANIFEST.MF"), has("AndroidManifest.xml"):
@@ -197,6 +206,37 @@ func (a *archive) readMembers(files []*zip.File) error {
 		}
 	}
 	return nil
+}
+
+// readTar reads each file in a tar file.
+func (j *job) readTar(s source) error {
+	if j.depth >= maxDepth {
+		return tooDeep()
+	}
+	files := tar.NewReader(s)
+	for n := 0; ; n++ {
+		f, err := files.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil && !errors.Is(err, tar.ErrInsecurePath) {
+			return named("tar: ", plainError(err))
+		}
+		if n >= maxMembers {
+			return fmt.Errorf("%w: a tar file of more than %d members", ErrTooLarge, maxMembers)
+		}
+		name := f.Name
+		if !utf8.ValidString(name) {
+			name = decodeAll([]byte(name))
+		}
+		name = strings.TrimPrefix(path.Clean("/"+name), "/")
+		if f.Typeflag != tar.TypeReg || hiddenName(name) {
+			continue
+		}
+		if err := j.readPart("/"+name, source{Reader: &unpacked{files, j}, name: path.Base(name), size: f.Size}); err != nil {
+			return err
+		}
+	}
 }
 
 // hiddenName reports whether a name, or a folder in it, begins with a dot, or is

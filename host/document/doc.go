@@ -1,8 +1,8 @@
 // Package document reads the texts in the files that people have.
 //
 // It reads plain text and source code in any common character set, Markdown,
-// HTML, CSV and its kin, JSON arrays and lines, mail, subtitles, DOCX, ODT, EPUB
-// and PDF, and gzip and zip files of those. [Walk] finds files below folders,
+// HTML, RTF, CSV and its kin, JSON arrays and lines, mail, subtitles, DOCX, XLSX,
+// PPTX, OpenDocument, EPUB and PDF, and gzip, zip and tar files of those. [Walk] finds files below folders,
 // [Reader.Read] yields the documents of one: one, or one for each row, object,
 // message or member of an archive.
 //

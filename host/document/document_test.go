@@ -1,6 +1,7 @@
 package document
 
 import (
+	"archive/tar"
 	"archive/zip"
 	"bytes"
 	"compress/gzip"
@@ -61,6 +62,28 @@ func zipped(t testing.TB, namesAndContents ...string) string {
 	return b.String()
 }
 
+const (
+	xlsxBook = `<workbook xmlns:r="r"><sheets><sheet name="All" sheetId="1" r:id="r2"/><sheet name="Old" state="hidden" sheetId="2" r:id="r1"/></sheets></workbook>`
+
+	xlsxOrder = `<Relationships><Relationship Id="r1" Target="worksheets/sheet2.xml"/><Relationship Id="r2" Target="worksheets/sheet1.xml"/></Relationships>`
+)
+
+func tarred(t testing.TB, namesAndContents ...string) string {
+	t.Helper()
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for i := 0; i < len(namesAndContents); i += 2 {
+		if err := w.WriteHeader(&tar.Header{Name: namesAndContents[i], Mode: 0o600, Size: int64(len(namesAndContents[i+1]))}); err != nil {
+			t.Fatal(err)
+		}
+		w.Write([]byte(namesAndContents[i+1]))
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
 func gzipped(content string) string {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
@@ -99,7 +122,11 @@ func TestRead(t *testing.T) {
 		{name: "spaces.txt", content: " \n\t \n", want: "! spaces.txt: no text\n"},
 		{name: "x.bin", content: "ab\x00\x01", want: "! x.bin: no text\n"},
 		{name: "late.run", content: strings.Repeat("text ", 3000) + strings.Repeat("\x00\x01\x02", 3000), want: "! late.run: no text\n"},
-		{name: "x.rtf", content: `{\rtf1 text}`, want: "! x.rtf: no text\n"},
+		{name: "x.rtf", content: `{\rtf1 text}`, want: "|x|0|text\n"},
+		{name: "odd.rtf", content: `{\rtf1}}{\u`, want: "! odd.rtf: no text\n"},
+		{name: "word.rtf", content: "{\\rtf1\\ansi\\ansicpg1252\\deff0{\\fonttbl{\\f0\\fswiss Arial;}{\\f1\\fcharset204 Arial;}}{\\colortbl;\\red0;}{\\info{\\title The caf\\'e9}{\\author A}}{\\*\\generator W;}\r\n" +
+			"\\pard\\b Caf\\'e9\\b0  and \\u8364?5\\emdash here\\par \\{br\\}\\tab {\\f1 \\'cc\\'ee\\'f1\\'ea\\'e2\\'e0}\\page next{\\v hidden}\\u55357?\\u56832?\r\n\\par{\\field{\\*\\fldinst HYPERLINK x}{\\fldrslt link}}}",
+			want: "|The café|0|Café and €5—here//{br} Москва//next😀//link\n"},
 		{name: "a.srt", content: "1\n00:00:01,000 --> 00:00:02,500\n<i>Hello</i> there\n\n2\n00:00:03,000 --> 00:00:04,000\n{\\an8}Bye\n", want: "|a|1|//Hello there////Bye/\n"},
 		{name: "a.vtt", content: "WEBVTT\n\nNOTE no\n\n00:01.000 --> 00:02.000 align:start\n<v Ann>Hi\nyou", want: "|a|1|/////Hi/you\n"},
 
@@ -140,6 +167,25 @@ func TestRead(t *testing.T) {
 		{name: "bell.txt", content: "a bell \a in a short text", want: "|bell|1|a bell \a in a short text\n"},
 		{name: "broken.gz", content: gzipped(strings.Repeat("hello ", 100))[:20], want: "! broken.gz: gzip: damaged: unexpected EOF\n"},
 		{name: "table.xlsx", content: zipped(t, "[Content_Types].xml", "<Types/>", "xl/workbook.xml", "<a/>"), want: "! table.xlsx: no text\n"},
+		{name: "faq.xlsx", content: zipped(t, "[Content_Types].xml", "<Types/>", "xl/workbook.xml", xlsxBook, "xl/_rels/workbook.xml.rels", xlsxOrder,
+			"xl/sharedStrings.xml", `<sst><si><t>question</t></si><si><r><t>How do I </t></r><r><t>return it?</t></r><rPh><t>x</t></rPh></si><si><t>answer</t></si></sst>`,
+			"xl/styles.xml", `<styleSheet><numFmts><numFmt numFmtId="164" formatCode="[Red]yyyy"/></numFmts><cellStyleXfs><xf numFmtId="14"/></cellStyleXfs><cellXfs><xf numFmtId="0"/><xf numFmtId="164"/></cellXfs></styleSheet>`,
+			"xl/worksheets/sheet1.xml", `<worksheet><sheetData><row r="1"><c r="A1" t="s"><v>0</v></c><c r="B1" t="s"><v>2</v></c><c r="C1" t="inlineStr"><is><t>date</t></is></c></row>`+
+				`<row r="3"><c r="A3" t="s"><v>1</v></c><c t="str"><f>1+1</f><v>Within 14 days.</v></c><c s="1"><v>45293</v></c><c r="XFD3"><v>9</v></c></row><row/></sheetData></worksheet>`,
+			"xl/worksheets/sheet2.xml", `<worksheet><sheetData><row><c><v>1</v></c></row></sheetData></worksheet>`),
+			want: "#3|How do I return it?|0|Within 14 days.\n"},
+		{name: "talk.pptx", content: zipped(t, "[Content_Types].xml", "<Types/>", "ppt/presentation.xml", `<p:presentation xmlns:p="p" xmlns:r="r"><p:sldIdLst><p:sldId id="1" r:id="b"/><p:sldId id="2" r:id="a"/></p:sldIdLst></p:presentation>`,
+			"ppt/_rels/presentation.xml.rels", `<Relationships><Relationship Id="a" Target="slides/slide1.xml"/><Relationship Id="b" Target="/ppt/slides/slide2.xml"/></Relationships>`,
+			"ppt/slides/slide1.xml", `<p:sld xmlns:p="p" xmlns:a="a"><p:sp><p:txBody><a:p><a:r><a:t>Last</a:t></a:r><a:br/><a:fld><a:t>2</a:t></a:fld></a:p></p:txBody></p:sp></p:sld>`,
+			"ppt/slides/slide2.xml", `<p:sld xmlns:p="p" xmlns:a="a"><p:sp><p:nvSpPr><p:nvPr><p:ph type="title"/></p:nvPr></p:nvSpPr><p:txBody><a:p><a:r><a:t>Parcels</a:t></a:r></a:p></p:txBody></p:sp>`+
+				`<p:sp><p:txBody><a:p><a:r><a:t>Send</a:t></a:r><a:r><a:t> back</a:t></a:r></a:p><a:p><a:r><a:t>soon</a:t></a:r></a:p></p:txBody></p:sp></p:sld>`,
+			"ppt/slides/_rels/slide2.xml.rels", `<Relationships><Relationship Id="n" Target="../notesSlides/notesSlide1.xml"/></Relationships>`,
+			"ppt/notesSlides/notesSlide1.xml", `<p:notes xmlns:p="p" xmlns:a="a"><p:sp><p:txBody><a:p><a:r><a:t>Smile</a:t></a:r></a:p></p:txBody></p:sp></p:notes>`),
+			want: "|talk|0|Parcels//Send back/soon//Smile//Last\n"},
+		{name: "talk.odp", content: zipped(t, "mimetype", "application/vnd.oasis.opendocument.presentation", "content.xml", `<o:document-content xmlns:o="o" xmlns:t="t" xmlns:d="d"><o:body><o:presentation><d:page><t:p>One</t:p></d:page><d:page><t:p>Two</t:p></d:page></o:presentation></o:body></o:document-content>`),
+			want: "|talk|0|One//Two\n"},
+		{name: "some.tar", content: tarred(t, "a/b.txt", "plain", ".hidden", "no", "../c.csv", "text\nrow"), want: "/a/b.txt|b|1|plain\n/c.csv#1|c|2|row\n"},
+		{name: "some.tgz", content: gzipped(tarred(t, "a.txt", "packed")), want: "/a.txt|a|1|packed\n"},
 
 		{name: "a.docx", content: zipped(t, "[Content_Types].xml", "<Types/>", "word/styles.xml", `<w:styles xmlns:w="w"><w:style w:styleId="berschrift1"><w:name w:val="heading 1"/></w:style></w:styles>`,
 			"word/document.xml", `<w:document xmlns:w="w"><w:body><w:p><w:pPr><w:pStyle w:val="berschrift1"/></w:pPr><w:r><w:t>Begin</w:t></w:r></w:p><w:p><w:r><w:t>Hello </w:t></w:r><w:r><w:t>from Word</w:t><w:tab/><w:t>x</w:t></w:r><w:del><w:r><w:delText>gone</w:delText></w:r></w:del></w:p><w:tbl><w:tr><w:tc><w:p><w:r><w:t>a</w:t></w:r></w:p></w:tc><w:tc><w:p><w:r><w:t>b</w:t></w:r></w:p></w:tc></w:tr></w:tbl></w:body></w:document>`),
@@ -418,6 +464,7 @@ func FuzzRead(f *testing.F) {
 		"a.txt": "text\xe9", "a.html": "<h1>a<p hidden>b", "a.csv": "a;b\n\"c\";d", "a.jsonl": "{\"text\":\"a\"}\n", "a.json": "[{\"text\":\"a\"}]",
 		"a.mbox": "From a b c\nSubject: x\n\ny\n", "a.eml": "Content-Type: multipart/mixed; boundary=X\n\n--X\n\na\n--X--", "a.srt": "1\n00:00:01,000 --> 00:00:02,500\nx\n",
 		"a.md": "# a\n", "a.gz": gzipped("x"), "a.zip": zipped(f, "a.txt", "x"),
+		"a.tar": tarred(f, "a.txt", "x"), "a.rtf": `{\rtf1{\fonttbl{\f1\fcharset204 A;}}\f1\'cc\u8364?\bin2 ab{\*\x y}\par}`,
 	} {
 		f.Add(name, []byte(content))
 	}
@@ -436,6 +483,8 @@ func FuzzRead(f *testing.F) {
 func FuzzOffice(f *testing.F) {
 	f.Add([]byte(`<w:p><w:pPr><w:pStyle w:val="Heading1"/></w:pPr><w:r><w:t>a</w:t></w:r></w:p>`))
 	f.Add([]byte(`<body><h outline-level="1">a</h><p>b<s/></p></body>`))
+	f.Add([]byte(`<si><t>a</t></si><cellXfs><xf numFmtId="14"/></cellXfs><row r="2"><c r="B1" t="s"><v>0</v></c><c s="0"><v>4e4</v></c></row>`))
+	f.Add([]byte(`<sp><ph type="title"/><txBody><p><t>a</t></p></txBody></sp>`))
 	f.Add([]byte(`<rootfile full-path="a"/><item id="1" href="a" media-type="html"/><itemref idref="1"/>`))
 	f.Fuzz(func(t *testing.T, xml []byte) {
 		x := string(xml)
@@ -443,6 +492,8 @@ func FuzzOffice(f *testing.F) {
 			zipped(t, "word/document.xml", x, "word/styles.xml", x),
 			zipped(t, "mimetype", "application/vnd.oasis.opendocument.text", "content.xml", x),
 			zipped(t, "mimetype", "application/epub+zip", "META-INF/container.xml", x, "a", x),
+			zipped(t, "xl/workbook.xml", xlsxBook, "xl/_rels/workbook.xml.rels", xlsxOrder, "xl/sharedStrings.xml", x, "xl/styles.xml", x, "xl/worksheets/sheet1.xml", x),
+			zipped(t, "ppt/presentation.xml", `<sldId x:id="r2"/>`, "ppt/_rels/presentation.xml.rels", strings.ReplaceAll(xlsxOrder, "work", ""), "ppt/sheets/sheet1.xml", x),
 		} {
 			for _, d := range read(t, &Reader{MaxText: 1 << 20}, "a", content).documents {
 				check(t, d)

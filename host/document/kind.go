@@ -21,13 +21,15 @@ const (
 	kindMail
 	kindGzip
 	kindZip
+	kindTar
 	kindPDF
+	kindRTF
 	kindBinary
 )
 
 // String names a kind for people.
 func (k kind) String() string {
-	return [...]string{"text", "Markdown", "HTML", "subtitles", "a table", "JSON", "JSON lines", "a mailbox", "a message", "a gzip file", "a zip file", "a PDF", "no text"}[k]
+	return [...]string{"text", "Markdown", "HTML", "subtitles", "a table", "JSON", "JSON lines", "a mailbox", "a message", "a gzip file", "a zip file", "a tar file", "a PDF", "a rich text", "no text"}[k]
 }
 
 // byName are kinds that a file's name tells.
@@ -49,10 +51,12 @@ func kindOf(name string, head []byte) kind {
 		return kindZip
 	case bytes.Contains(head[:min(len(head), 1024)], []byte("%PDF-")) && (path.Ext(strings.ToLower(name)) == ".pdf" || bytes.HasPrefix(head, []byte("%PDF-"))):
 		return kindPDF
+	case isTar(head):
+		return kindTar
+	case bytes.HasPrefix(head, []byte("{\\rtf")):
+		return kindRTF
 	case isBinary(head):
 		return kindBinary
-	case bytes.HasPrefix(head, []byte("{\\rtf")):
-		return kindBinary // its text is written in codes
 	}
 	if k, ok := byName[strings.ToLower(path.Ext(name))]; ok {
 		if k == kindMail && isMbox(head) {
@@ -70,6 +74,11 @@ func kindOf(name string, head []byte) kind {
 		return kindSubtitles
 	}
 	return kindText
+}
+
+// isTar reports whether a file begins as tar files do that say so.
+func isTar(head []byte) bool {
+	return len(head) >= 512 && bytes.HasPrefix(head[257:], []byte("ustar"))
 }
 
 // isMbox reports whether a file begins as mailboxes do: "From somebody", a time

@@ -265,7 +265,7 @@ func (a *archive) readODT(name string) error {
 		return ErrEncrypted
 	}
 	f := &flow{most: a.job.maxText()}
-	title, isTitle, body, titleBegins := "", false, false, 0
+	title, isTitle, body, titleBegins, slides := "", false, false, 0, 0
 	begin := func(e xml.StartElement) bool {
 		switch e.Name.Local {
 		case "annotation", "tracked-changes", "forms", "scripts", "automatic-styles", "font-face-decls", "note-citation", "desc":
@@ -289,6 +289,10 @@ func (a *archive) readODT(name string) error {
 			f.space = true
 		case "soft-page-break":
 			f.page()
+		case "page": // a slide
+			if slides++; slides > 1 {
+				f.page()
+			}
 		}
 		return true
 	}

@@ -249,8 +249,12 @@ func (j *job) read(s source) error {
 		return j.readGzip(s)
 	case kindZip:
 		return j.readZip(s)
+	case kindTar:
+		return j.readTar(s)
 	case kindPDF:
 		return j.readPDF(s)
+	case kindRTF:
+		return j.readRTF(buffered, s.name)
 	case kindMbox:
 		return j.readMbox(buffered)
 	case kindMail:

@@ -15,11 +15,12 @@ var indexCommand = &command{
 	summary:  "Index files to be searched by words and meaning.",
 	details: `
 PATHs are files and folders with all below them. Read are plain text and source
-code in any common character set, Markdown, HTML, PDF, DOCX, ODT, EPUB, CSV and
-the like, JSON, mail (mbox, eml), subtitles, and gzip and zip files of those.
-Each row of a table, object of a JSON list, message and member of an archive is
-a document of its own. Names that begin with a dot and what .gitignore files
-leave out are not read; links are not followed.
+code in any common character set, Markdown, HTML, PDF, RTF, DOCX, XLSX, PPTX,
+OpenDocument, EPUB, CSV and the like, JSON, mail (mbox, eml), subtitles, and
+gzip, zip and tar files of those. Each row of a table or sheet, object of a JSON
+list, message and member of an archive is a document of its own. Names that begin
+with a dot and what .gitignore files leave out are not read; links are not
+followed.
 
 What has not changed since it was indexed costs nothing, so a run that was
 interrupted goes on where it ended; what is no longer there is removed. Files
