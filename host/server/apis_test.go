@@ -179,8 +179,8 @@ func TestOtherErrors(t *testing.T) {
 		want       string
 	}{
 		{"/embed", `{}`, 422, "inputs is missing"}, {"/embed", `[]`, 422, "want a JSON object"}, {"/embed", `{"inputs":3}`, 422, "inputs is a number"}, {"/embed", `{"inputs":[]}`, 400, "inputs is empty"}, {"/embed", `{"inputs":[null]}`, 422, "inputs holds null"},
-		{"/embed", `{"inputs":"x","truncation_direction":"up"}`, 422, "Left or Right"}, {"/embed", `{"inputs":"x","prompt_name":"q"}`, 422, "no prompts"},
-		{"/embed", `{"inputs":"x","truncate":1}`, 422, "true or false"}, {"/embed", `{"inputs":"x","dimensions":7}`, 422, "cannot be shortened"},
+		{"/embed", `{"inputs":"x","truncation_direction":"up"}`, 422, "Left or Right"}, {"/embed", `{"inputs":"x","prompt_name":"q"}`, 422, `prompt_name: task "q", want one of "query", "document"`},
+		{"/embed", `{"inputs":"x","truncate":1}`, 422, "true or false"}, {"/embed", `{"inputs":"x","dimensions":7}`, 422, "7 dimensions: this model was not trained"},
 		{"/embed", `{"inputs":"` + long + `","truncate":false}`, 413, "too many tokens"}, {"/embed", `{"inputs":["a","b","c","d"]}`, 413, "more than 3"},
 		{"/embed", `{"inputs":[[7,8]]}`, 422, "check_embedding_ctx_length"}, {"/embed", `{"inputs":"` + strings.Repeat("x", 1<<17) + `"}`, 413, "larger than"},
 		{"/rerank", `{"query":"a","texts":[]}`, 400, "no texts"}, {"/rerank", `{"query":"a","texts":["a","b","c","d"]}`, 413, "at most 3"},

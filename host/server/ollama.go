@@ -35,8 +35,10 @@ func ollamaMember(r *requestReader, name string) error {
 		return r.truncate(name)
 	case "dimensions":
 		var err error
-		r.dimensions, err = r.number(name)
+		r.options.Dimensions, err = r.number(name)
 		return err
+	case "task": // beyond Ollama
+		return r.task(name)
 	}
 	return r.json.SkipValue()
 }

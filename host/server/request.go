@@ -26,7 +26,7 @@ type request struct {
 	modelGiven bool
 	modelAside bool // the API has no member of this name
 	base64     bool
-	dimensions int // 0: not given
+	taskMember string // that names the task
 	cutLeft    bool
 	comparison bool // of the first text with the others
 }
@@ -197,8 +197,10 @@ func (r *requestReader) member(name string) (err error) {
 		r.base64 = format == "base64"
 		return err
 	case "dimensions":
-		r.dimensions, err = r.number(name)
+		r.options.Dimensions, err = r.number(name)
 		return err
+	case "task", "input_type":
+		return r.task(name)
 	case "user":
 		return r.json.SkipValue()
 	case "padding":
@@ -233,6 +235,19 @@ func (r *requestReader) member(name string) (err error) {
 		return r.normalize()
 	}
 	return invalid(clip(name), "unknown member %q", clip(name))
+}
+
+// task reads what texts are for; null leaves it.
+func (r *requestReader) task(name string) error {
+	task, err := r.text(name)
+	if err != nil || task == "" {
+		return err
+	}
+	if r.taskMember != "" && task != r.options.Task {
+		return invalid(name, "%s is %q, but %s %q: give one of them", name, clip(task), r.taskMember, clip(r.options.Task))
+	}
+	r.options.Task, r.taskMember = task, name
+	return nil
 }
 
 // clip shortens foreign text for messages.

@@ -11,12 +11,16 @@ import (
 func (r *request) check(u *use) error {
 	c := u.config
 	switch {
-	case r.dimensions != 0 && r.dimensions != c.HiddenSize:
-		return invalid("dimensions", "dimensions is %d, but this model's vectors have %d and cannot be shortened", r.dimensions, c.HiddenSize)
 	case r.options.MaxLength > c.MaxLength():
 		return invalid("max_length", "max_length is %d, but the model takes at most %d tokens", r.options.MaxLength, c.MaxLength())
 	case r.options.Padding.Mode == model.PadToLength && r.options.Padding.Length > c.MaxLength():
 		return invalid("padding", "padding is %d, but the model takes at most %d tokens", r.options.Padding.Length, c.MaxLength())
+	}
+	if err := c.CheckDimensions(r.options.Dimensions); err != nil {
+		return invalid("dimensions", "%v", err)
+	}
+	if err := r.checkTask(c); err != nil {
+		return err
 	}
 	for i, in := range r.inputs {
 		if in.IDs == nil {
@@ -26,6 +30,25 @@ func (r *request) check(u *use) error {
 			return invalid("input", "input %d is token ids %s. Ids of another tokenizer would give a wrong vector: send texts "+
 				"(in LangChain: OpenAIEmbeddings(check_embedding_ctx_length=False)), or ids of this model's tokenizer with its special tokens", i, why)
 		}
+	}
+	return nil
+}
+
+// otherTasks are what hosted APIs call the tasks of a query and of a document.
+var otherTasks = map[string]string{
+	"search_query": model.TaskQuery, "retrieval.query": model.TaskQuery,
+	"search_document": model.TaskDocument, "retrieval.passage": model.TaskDocument, "passage": model.TaskDocument,
+}
+
+// checkTask finds the task by the model's own name for it.
+func (r *request) checkTask(c model.Config) error {
+	if name, known := otherTasks[r.options.Task]; known {
+		if _, own := c.Prompts[r.options.Task]; !own {
+			r.options.Task = name
+		}
+	}
+	if _, err := c.Prompt(r.options.Task); err != nil {
+		return invalid(r.taskMember, "%s: %v", r.taskMember, err)
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"m2embed/core"
+	"m2embed/core/model"
 	"m2embed/core/passage"
 	"m2embed/host/search"
 )
@@ -22,6 +23,7 @@ type queued struct {
 	server *Server
 	of     *served
 	space  string // that the vectors must be of
+	task   string
 }
 
 func (q queued) Embed(ctx context.Context, texts ...string) ([][]float32, error) {
@@ -33,7 +35,7 @@ func (q queued) Embed(ctx context.Context, texts ...string) ([][]float32, error)
 	if space := u.Info().Space; space != q.space { // other files, since it was unloaded
 		return nil, &core.Fault{Err: fmt.Errorf("the model %q is another than it was: its vectors are of the space %s, not %s", q.of.Name, space, q.space)}
 	}
-	results, err := q.server.run(ctx, u, core.Texts(texts...), core.Options{})
+	results, err := q.server.run(ctx, u, core.Texts(texts...), core.Options{Task: q.task})
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +63,7 @@ func (s *Server) SearchOptions(ctx context.Context) (search.Options, error) {
 
 func (s *Server) searchOptions(u *use) search.Options {
 	space := u.Info().Space
-	o := search.Options{Embedder: queued{s, u.of, space}, Space: space}
+	o := search.Options{Embedder: queued{s, u.of, space, model.TaskDocument}, Queries: queued{s, u.of, space, model.TaskQuery}, Space: space}
 	if t := u.Tokenizer(); t != nil {
 		o.Tokens = func(text string) []int { return passage.Tokens(t, text) }
 	}

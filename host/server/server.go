@@ -478,6 +478,9 @@ type modelDetails struct {
 	Normalize  bool   `json:"normalize"`
 	Engine     string `json:"engine"`
 	Space      string `json:"space"`
+	// What members of a request may say.
+	Tasks     []string `json:"tasks"`
+	Shortened []int    `json:"matryoshka_dimensions"`
 }
 
 func (s *Server) object(m *served, name string) modelObject {
@@ -485,7 +488,7 @@ func (s *Server) object(m *served, name string) modelObject {
 	k, open := s.loader.about(m)
 	if o.Loaded = open; k != nil {
 		c, info := k.config, k.info
-		o.modelDetails = &modelDetails{c.HiddenSize, c.MaxLength(), info.Padding.String(), c.Pooling.String(), c.Normalize, info.Engine, info.Space}
+		o.modelDetails = &modelDetails{c.HiddenSize, c.MaxLength(), info.Padding.String(), c.Pooling.String(), c.Normalize, info.Engine, info.Space, c.Tasks(), append([]int{}, c.MatryoshkaDimensions...)}
 	}
 	return o
 }

@@ -45,7 +45,7 @@ func teiMember(r *requestReader, name string) error {
 		return nil
 	case "dimensions":
 		var err error
-		r.dimensions, err = r.number(name)
+		r.options.Dimensions, err = r.number(name)
 		return err
 	case "model": // beyond TEI
 		r.modelAside = true
@@ -56,11 +56,7 @@ func teiMember(r *requestReader, name string) error {
 		r.model, err = r.text(name)
 		return err
 	case "prompt_name":
-		prompt, err := r.text(name)
-		if err == nil && prompt != "" {
-			err = invalid(name, "prompt_name %q: this model has no prompts", clip(prompt))
-		}
-		return err
+		return r.task(name)
 	}
 	return r.json.SkipValue()
 }
@@ -210,11 +206,14 @@ func (r *request) cut(u *use) error {
 	if t == nil {
 		return errIDsOnly
 	}
+	prompt, err := u.config.Prompt(r.options.Task)
+	if err != nil {
+		return err
+	}
 	for i := range r.inputs {
 		ids := r.inputs[i].IDs
 		if ids == nil {
-			var err error
-			if ids, _, err = t.AppendIDs(nil, r.inputs[i].Text, tokenizer.Options{}); err != nil {
+			if ids, _, err = t.AppendIDs(nil, prompt+r.inputs[i].Text, tokenizer.Options{}); err != nil {
 				return &core.InputError{Index: i, Err: err}
 			}
 		}
@@ -243,6 +242,10 @@ func (s *Server) teiStates(w http.ResponseWriter, r *http.Request) error {
 	if err := request.cut(u); err != nil {
 		return err
 	}
+	prompt, err := u.config.Prompt(request.options.Task)
+	if err != nil {
+		return err
+	}
 	tokens, limit := 0, u.limit(request.options)
 	for i := range request.inputs {
 		in := &request.inputs[i]
@@ -250,7 +253,7 @@ func (s *Server) teiStates(w http.ResponseWriter, r *http.Request) error {
 			if u.Tokenizer() == nil {
 				return errIDsOnly
 			}
-			in.IDs, _, err = u.Tokenizer().AppendIDs(nil, in.Text, tokenizer.Options{MaxLength: limit, Truncation: request.options.Truncation})
+			in.IDs, _, err = u.Tokenizer().AppendIDs(nil, prompt+in.Text, tokenizer.Options{MaxLength: limit, Truncation: request.options.Truncation})
 			if err != nil {
 				return &core.InputError{Index: i, Err: err}
 			}

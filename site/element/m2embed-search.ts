@@ -150,7 +150,7 @@ export class M2EmbedSearchElement extends HTMLElement {
       if (quoted.length > 0) await index.fetchTexts([...quoted[0]!.keys()].filter((row) => quoted.every((rows) => rows.has(row))));
       if (turn !== this.turn) return;
       const { mind } = this;
-      const vector = mind && (await mind.model.embed(meaning(query), { normalize: true }));
+      const vector = mind && (await mind.model.embed(meaning(query), { task: 'query', normalize: true }));
       if (turn !== this.turn) return;
       this.terms = terms;
       this.hits = rank(index, vector && mind?.cosines(vector), { terms, mode: vector ? 'both' : 'words', group: (row) => index.pageOf(row) });

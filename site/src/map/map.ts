@@ -83,7 +83,7 @@ async function pin(): Promise<void> {
   try {
     if (engine.state.phase !== 'ready') say('The query is shown when the model is here.');
     const model = await engine.model();
-    const vector = await model.embed(query, { normalize: true });
+    const vector = await model.embed(query, { task: 'query', normalize: true });
     if (mine !== turn) return;
     const cosines = entries.map((entry) => entry.vector.reduce((sum, x, j) => sum + x * vector[j]!, 0));
     const order = [...cosines.keys()].sort((a, b) => cosines[b]! - cosines[a]! || a - b).slice(0, Math.min(NEAREST, Math.ceil(entries.length / 3)));

@@ -135,7 +135,7 @@ export async function search(): Promise<void> {
     let vector: Float32Array | undefined;
     const words = mode === 'words' || engine.state.phase !== 'ready';
     if (!words && engine.state.phase === 'ready') {
-      vector = await engine.state.model.embed(meaning(query), { normalize: true, signal: mine.signal });
+      vector = await engine.state.model.embed(meaning(query), { task: 'query', normalize: true, signal: mine.signal });
       if (mine.signal.aborted) return;
     }
     foreign = vector !== undefined && engine.state.phase === 'ready' && (await isForeign(engine.state.model, query));
