@@ -5,17 +5,21 @@ import { defineConfig } from 'vite';
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 
-/** The model that the page comes with. */
-function model() {
-  const name = 'm2-bert-small';
-  const folder = here('../host/small');
+/** A model that lies beside the page. */
+function model(name, folder) {
   const files = ['config.json', 'tokenizer.json', 'model.safetensors'].map((name) => ({ name, bytes: readFileSync(`${folder}/${name}`) }));
   const hash = createHash('sha256');
   for (const { bytes } of files) hash.update(bytes);
-  return { name, folder: `models/${name}-${hash.digest('hex').slice(0, 8)}`, files };
+  return { name, folder: `models/${name}-${hash.digest('hex').slice(0, 8)}`, files, bytes: files.reduce((sum, { bytes }) => sum + bytes.length, 0), card: readFileSync(`${folder}/README.md`) };
 }
 
-const builtIn = model();
+const builtIn = model('m2-bert-small', here('../host/small'));
+
+/** The larger one, which is fetched when it is chosen; null where the repository holds no weights of it. */
+const larger = existsSync(here('../host/base/model.safetensors')) ? model('m2-bert-base', here('../host/base')) : null;
+
+/** What the page knows of a model. */
+const known = (of) => of && { name: of.name, folder: of.folder, bytes: of.bytes };
 
 /** The library that the page comes with, as library.mjs made it. */
 function library() {
@@ -38,9 +42,11 @@ function assets() {
     name: 'assets',
     generateBundle() {
       this.emitFile({ type: 'asset', fileName: shipped.file, source: shipped.bytes });
-      this.emitFile({ type: 'asset', fileName: `${builtIn.folder}/card.md`, source: readFileSync(here('../host/small/README.md')) });
+      for (const { folder, files, card } of [builtIn, ...(larger ? [larger] : [])]) {
+        this.emitFile({ type: 'asset', fileName: `${folder}/card.md`, source: card });
+        for (const { name, bytes } of files) this.emitFile({ type: 'asset', fileName: `${folder}/${name}`, source: bytes });
+      }
       for (const name of ['LICENSE', 'NOTICE']) this.emitFile({ type: 'asset', fileName: `${name}.txt`, source: readFileSync(here(`../${name}`)) });
-      for (const { name, bytes } of builtIn.files) this.emitFile({ type: 'asset', fileName: `${builtIn.folder}/${name}`, source: bytes });
       this.emitFile({ type: 'asset', fileName: 'models/bert-base-uncased.json', source: readFileSync(here('../testdata/tokenizer/bert-base-uncased.json')) });
       for (const folder of ['cmaps', 'standard_fonts']) {
         const from = here(`node_modules/pdfjs-dist/${folder}`);
@@ -54,7 +60,8 @@ function assets() {
 
 /**
  * Tells the service worker which files to keep: everything but the weights,
- * which the page keeps itself while they stream in, and the PDF extras.
+ * which the page keeps itself while they stream in, the larger model and the PDF
+ * extras.
  */
 function precache() {
   return {
@@ -64,7 +71,7 @@ function precache() {
       order: 'post',
       handler(_, bundle) {
         const worker = bundle['sw.js'];
-        const names = Object.keys(bundle).filter((name) => !/^(sw\.js$|pdf\/|LICENSE|NOTICE)|card\.md$|\.safetensors$|\.map$/.test(name)).sort();
+        const names = Object.keys(bundle).filter((name) => !/^(sw\.js$|pdf\/|LICENSE|NOTICE)|card\.md$|\.safetensors$|\.map$/.test(name) && !name.startsWith(`${larger?.folder}/`)).sort();
         const hash = createHash('sha256');
         for (const name of names) hash.update(name).update(bundle[name].code ?? bundle[name].source);
         names.push('./', 'icon.svg', 'manifest.webmanifest');
@@ -79,7 +86,7 @@ function precache() {
 function facts() {
   // Where the source is published; the page names no address of its own accord.
   const source = /^https:\/\/[^"<>\s]+$/.exec(process.env.M2EMBED_SOURCE ?? '')?.[0];
-  const megabytes = builtIn.files.reduce((sum, { bytes }) => sum + bytes.length, 0) / 1e6;
+  const megabytes = builtIn.bytes / 1e6;
   const values = { SOURCE: source ? `<a href="${source}">Source</a> · ` : '', MODEL_SIZE: `${megabytes.toFixed(1)} MB`, MODEL_FOLDER: builtIn.folder, LIBRARY: shipped.file, CONNECT: connect };
   return {
     name: 'facts',
@@ -104,11 +111,8 @@ export default defineConfig({
   define: {
     __LIBRARY__: JSON.stringify(shipped.file),
     __LIBRARIES__: JSON.stringify(libraries),
-    __MODEL__: JSON.stringify({
-      name: builtIn.name,
-      folder: builtIn.folder,
-      bytes: builtIn.files.reduce((sum, { bytes }) => sum + bytes.length, 0),
-    }),
+    __MODEL__: JSON.stringify(known(builtIn)),
+    __LARGER__: JSON.stringify(known(larger)),
   },
   resolve: {
     alias: [

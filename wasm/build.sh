@@ -19,6 +19,7 @@ wasm=$root/wasm
 out=$wasm/build
 bin=$wasm/js/node_modules/.bin
 small=$root/host/small # the model of the package m2embed-small
+base=$root/host/base   # that of m2embed-base, where its weights are
 export GOTOOLCHAIN=${GOTOOLCHAIN:-auto}
 
 # dependencies installs the pinned npm packages once, and gathers the sources
@@ -77,7 +78,10 @@ js() {
 	fresh
 	cp "$wasm/js/m2embed.wasm.d.ts" "$wasm/js/dist"
 	cp "$wasm/module/m2embed.wasm" "$wasm/js/dist/m2embed.wasm"
-	node "$wasm/js/packages.mjs" m2embed-small "$small"
+	rm -rf "$out/packages/m2embed-base"
+	set -- m2embed-small "$small"
+	[ ! -f "$base/model.safetensors" ] || set -- "$@" m2embed-base "$base"
+	node "$wasm/js/packages.mjs" "$@"
 }
 
 # pack makes the tarballs of m2embed and the packages beside it, in wasm/build/tarballs.

@@ -19,13 +19,19 @@ export type State =
   | { phase: 'ready'; model: Embedder; firstVector: number }
   | { phase: 'failed'; error: unknown };
 
+/** A model that lies beside the page. */
+const beside = ({ name, folder, bytes }: typeof __MODEL__): ModelChoice => ({
+  id: folder.replace(/^models\//, ''),
+  name,
+  bytes,
+  files: async () => new URL(`./${folder}/`, document.baseURI).href,
+});
+
 /** The model that comes with the page. */
-export const builtIn: ModelChoice = {
-  id: __MODEL__.folder.replace(/^models\//, ''),
-  name: __MODEL__.name,
-  bytes: __MODEL__.bytes,
-  files: async () => new URL(`./${__MODEL__.folder}/`, document.baseURI).href,
-};
+export const builtIn = beside(__MODEL__);
+
+/** A larger one, which is fetched when it is chosen. */
+export const larger = __LARGER__ && beside(__LARGER__);
 
 /** Weights up to this size are also loaded by background workers. */
 const SMALL = 120e6;

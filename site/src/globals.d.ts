@@ -1,6 +1,9 @@
 /** The model that the page comes with; see vite.config.mjs. */
 declare const __MODEL__: { name: string; folder: string; bytes: number };
 
+/** The larger model beside it, where there is one. */
+declare const __LARGER__: { name: string; folder: string; bytes: number } | null;
+
 /** The address of the library that the page comes with. */
 declare const __LIBRARY__: string;
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { test } from 'node:test';
 import { addText, builtIn, copied, dist, idle, ready, repository, says, startServer, visit } from './browser.mjs';
 
@@ -7,8 +7,23 @@ const tiny = (name) => `${repository}/testdata/tiny/${name}`;
 const openDrawer = async (page) => {
   if (!(await page.isVisible('#drawer'))) await page.click('#model-button');
 };
-const models = (page) => page.$$eval('.models b', (all) => all.map((one) => one.textContent));
+// Those that every build of the page has.
+const models = (page) => page.$$eval('.models li:not(.larger) b', (all) => all.map((one) => one.textContent));
 const isReady = (page, name) => page.waitForFunction((n) => document.querySelector('#model-button').dataset.phase === 'ready' && document.querySelector('#model-button .name').textContent === n, name);
+
+const base = readdirSync(`${dist}/models`).find((name) => name.startsWith('m2-bert-base'));
+
+test('the larger model, where the page has it', { skip: base ? false : 'host/base holds no weights' }, async (t) => {
+  const { page } = await visit(t);
+  await ready(page);
+  await openDrawer(page);
+  await page.click('.models .larger button');
+  await isReady(page, 'm2-bert-base');
+  const { hidden_size: d } = JSON.parse(readFileSync(`${dist}/models/${base}/config.json`, 'utf8'));
+  await says(page, '.facts', new RegExp(`Vector${d} numbers`));
+  await page.reload();
+  await isReady(page, 'm2-bert-base');
+});
 
 test('weights from the disk: PyTorch and safetensors, kept and deleted', async (t) => {
   const { page } = await visit(t);
@@ -21,7 +36,7 @@ test('weights from the disk: PyTorch and safetensors, kept and deleted', async (
   await page.click('#drawer button[type="submit"].primary');
   await isReady(page, 'pytorch_model');
   await says(page, '.facts', /Vector64 numbers.*Paddingnone/);
-  await page.waitForFunction(() => document.querySelectorAll('.models li').length === 2);
+  await page.waitForFunction(() => document.querySelectorAll('.models li:not(.larger)').length === 2);
   assert.deepEqual(await models(page), [own, 'pytorch_model']);
   await page.click('#drawer .head button');
   await says(page, '#try-status', /4 texts embedded/);
@@ -45,7 +60,7 @@ test('weights from the disk: PyTorch and safetensors, kept and deleted', async (
   await page.click('[aria-label="Delete pytorch_model"]');
   await page.click('[aria-label="Delete model"]');
   await isReady(page, own);
-  await page.waitForFunction(() => document.querySelectorAll('.models li').length === 1);
+  await page.waitForFunction(() => document.querySelectorAll('.models li:not(.larger)').length === 1);
 });
 
 test('files that are no model are refused in a sentence, and the old model stays', async (t) => {

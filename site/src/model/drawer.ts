@@ -1,7 +1,7 @@
 /** The model drawer: what runs, which models are kept here, and how to bring one's own. */
 
 import { $, count, duration, h, settings, size } from '../dom.js';
-import { builtIn, engine, type ModelChoice } from '../engine.js';
+import { builtIn, engine, larger, type ModelChoice } from '../engine.js';
 import { explain, report } from '../notice.js';
 import { guessLength, parseConfig, publishedConfig, PUBLISHED, readAddress, readFiles, tokenizerFor, type Candidate } from './files.js';
 import { canStore, choiceOf, deleteModel, finishModel, idOf, listModels, listParts, store, weightsOf, type StoredModel } from './storage.js';
@@ -13,6 +13,7 @@ let work: AbortController | undefined;
 export async function chosenModel(): Promise<ModelChoice> {
   const id = settings.get(KEY);
   if (id === null || id === builtIn.id) return builtIn;
+  if (id === larger?.id) return larger;
   const stored = (await listModels().catch(() => [])).find((model) => model.id === id);
   return stored ? choiceOf(stored) : builtIn;
 }
@@ -72,13 +73,14 @@ export function startDrawer(): void {
     const row = (choice: ModelChoice, about: string, remove?: () => void): HTMLLIElement =>
       h(
         'li',
-        { class: choice.id === engine.choice.id ? 'current' : undefined },
+        { class: `${choice.id === engine.choice.id ? 'current' : ''} ${choice === larger ? 'larger' : ''}`.trim() || undefined },
         h('div', { class: 'about' }, h('b', null, choice.name), h('span', { class: 'small muted' }, about)),
         choice.id !== engine.choice.id && h('button', { type: 'button', onclick: () => use(choice) }, 'Use'),
         remove && h('button', { type: 'button', class: 'quiet danger', onclick: remove, 'aria-label': `Delete ${choice.name}` }, 'Delete'),
       );
     models.replaceChildren(
       row(builtIn, `${size(builtIn.bytes)}, comes with the page`),
+      ...(larger ? [row(larger, `${size(larger.bytes)}, finds more and takes longer; fetched when it is used`)] : []),
       ...stored.map((meta) => row(choiceOf(meta), `${size(meta.bytes)}, from ${meta.source === 'url' ? new URL(meta.url ?? '', document.baseURI).hostname : 'your disk'}`, () => void remove(meta.id))),
       ...parts.map((part) =>
         h(

@@ -85,9 +85,10 @@ test('npx m2embed copy', async (t) => {
 });
 
 test('the packages are of one version', async () => {
-  const { readFileSync } = await import('node:fs');
+  const { existsSync, readFileSync } = await import('node:fs');
   const read = (path) => JSON.parse(readFileSync(new URL(path, import.meta.url), 'utf8'));
   const { version, peerDependencies } = read('../package.json');
-  for (const name of ['m2embed-small', 'm2embed-inline']) assert.equal(read(`../../build/packages/${name}/package.json`).version, version);
+  const base = existsSync(new URL('../../../host/base/model.safetensors', import.meta.url)) ? ['m2embed-base'] : [];
+  for (const name of ['m2embed-small', 'm2embed-inline', ...base]) assert.equal(read(`../../build/packages/${name}/package.json`).version, version);
   assert.equal(peerDependencies['m2embed-inline'], version);
 });
