@@ -184,8 +184,10 @@ export class SiteIndex implements Words {
     return occurrences(wordsOf(`${passage.text}\n${passage.title}\n${passage.heading}`).map(fold), folded, new Set([folded.at(-1)!])) > 0;
   }
 
-  score(phrases: readonly Phrase[]): Map<number, number> {
-    return bm25(phrases, (one) => this.find(one), this.count, (row) => this.rows.lengths[row]!, this.mean);
+  score(phrases: readonly Phrase[]): Float64Array {
+    const scores = new Float64Array(this.count);
+    for (const one of phrases) bm25(scores, this.find(one), this.count, (row) => this.rows.lengths[row]!, this.mean);
+    return scores;
   }
 
   /** The vectors (n, D) of all passages, with what brings each to unit length. */

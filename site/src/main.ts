@@ -6,7 +6,7 @@ import { startDrawer, chosenModel } from './model/drawer.js';
 import { explain } from './notice.js';
 
 /** Sections that start when they are first shown. */
-const starters: Record<string, () => Promise<() => void>> = {
+const starters: Record<string, () => Promise<() => void | Promise<void>>> = {
   search: async () => (await import('./search/search.js')).startSearch,
   try: async () => (await import('./try.js')).startTry,
   map: async () => (await import('./map/map.js')).startMap,
@@ -14,6 +14,10 @@ const starters: Record<string, () => Promise<() => void>> = {
   use: async () => (await import('./use.js')).startUse,
 };
 const started = new Set<string>();
+/** Milliseconds that the model waits at most for what is shown first. */
+const PATIENCE = 1000;
+/** What is shown first. */
+let opening: Promise<void> | undefined;
 const { title } = document;
 
 function show(): void {
@@ -30,7 +34,8 @@ function show(): void {
   const start = starters[name];
   if (start && !started.has(name)) {
     started.add(name);
-    void start().then((run) => run());
+    const running = start().then((run) => run());
+    opening ??= running;
   }
   document.dispatchEvent(new CustomEvent('section', { detail: name }));
 }
@@ -110,5 +115,6 @@ startDrawer();
 for (const name of ['dragover', 'drop']) addEventListener(name, (event) => event.preventDefault());
 addEventListener('hashchange', show);
 show();
-const loading = chosenModel().then((choice) => engine.use(choice));
+// The library answers by words at once; the model, which keeps the processor busy, comes after that.
+const loading = Promise.race([opening?.catch(() => {}), new Promise((resolve) => setTimeout(resolve, PATIENCE))]).then(chosenModel).then((choice) => engine.use(choice));
 void loading.catch(() => {}).then(() => Promise.all([startOffline(), forgetOldWeights().catch(() => {})]));

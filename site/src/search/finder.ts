@@ -6,9 +6,10 @@ import { isNumbered, placeAt } from './place.js';
 import { rank, type Hit, type Mode } from './rank.js';
 import { WordIndex } from './word-index.js';
 import { parse } from './words.js';
+import { breath } from '../dom.js';
 
 /** The page stays busy with the index no longer than this at a time, in ms. */
-const SLICE = 12;
+const SLICE = 20;
 
 export class Finder {
   private index = new WordIndex();
@@ -16,14 +17,27 @@ export class Finder {
   private rows: (Entry | undefined)[] = [];
   private rowsOf = new Map<Document['id'], number[]>();
   private work: Promise<void> = Promise.resolve();
+  /** The passages that the index is up to. */
+  private followed: readonly Entry[] | undefined;
 
   /** Brings the index up to these passages; the page breathes in between. */
   follow(entries: readonly Entry[]): Promise<void> {
-    return (this.work = this.work.then(() => this.catchUp(entries)));
+    return (this.work = this.work.then(async () => {
+      if (entries === this.followed) return;
+      this.followed = undefined;
+      await this.catchUp(entries);
+      this.followed = entries;
+    }));
   }
 
   private async catchUp(entries: readonly Entry[]): Promise<void> {
-    const there = new Set(entries.map(({ document }) => document.id));
+    const runs: { document: Document; start: number; end: number }[] = [];
+    for (const [i, { document }] of entries.entries()) {
+      const run = runs.at(-1);
+      if (run?.document === document) run.end = i + 1;
+      else runs.push({ document, start: i, end: i + 1 });
+    }
+    const there = new Set(runs.map(({ document }) => document.id));
     for (const [id, rows] of this.rowsOf) {
       if (there.has(id)) continue;
       for (const row of rows) {
@@ -38,16 +52,18 @@ export class Finder {
       this.rowsOf.clear();
     }
     let started = performance.now();
-    for (const entry of entries) {
-      const { document, index, passage } = entry;
+    for (const { document, start, end } of runs) {
       let rows = this.rowsOf.get(document.id);
       if (!rows) this.rowsOf.set(document.id, (rows = []));
-      if (index < rows.length) continue;
-      rows.push(this.index.add(document.text.slice(passage.start, passage.end), `${titleOf(document)}\n${headingOf(entry)}`));
-      this.rows.push(entry);
-      if (performance.now() - started > SLICE) {
-        await new Promise((resolve) => setTimeout(resolve));
-        started = performance.now();
+      // What is there already is skipped.
+      for (let i = start + rows.length; i < end; i++) {
+        const entry = entries[i]!;
+        rows.push(this.index.add(document.text.slice(entry.passage.start, entry.passage.end), `${titleOf(document)}\n${headingOf(entry)}`));
+        this.rows.push(entry);
+        if (performance.now() - started > SLICE) {
+          await breath();
+          started = performance.now();
+        }
       }
     }
   }
@@ -76,12 +92,18 @@ export class Finder {
 
   private cosines(query: Float32Array): Float32Array {
     const cosines = new Float32Array(this.rows.length).fill(NaN);
-    for (const [row, entry] of this.rows.entries()) {
-      if (!entry) continue;
-      const { vector } = entry;
-      let sum = 0;
-      for (let j = 0; j < query.length; j++) sum += query[j]! * vector[j]!;
-      cosines[row] = sum;
+    const d = query.length;
+    for (let row = 0; row < this.rows.length; row++) {
+      const vector = this.rows[row]?.vector;
+      if (!vector) continue;
+      let [a, b] = [0, 0];
+      let j = 0;
+      for (; j + 1 < d; j += 2) {
+        a += query[j]! * vector[j]!;
+        b += query[j + 1]! * vector[j + 1]!;
+      }
+      if (j < d) a += query[j]! * vector[j]!;
+      cosines[row] = a + b;
     }
     return cosines;
   }

@@ -222,17 +222,24 @@ class Library extends EventTarget {
   entries(model: string): readonly Entry[] {
     if (this.flat && this.flatOf === model) return this.flat;
     const flat: Entry[] = [];
-    for (const document of this.searched) {
-      if (document.model !== model) continue;
-      const vectors = this.vectorsOf(document);
-      const d = document.dimension;
-      for (let index = 0; index < document.done; index++) flat.push({ document, index, passage: document.passages[index]!, vector: vectors.subarray(index * d, (index + 1) * d) });
-    }
+    for (const document of this.searched) if (document.model === model) for (const entry of this.entriesOf(document)) flat.push(entry);
     this.flat = flat;
     this.flatOf = model;
     return flat;
   }
   private flatOf = '';
+  private readonly made = new WeakMap<Document, { of: Float32Array | undefined; entries: Entry[] }>();
+
+  /** A document's passages that have a vector; those of earlier calls stay the same. */
+  private entriesOf(document: Document): readonly Entry[] {
+    const { id, dimension: d, done, passages } = document;
+    const of = this.vectors.get(id);
+    let made = this.made.get(document);
+    if (!made || made.of !== of) this.made.set(document, (made = { of, entries: [] }));
+    const { entries } = made;
+    for (let index = entries.length; of && index < done; index++) entries.push({ document, index, passage: passages[index]!, vector: of.subarray(index * d, (index + 1) * d) });
+    return entries;
+  }
 
   private changed(): void {
     this.flat = undefined;

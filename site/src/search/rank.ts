@@ -104,9 +104,11 @@ export function rank(index: Words, cosines: Float32Array | undefined, query: Que
   let best = 0;
   if (mode !== 'meaning') {
     const phrases = [...may, ...must].flatMap(alternatives).concat(must.flatMap(alternatives));
-    const scores = [...index.score(phrases)].filter(([row]) => !excluded.has(row) && (!required || required.has(row)) && query.group(row) !== undefined);
-    scores.sort((a, b) => b[1] - a[1] || a[0] - b[0]);
-    for (const [row, bm25] of required ? scores : scores.slice(0, CANDIDATES)) {
+    const scores = index.score(phrases);
+    const held = required ? [...required].filter((row) => !excluded.has(row) && query.group(row) !== undefined) : largest(scores, (row) => !excluded.has(row) && query.group(row) !== undefined, 0);
+    for (const row of held) {
+      const bm25 = scores[row]!;
+      if (bm25 <= 0) continue;
       candidate(row)!.bm25 = bm25;
       best = Math.max(best, bm25);
     }
@@ -128,7 +130,7 @@ export function rank(index: Words, cosines: Float32Array | undefined, query: Que
     }
     mean /= Math.max(1, n);
     spread = Math.sqrt(Math.max(0, squares / Math.max(1, n) - mean * mean));
-    for (const row of nearest(cosines, (row) => !excluded.has(row) && (!required || required.has(row)) && query.group(row) !== undefined)) {
+    for (const row of largest(cosines, (row) => !excluded.has(row) && (!required || required.has(row)) && query.group(row) !== undefined)) {
       candidate(row);
       top = Math.max(top, cosines[row]!);
     }
@@ -182,18 +184,17 @@ function holding(index: Words, must: readonly Term[]): Set<number> {
   return new Set(rows);
 }
 
-/** The rows of the largest cosines. */
-function nearest(cosines: Float32Array, allowed: (row: number) => boolean): number[] {
-  let floor = -Infinity;
+/** The rows of the largest values above a floor. */
+function largest(values: ArrayLike<number>, allowed: (row: number) => boolean, floor = -Infinity): number[] {
   let best: number[] = [];
   const cut = (): void => {
-    best.sort((a, b) => cosines[b]! - cosines[a]! || a - b);
+    best.sort((a, b) => values[b]! - values[a]! || a - b);
     if (best.length <= CANDIDATES) return;
     best = best.slice(0, CANDIDATES);
-    floor = cosines[best.at(-1)!]!;
+    floor = values[best.at(-1)!]!;
   };
-  for (let row = 0; row < cosines.length; row++) {
-    if (!(cosines[row]! > floor) || !allowed(row)) continue;
+  for (let row = 0; row < values.length; row++) {
+    if (!(values[row]! > floor) || !allowed(row)) continue;
     best.push(row);
     if (best.length === 2 * CANDIDATES) cut();
   }

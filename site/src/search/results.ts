@@ -1,5 +1,6 @@
 /** The query and what it finds. */
 
+import type { Embedder } from 'm2embed/worker';
 import { $, cosineText, count, counted, debounce, duration, h, isAbort, settings } from '../dom.js';
 import { engine } from '../engine.js';
 import { report } from '../notice.js';
@@ -8,7 +9,7 @@ import { CHOSEN, chosen } from './chosen.js';
 import { Finder } from './finder.js';
 import { bestSentence } from './highlight.js';
 import { isForeign } from './language.js';
-import { library, type Entry } from './library.js';
+import { library, type Document, type Entry } from './library.js';
 import { marked } from './marked.js';
 import { placeAt } from './place.js';
 import type { Hit, Mode, Passage } from './rank.js';
@@ -16,8 +17,10 @@ import { openPassage } from './reader.js';
 import { VirtualList } from './virtual-list.js';
 import { marks, meaning, parse, type Term } from './words.js';
 
-/** Milliseconds after the last key before a search starts. */
+/** Milliseconds after the last key before a search starts, where searches take long. */
 const PAUSE = 110;
+/** Searches that take no longer than this, in ms, start with each key. */
+const QUICK = 40;
 /** Passages from which on a relevance floor makes sense. */
 const FEW = 50;
 const MODES: readonly (readonly [Mode, string, string])[] = [
@@ -48,6 +51,8 @@ let hits: Hit[] | undefined;
 let shown: readonly Shown[] = [];
 let terms: readonly Term[] = [];
 let queryVector: Float32Array | undefined;
+/** The model that made it. */
+let vectorOf: Embedder | undefined;
 /** Whether what is below the relevance floor is shown, too. */
 let all = false;
 let asked = '';
@@ -56,6 +61,8 @@ let foreign = false;
 /** The best sentence of passages, by their key, for the query in hand. */
 let best = new Map<string, Span>();
 let searching: AbortController | undefined;
+/** Milliseconds that the last search took, without waiting for the index. */
+let took = 0;
 
 export function startResults(empty: (root: HTMLElement) => void): void {
   drawEmpty = empty;
@@ -64,7 +71,8 @@ export function startResults(empty: (root: HTMLElement) => void): void {
   const later = debounce(PAUSE, () => void search());
   query.addEventListener('input', () => {
     searching?.abort(new DOMException('typed on', 'AbortError'));
-    later();
+    if (took <= QUICK) void search();
+    else later();
   });
   query.addEventListener('keydown', (event) => {
     if (event.key === 'ArrowDown' && entries.length > 0) {
@@ -125,7 +133,10 @@ export async function search(): Promise<void> {
   if (query === '' || entries.length === 0) {
     hits = queryVector = undefined;
     time.textContent = '';
-    return show(same);
+    show(same);
+    // So that the first query need not wait for the index.
+    await finder.follow(entries).catch(() => {});
+    return;
   }
   try {
     terms = parse(query);
@@ -133,16 +144,19 @@ export async function search(): Promise<void> {
     if (mine.signal.aborted) return;
     const started = performance.now();
     let vector: Float32Array | undefined;
-    const words = mode === 'words' || engine.state.phase !== 'ready';
-    if (!words && engine.state.phase === 'ready') {
-      vector = await engine.state.model.embed(meaning(query), { task: 'query', normalize: true, signal: mine.signal });
+    if (!same) foreign = false;
+    if (mode !== 'words' && engine.state.phase === 'ready') {
+      const { model } = engine.state;
+      // The library may have grown under the same query.
+      if (same && model === vectorOf && queryVector) vector = queryVector;
+      else [vector, foreign] = await Promise.all([model.embed(meaning(query), { task: 'query', normalize: true, signal: mine.signal }), isForeign(model, query)]);
       if (mine.signal.aborted) return;
     }
-    foreign = vector !== undefined && engine.state.phase === 'ready' && (await isForeign(engine.state.model, query));
-    if (mine.signal.aborted) return;
     hits = finder.search(query, mode, vector, within);
     queryVector = vector;
-    time.textContent = duration(performance.now() - started);
+    vectorOf = engine.state.phase === 'ready' ? engine.state.model : undefined;
+    took = performance.now() - started;
+    time.textContent = duration(took);
     show(same);
   } catch (error) {
     if (isAbort(error)) return;
@@ -168,10 +182,18 @@ function remember(query: string, mode: Mode): void {
   if (address.href !== location.href) history.replaceState(null, '', address);
 }
 
+/** The documents of these passages. */
+let documents: Document[] = [];
+let listedOf: readonly Entry[] | undefined;
+
 /** Documents to search in; the choice goes when its document goes. */
 function drawWithin(): void {
   const select = $<HTMLSelectElement>('within');
-  const documents = [...new Set(entries.map(({ document }) => document))];
+  if (entries !== listedOf) {
+    documents = [];
+    for (const { document } of entries) if (documents.at(-1) !== document) documents.push(document);
+  }
+  listedOf = entries;
   const key = [chosen.size, ...documents.map(({ id }) => id)].join(' ');
   if (select.dataset['of'] === key) return;
   select.dataset['of'] = key;

@@ -20,7 +20,8 @@ const QUESTIONS = ['a one-legged sailor who cooks', 'what has become of people i
 
 let job: Job | undefined;
 
-export function startSearch(): void {
+/** Starts the section; done when what the library holds is shown. */
+export function startSearch(): Promise<void> {
   startResults(drawEmpty);
   const files = $<HTMLInputElement>('files');
   $('choose').addEventListener('click', () => files.click());
@@ -45,9 +46,12 @@ export function startSearch(): void {
   $('clear').addEventListener('click', confirmClear);
   $('linked-keep').addEventListener('click', () => void keepLinked().then(imported, (error: unknown) => report(error)));
   $('linked-leave').addEventListener('click', leaveLinked);
+  // Results of a query follow the library more slowly than the list of documents.
+  const again = throttle(1000, () => void search());
   const relist = throttle(FOLLOW, () => {
     drawDocuments();
-    void search();
+    if (job && $<HTMLInputElement>('query').value.trim() !== '') again();
+    else void search();
   });
   library.addEventListener('change', relist);
   const unkept = async (error: unknown): Promise<void> => {
@@ -61,10 +65,6 @@ export function startSearch(): void {
     if (engine.state.phase !== phase) relist();
     phase = engine.state.phase;
   });
-  void Promise.all([library.open(), openShipped()]).then(() => {
-    drawDocuments();
-    void search();
-  });
   $('questions').append(
     ...QUESTIONS.map((question) =>
       h('button', { type: 'button', class: 'question', onclick: () => {
@@ -73,6 +73,10 @@ export function startSearch(): void {
       } }, question),
     ),
   );
+  return Promise.all([library.open(), openShipped()]).then(() => {
+    drawDocuments();
+    return search();
+  });
 }
 
 // Bringing documents in
@@ -152,7 +156,7 @@ async function embed(sources: readonly Source[], unfinished: readonly Document[]
   const settings = { mode, size: Number.isFinite(asked) ? Math.max(16, Math.min(2048, Math.round(asked))) : 160 } as const;
   void navigator.storage?.persist?.().catch(() => {});
   $('job').hidden = false;
-  mine.addEventListener('change', drawJob);
+  mine.addEventListener('change', throttle(FOLLOW, drawJob));
   drawJob();
   try {
     await library.open();
@@ -207,31 +211,45 @@ function drawDocuments(): void {
   $('questions').hidden = $('shipped').hidden;
   $('linked').hidden = linked === undefined;
   $('linked-name').textContent = linked ?? '';
-  const rows = documents.map((document) => {
-    const tokens = document.passages.reduce((sum, passage) => sum + passage.tokens, 0);
-    const other = document.model !== engine.choice.id;
-    const about =
-      document.done < document.passages.length
-        ? `${count(document.done)} of ${counted(document.passages.length, 'passage')}`
-        : other
-          ? 'embedded with another model'
-          : document.passages.length === 1
-            ? `whole document, ${counted(tokens, 'token')}`
-            : `${counted(document.passages.length, document.mode === 'whole' ? 'part' : 'passage')}, ${counted(tokens, 'token')}`;
-    const again = async (): Promise<void> => {
-      await embed([sourceOf(document)], []);
-      if (complete(document)) await library.remove(document.id);
-    };
-    return h(
-      'li',
-      null,
-      h('button', { type: 'button', class: 'title', onclick: () => openPassage(document) }, h('b', null, document.name), h('span', null, document.readAs ? `${about}, read as ${document.readAs}` : about)),
-      !job && document.done < document.passages.length && !other && h('button', { type: 'button', class: 'quiet', onclick: () => void embed([], [document]) }, 'Go on'),
-      !job && other && !shipped && h('button', { type: 'button', class: 'quiet', onclick: () => void again(), 'aria-label': `Embed ${document.name} again` }, 'Embed again'),
-      !shipped && h('button', { type: 'button', class: 'quiet danger', onclick: () => void remove(document.id), 'aria-label': `Delete ${document.name}` }, '×'),
-    );
-  });
-  $('documents').replaceChildren(...(rows.length > 0 ? rows : [h('li', { class: 'none' }, 'Nothing here yet.')]));
+  const rows = documents.map((document) => drawDocument(document, shipped));
+  for (const document of drawn.keys()) if (!documents.includes(document)) drawn.delete(document);
+  const list = $('documents');
+  const wanted = rows.length > 0 ? rows : [h('li', { class: 'none' }, 'Nothing here yet.')];
+  if (wanted.length !== list.childElementCount || wanted.some((row, i) => list.children[i] !== row)) list.replaceChildren(...wanted);
+}
+
+/** The rows of the list with what they say; one that would say the same stays. */
+const drawn = new Map<Document, { row: HTMLElement; says: string }>();
+
+function drawDocument(document: Document, shipped: boolean): HTMLElement {
+  const { done, passages, mode, readAs } = document;
+  const other = document.model !== engine.choice.id;
+  const unfinished = done < passages.length;
+  const says = JSON.stringify([done, other, shipped, job !== undefined]);
+  const before = drawn.get(document);
+  if (before?.says === says) return before.row;
+  const tokens = passages.reduce((sum, passage) => sum + passage.tokens, 0);
+  const about = unfinished
+    ? `${count(done)} of ${counted(passages.length, 'passage')}`
+    : other
+      ? 'embedded with another model'
+      : passages.length === 1
+        ? `whole document, ${counted(tokens, 'token')}`
+        : `${counted(passages.length, mode === 'whole' ? 'part' : 'passage')}, ${counted(tokens, 'token')}`;
+  const again = async (): Promise<void> => {
+    await embed([sourceOf(document)], []);
+    if (complete(document)) await library.remove(document.id);
+  };
+  const row = h(
+    'li',
+    null,
+    h('button', { type: 'button', class: 'title', onclick: () => openPassage(document) }, h('b', null, document.name), h('span', null, readAs ? `${about}, read as ${readAs}` : about)),
+    !job && unfinished && !other && h('button', { type: 'button', class: 'quiet', onclick: () => void embed([], [document]) }, 'Go on'),
+    !job && other && !shipped && h('button', { type: 'button', class: 'quiet', onclick: () => void again(), 'aria-label': `Embed ${document.name} again` }, 'Embed again'),
+    !shipped && h('button', { type: 'button', class: 'quiet danger', onclick: () => void remove(document.id), 'aria-label': `Delete ${document.name}` }, '×'),
+  );
+  drawn.set(document, { row, says });
+  return row;
 }
 
 /** Whether all of a document's text is here with vectors of the model in use. */

@@ -5,7 +5,7 @@
  * phrases: its order is another.)
  */
 
-import { parts, stem, wordsOf, type Phrase } from './words.js';
+import { COMPOUND, parts, stem, wordsOf, type Phrase } from './words.js';
 
 const K1 = 1.2;
 const B = 0.75;
@@ -14,6 +14,8 @@ export const WEIGHTS = [1, 0.7, 0.5] as const;
 /** Bits of a count; the three of a word and passage are packed into one number. */
 const BITS = 10;
 const MOST = (1 << BITS) - 1;
+/** Texts from which on a pattern looks for a phrase before their words are taken. */
+const MANY = 100;
 
 interface Row {
   text: string;
@@ -31,13 +33,25 @@ export interface Words {
   find(phrase: Phrase): Map<number, number>;
   /** The rows that hold words, in this very form but for case and accents. */
   holds(row: number, folded: readonly string[], fold: (word: string) => string): boolean;
-  /** BM25 of phrases in rows. */
-  score(phrases: readonly Phrase[]): Map<number, number>;
+  /** BM25 (rows) of phrases; 0 in rows without any. */
+  score(phrases: readonly Phrase[]): Float64Array;
+}
+
+/** What a word is to the index: its stem, and those of its pieces if it is a compound. */
+interface Known {
+  term: number;
+  pieces: number[] | undefined;
 }
 
 export class WordIndex implements Words {
   private readonly rows: Row[] = [];
-  private readonly postings = new Map<string, { rows: number[]; counts: number[] }>();
+  /** Words as they are written; most of a text are there already. */
+  private readonly known = new Map<string, Known>();
+  /** Stems by their numbers, in which postings are kept. */
+  private readonly terms = new Map<string, number>();
+  private readonly postings: { rows: number[]; counts: number[] }[] = [];
+  /** Packed counts of the passage that is being added, by stem. */
+  private counts = new Uint32Array(1 << 12);
   private live = 0;
   private lengths = 0;
 
@@ -54,28 +68,61 @@ export class WordIndex implements Words {
   /** Adds a passage and returns its number. */
   add(text: string, heading: string): number {
     const row = this.rows.length;
-    const counts = new Map<string, number>();
+    const touched: number[] = [];
     let length = 0;
-    for (const [column, words] of [wordsOf(text), wordsOf(heading), parts(text)].entries()) {
-      const one = 1 << (column * BITS);
-      const full = MOST << (column * BITS);
-      length += words.length;
-      for (const word of words) {
-        const term = stem(word);
-        const before = counts.get(term) ?? 0;
-        if ((before & full) !== full) counts.set(term, before + one);
-      }
+    const count = (term: number, column: number): void => {
+      length++;
+      const before = this.counts[term]!;
+      if (before === 0) touched.push(term);
+      if (((before >>> (column * BITS)) & MOST) !== MOST) this.counts[term] = before + (1 << (column * BITS));
+    };
+    for (const word of wordsOf(text)) {
+      const { term, pieces } = this.know(word);
+      count(term, 0);
+      if (pieces) for (const piece of pieces) count(piece, 2);
     }
-    for (const [term, count] of counts) {
-      let posting = this.postings.get(term);
-      if (!posting) this.postings.set(term, (posting = { rows: [], counts: [] }));
+    for (const word of wordsOf(heading)) count(this.know(word).term, 1);
+    for (const term of touched) {
+      const posting = this.postings[term]!;
       posting.rows.push(row);
-      posting.counts.push(count);
+      posting.counts.push(this.counts[term]!);
+      this.counts[term] = 0;
     }
     this.rows.push({ text, heading, length, live: true });
     this.live++;
     this.lengths += length;
     return row;
+  }
+
+  private know(word: string): Known {
+    let known = this.known.get(word);
+    if (!known) {
+      const pieces = parts(word);
+      known = { term: this.termOf(word), pieces: pieces.length > 0 ? pieces.map((piece) => this.termOf(piece)) : undefined };
+      this.known.set(word, known);
+    }
+    return known;
+  }
+
+  /** The number of a word's stem. */
+  private termOf(word: string): number {
+    const stemmed = stem(word);
+    let term = this.terms.get(stemmed);
+    if (term === undefined) {
+      this.terms.set(stemmed, (term = this.postings.length));
+      this.postings.push({ rows: [], counts: [] });
+      if (term === this.counts.length) {
+        const larger = new Uint32Array(2 * term);
+        larger.set(this.counts);
+        this.counts = larger;
+      }
+    }
+    return term;
+  }
+
+  private postingOf(stemmed: string): { rows: number[]; counts: number[] } | undefined {
+    const term = this.terms.get(stemmed);
+    return term === undefined ? undefined : this.postings[term];
   }
 
   /** Takes a passage out. */
@@ -93,10 +140,10 @@ export class WordIndex implements Words {
     const found = new Map<number, number>();
     const last = stems.at(-1);
     if (last === undefined) return found;
-    const endings = prefix ? [...this.postings.keys()].filter((term) => term.startsWith(last)) : [last];
+    const endings = prefix ? [...this.terms.keys()].filter((term) => term.startsWith(last)) : [last];
     if (stems.length === 1 && !inParts) {
       for (const term of endings) {
-        const posting = this.postings.get(term);
+        const posting = this.postingOf(term);
         for (let i = 0; posting && i < posting.rows.length; i++) {
           const row = posting.rows[i]!;
           if (this.rows[row]!.live) found.set(row, (found.get(row) ?? 0) + weighted(posting.counts[i]!));
@@ -104,16 +151,19 @@ export class WordIndex implements Words {
       }
       return found;
     }
-    let candidates: Set<number> | undefined;
-    for (const [i, term] of stems.entries()) {
-      const holding = new Set<number>();
-      for (const one of i === stems.length - 1 ? endings : [term]) for (const row of this.postings.get(one)?.rows ?? []) if (!candidates || candidates.has(row)) holding.add(row);
-      candidates = holding;
-    }
+    const postings = stems.map((term, i) => {
+      const all = i === stems.length - 1 ? endings : [term];
+      const rows = all.length === 1 ? (this.postingOf(all[0]!)?.rows ?? []) : all.flatMap((one) => this.postingOf(one)?.rows ?? []);
+      return all.length === 1 ? rows : rows.sort((a, b) => a - b);
+    });
+    postings.sort((a, b) => a.length - b.length);
+    let candidates: number[] = [...new Set(postings[0])];
+    for (const rows of postings.slice(1)) candidates = both(candidates, rows);
+    const near = candidates.length > MANY ? beginnings(stems) : undefined;
     const wanted = new Set(endings);
-    for (const row of candidates ?? []) {
+    for (const row of candidates) {
       const { text, heading, live } = this.rows[row]!;
-      if (!live) continue;
+      if (!live || (near && !near.test(text) && !near.test(heading) && !COMPOUND.test(text))) continue;
       const columns = inParts ? [[], [], parts(text)] : [wordsOf(text), wordsOf(heading), parts(text)];
       let sum = 0;
       for (const [column, words] of columns.entries()) sum += WEIGHTS[column]! * occurrences(words.map(stem), stems, wanted);
@@ -128,9 +178,18 @@ export class WordIndex implements Words {
     return occurrences(wordsOf(`${text}\n${heading}`).map(fold), folded, new Set([folded.at(-1)!])) > 0;
   }
 
-  /** BM25 of phrases in rows. */
-  score(phrases: readonly Phrase[]): Map<number, number> {
-    return bm25(phrases, (one) => this.find(one), this.live, (row) => this.rows[row]!.length, this.lengths / Math.max(1, this.live));
+  score(phrases: readonly Phrase[]): Float64Array {
+    const scores = new Float64Array(this.rows.length);
+    const mean = this.lengths / Math.max(1, this.live);
+    for (const one of phrases) bm25(scores, this.places(one), this.live, (row) => this.rows[row]!.length, mean);
+    return scores;
+  }
+
+  /** What `find` finds, without the map where a posting says it all. */
+  private places(one: Phrase): Places {
+    const posting = one.stems.length === 1 && !one.prefix && !one.parts && this.live === this.rows.length ? this.postingOf(one.stems[0]!) : undefined;
+    if (!posting) return this.find(one);
+    return { size: posting.rows.length, forEach: (visit) => posting.rows.forEach((row, i) => visit(weighted(posting.counts[i]!), row)) };
   }
 
   /** How many passages there are. */
@@ -139,21 +198,47 @@ export class WordIndex implements Words {
   }
 }
 
-/** BM25 of phrases in the rows where `find` finds them, among `count` rows of `mean` words on average. */
-export function bm25(phrases: readonly Phrase[], find: (one: Phrase) => Map<number, number>, count: number, lengthOf: (row: number) => number, mean: number): Map<number, number> {
-  const scores = new Map<number, number>();
-  for (const one of phrases) {
-    const found = find(one);
-    if (found.size === 0) continue;
-    const rare = Math.log((count - found.size + 0.5) / (found.size + 0.5));
-    const idf = rare > 0 ? rare : 1e-6;
-    for (const [row, often] of found) scores.set(row, (scores.get(row) ?? 0) + (idf * often * (K1 + 1)) / (often + K1 * (1 - B + (B * lengthOf(row)) / mean)));
-  }
-  return scores;
+/** Rows with how often they hold a phrase, weighted. */
+interface Places {
+  size: number;
+  forEach(visit: (count: number, row: number) => void): void;
+}
+
+/** Adds a phrase's BM25 to the scores of rows, among `count` rows of `mean` words on average. */
+export function bm25(scores: Float64Array, found: Places, count: number, lengthOf: (row: number) => number, mean: number): void {
+  if (found.size === 0) return;
+  const rare = Math.log((count - found.size + 0.5) / (found.size + 0.5));
+  const idf = rare > 0 ? rare : 1e-6;
+  found.forEach((often, row) => (scores[row]! += (idf * often * (K1 + 1)) / (often + K1 * (1 - B + (B * lengthOf(row)) / mean))));
 }
 
 function weighted(count: number): number {
   return WEIGHTS[0] * (count & MOST) + WEIGHTS[1] * ((count >> BITS) & MOST) + WEIGHTS[2] * ((count >> (2 * BITS)) & MOST);
+}
+
+/** Matches where words may begin as these stems do, one behind the other; any letter beyond ASCII may be one with an accent. */
+function beginnings(stems: readonly string[]): RegExp {
+  // A stem's last letter may have been made.
+  const words = stems.map((one) => [...one].slice(0, Math.max(1, [...one].length - 1)).map((letter) => `[${letter}\\u0080-\\u{10ffff}]`).join('\\p{M}*'));
+  return new RegExp(words.join('[\\p{L}\\p{N}\\p{M}]*[^\\p{L}\\p{N}\\p{M}]+'), 'iu');
+}
+
+/** What two ascending lists of rows, of which the first is the shorter, have in common. */
+function both(few: readonly number[], many: readonly number[]): number[] {
+  if (few.length * 16 > many.length) {
+    const there = new Set(many);
+    return few.filter((row) => there.has(row));
+  }
+  return few.filter((row) => {
+    let low = 0;
+    let high = many.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (many[middle]! < row) low = middle + 1;
+      else high = middle;
+    }
+    return many[low] === row;
+  });
 }
 
 /** How often words stand in a row; the last may be any of several. */

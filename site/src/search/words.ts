@@ -102,7 +102,7 @@ const isLower = (letter: string): boolean => /\p{Ll}/u.test(letter);
 const isUpper = (letter: string): boolean => /\p{Lu}/u.test(letter);
 
 /** Most words have no pieces; this finds those that may. */
-const COMPOUND = /[\p{Ll}\p{Lu}][\p{Lu}\p{Nd}]/u;
+export const COMPOUND = /[\p{Ll}\p{Lu}][\p{Lu}\p{Nd}]/u;
 
 /** The words of a text that have several pieces, cut into them. */
 export function parts(text: string): string[] {
