@@ -61,6 +61,11 @@ func readVectors(ctx context.Context, tx *sql.Tx, b *block) error {
 	return nil
 }
 
+// holds reports whether a passage lies between the block's first and last.
+func (b *block) holds(passage int64) bool {
+	return b.id <= passage && len(b.heads) > 0 && passage <= b.heads[len(b.heads)-1].id
+}
+
 // missing is damage where a row is not there that must be.
 func missing(err error) error {
 	if errors.Is(err, sql.ErrNoRows) {

@@ -1,8 +1,10 @@
 package search
 
 import (
+	"bytes"
 	"context"
-	"fmt"
+	"database/sql"
+	"slices"
 )
 
 // StoredPassage is a passage as it lies in the index.
@@ -21,27 +23,49 @@ type StoredPassage struct {
 // Passages yields all passages by document and place. It ends with the first
 // error of yield, which must not use the index.
 func (ix *Index) Passages(ctx context.Context, yield func(StoredPassage) error) error {
-	rows, err := ix.db.QueryContext(ctx, `SELECT p.id, d.name, d.title, p.start, p.text, p.heading, p.vector
-		FROM passages p JOIN documents d ON d.id = p.document ORDER BY d.name, p.start, p.id`)
+	tx, err := ix.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return explain(err)
 	}
-	defer rows.Close()
-	for rows.Next() {
+	defer tx.Rollback()
+	documents, err := tx.QueryContext(ctx, "SELECT name, title, first, passages FROM documents ORDER BY name")
+	if err != nil {
+		return explain(err)
+	}
+	defer documents.Close()
+	var b *block
+	for documents.Next() {
 		var p StoredPassage
-		if err := rows.Scan(&p.Number, &p.Document, &p.Title, &p.Start, &p.Text, &p.Heading, &p.Vector); err != nil {
+		var n int64
+		if err := documents.Scan(&p.Document, &p.Title, &p.Number, &n); err != nil {
 			return explain(err)
 		}
-		if n := len(p.Vector); n > 4 {
-			p.Vector = p.Vector[:n-4] // without their scale, which follows from them
-		} else if p.Vector != nil {
-			return fmt.Errorf("%w: the vector of passage %d has %d bytes", ErrDamaged, p.Number, n)
-		}
-		if err := yield(p); err != nil {
-			return err
+		for ; n > 0; n-- {
+			if b == nil || !b.holds(p.Number) {
+				if b, err = readBlock(ctx, tx, p.Number); err != nil {
+					return explain(err)
+				}
+				if b == nil || !b.holds(p.Number) {
+					return errBlock
+				}
+			}
+			i := slices.IndexFunc(b.heads, func(h head) bool { return h.id == p.Number })
+			if i < 0 {
+				return errBlock
+			}
+			p.Start, p.Text, p.Heading = b.texts[i].start, b.texts[i].text, b.texts[i].heading
+			if width := len(b.vectors) / len(b.heads); width > 4 {
+				p.Vector = b.vectors[i*width : (i+1)*width-4] // without their scale, which follows from them
+			} else if width > 0 {
+				return errBlock
+			}
+			if err := yield(p); err != nil {
+				return err
+			}
+			p.Number++
 		}
 	}
-	return explain(rows.Err())
+	return explain(documents.Err())
 }
 
 // Column is where a word of a passage stands.
@@ -65,28 +89,64 @@ type Occurrence struct {
 // Occurrences yields all words of the index by stem, passage, column and offset.
 // It ends with the first error of yield, which must not use the index.
 func (ix *Index) Occurrences(ctx context.Context, yield func(Occurrence) error) error {
-	conn, err := ix.db.Conn(ctx) // a temporary table belongs to its connection
+	tx, err := ix.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return explain(err)
 	}
-	defer conn.Close()
-	if _, err := conn.ExecContext(ctx, "CREATE VIRTUAL TABLE IF NOT EXISTS temp.occurrences USING fts5vocab('main', 'words', 'instance')"); err != nil {
-		return explain(err)
-	}
-	rows, err := conn.QueryContext(ctx, `SELECT term, doc, CASE col WHEN 'text' THEN 0 WHEN 'heading' THEN 1 ELSE 2 END AS place, "offset"
-		FROM temp.occurrences ORDER BY term, doc, place, "offset"`)
+	defer tx.Rollback()
+	all, err := segments(tx)
 	if err != nil {
 		return explain(err)
 	}
-	defer rows.Close()
-	for rows.Next() {
-		var o Occurrence
-		if err := rows.Scan(&o.Stem, &o.Passage, &o.Column, &o.Offset); err != nil {
+	cursors := make([]*segmentCursor, len(all))
+	gone := make([][]int64, len(all))
+	for i := range all {
+		if gone[i], err = goneBetween(tx, all[i].first, all[i].last); err != nil {
 			return explain(err)
 		}
-		if err := yield(o); err != nil {
+		if cursors[i], err = newSegmentCursor(tx, &all[i]); err != nil {
+			return explain(err)
+		}
+		defer cursors[i].close()
+	}
+	for {
+		first := -1
+		for i, c := range cursors {
+			if !c.ended && (first < 0 || bytes.Compare(c.chunk.word, cursors[first].chunk.word) < 0) {
+				first = i
+			}
+		}
+		if first < 0 {
+			return nil
+		}
+		// Segments of one word follow each other by passages.
+		if err := cursors[first].occurrences(gone[first], yield); err != nil {
 			return err
 		}
+		if err := cursors[first].next(); err != nil {
+			return explain(err)
+		}
 	}
-	return explain(rows.Err())
+}
+
+// occurrences yields those of the cursor's word, but in passages that are gone.
+func (c *segmentCursor) occurrences(gone []int64, yield func(Occurrence) error) error {
+	stem := string(c.chunk.word)
+	r := newPostingReader(c.list())
+	for r.next(0) {
+		for i, p := range r.block {
+			if _, is := slices.BinarySearch(gone, p.id); is {
+				continue
+			}
+			r.at = i
+			for column, at := range r.hits() {
+				for _, offset := range at {
+					if err := yield(Occurrence{stem, p.id, Column(column), int(offset)}); err != nil {
+						return err
+					}
+				}
+			}
+		}
+	}
+	return r.err()
 }

@@ -34,11 +34,27 @@ func TestStored(t *testing.T) {
 	if all := strings.Join(got, ", "); err != nil || all != want {
 		t.Errorf("%s, %v; want %s", all, err, want)
 	}
+	// Of three segments, one of them with a passage that is gone.
+	add(t, ix, Document{ID: "c", Text: "tea leaves"})
+	add(t, ix, Document{ID: "d", Text: "leaves of tea"})
+	if _, err := ix.Remove(t.Context(), "c"); err != nil {
+		t.Fatal(err)
+	}
+	got = nil
+	err = ix.Occurrences(t.Context(), func(o Occurrence) error {
+		if o.Passage != passages[0].Number && o.Passage != passages[1].Number {
+			got = append(got, fmt.Sprintf("%s %d", o.Stem, o.Offset))
+		}
+		return nil
+	})
+	if all := strings.Join(got, ", "); err != nil || all != "leav 0, of 1, tea 2" {
+		t.Errorf("after removal: %s, %v", all, err)
+	}
 	stop := errors.New("stop")
 	if err := ix.Passages(t.Context(), func(StoredPassage) error { return stop }); err != stop {
 		t.Errorf("passages: %v", err)
 	}
-	for range 2 { // the second call finds the table of the first
+	for range 2 { // an ended walk leaves the index as it was
 		if err := ix.Occurrences(t.Context(), func(Occurrence) error { return stop }); err != stop {
 			t.Errorf("occurrences: %v", err)
 		}
