@@ -118,7 +118,9 @@ export async function request(source: Address, what: string, init: { headers?: R
     return await fetch(given ? source.clone() : source, { ...(o.signal && { signal: o.signal }), ...init, headers });
   } catch (cause) {
     if (o.signal?.aborted) throw o.signal.reason;
-    throw new M2EmbedError('network', `fetch ${what}: ${(cause as Error).message}`, { cause });
+    // Pages are not told why.
+    const ask = typeof document === 'undefined' ? '' : "; check the address, that the server allows this origin (CORS), and connect-src of the page's Content-Security-Policy";
+    throw new M2EmbedError('network', `fetch ${what}: ${(cause as Error).message}${ask}`, { cause });
   }
 }
 

@@ -76,7 +76,7 @@ export class Line {
 
   private lost(why: string | undefined): M2EmbedError {
     if (this.isReady) return new M2EmbedError('instance_lost', `the worker stopped: ${why || 'it gave no reason'}`);
-    return new M2EmbedError('network', `the worker did not start: ${why || 'its script could not be loaded'}`);
+    return new M2EmbedError('network', `the worker did not start: ${why || "its script could not be loaded: check its address, and worker-src of the page's Content-Security-Policy"}`);
   }
 
   async call<T>(message: Outgoing, signal?: AbortSignal, progress?: (p: LoadProgress | EmbedProgress) => void): Promise<T> {

@@ -57,6 +57,20 @@ function isDamage(error: unknown): boolean {
   return error instanceof M2EmbedError && ['bad_config', 'bad_tokenizer', 'bad_weights', 'integrity'].includes(error.code);
 }
 
+/** An error with the file that it is about, and what to do. */
+function explained(error: unknown, files: readonly ModelFile[]): unknown {
+  if (!(error instanceof M2EmbedError)) return error;
+  const file = files.find(({ name }) => error.code === `bad_${name}`);
+  let text = error.message;
+  if (file) {
+    if (!text.includes(file.what)) text = `${file.name} ${file.what}: ${text}`;
+    if (file.name === 'weights') text += '; if the file is cut or damaged, get it again, else it belongs to another config.json';
+  } else if (error.code === 'network' && (/ answered 404/.test(text) || (error.cause as { code?: string } | undefined)?.code === 'ENOENT')) {
+    text += '; a model is a folder of config.json, tokenizer.json and model.safetensors';
+  }
+  return text === error.message ? error : new M2EmbedError(error.code, text, { cause: error.cause });
+}
+
 async function loadFiles(files: ModelFiles, module: WebAssembly.Module | Promise<WebAssembly.Module>, o: LoadOptions, placing: Promise<Placement>, share?: Share): Promise<{ instance: Instance; model: number }> {
   const config = new ModelFile('config', files.config, o);
   const tokenizer = new ModelFile('tokenizer', files.tokenizer, o);
@@ -104,7 +118,7 @@ async function loadFiles(files: ModelFiles, module: WebAssembly.Module | Promise
     return { instance: instance!, model };
   } catch (error) {
     void settled.then(() => all.forEach((file) => file.drop()));
-    throw error;
+    throw explained(error, all);
   }
 }
 

@@ -190,7 +190,7 @@ test('in Chromium: a pool fetches once, loses a worker, and says what is wrong',
   }, texts);
   assert.deepEqual(result.vectors, want.map((v) => Array.from(v)));
   assert.match(result.errors[0], /^instance_lost: the worker stopped: .*killed/);
-  assert.equal(result.errors[1], 'network: the worker did not start: its script could not be loaded');
+  assert.match(result.errors[1], /^network: the worker did not start: its script could not be loaded: check its address, and worker-src/);
   assert.equal(server.requests.filter((r) => r.path.endsWith('.safetensors')).length, 1);
 });
 
