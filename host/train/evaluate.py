@@ -1,8 +1,9 @@
 """Development scores of a trained model in PyTorch (the real evaluation runs through core, see host/eval).
 
     python evaluate.py --model DIR --tokenizer tokenizer.json --sts sts-dev.tsv [--retrieval DIR] [--int8] [--device cuda]
+    python evaluate.py --teachers DIR [--names minilm bge] --tokenizer tokenizer.json --sts sts-dev.tsv --retrieval DIR
 
-Retrieval sets are NAME.json.gz of [documents {id: text}, queries {id: text}, relevance {query: {document: grade}}].
+The second scores packed teachers (teacher.py). Retrieval sets are NAME.json.gz of [documents {id: text}, queries {id: text}, relevance {query: {document: grade}}].
 Spearman correlation of cosines with human similarity: each set, each year over all its pairs, both means.
 """
 
@@ -12,6 +13,7 @@ import json
 import os
 
 import torch
+import torch.nn.functional as F
 from tokenizers import Tokenizer
 
 
@@ -52,9 +54,13 @@ CHUNK = 254  # pieces of a passage of a long document
 
 
 class Retrieval:
-    """nDCG@10 in percent: documents of SETS cut at 256 pieces; of LONG, the best chunk and the whole."""
+    """nDCG@10 in percent: documents of SETS cut at 256 pieces; of LONG, the best chunk and the whole.
 
-    def __init__(self, folder, tokenizer, device):
+    Every score is taken twice: with queries as they stand and after `mark`. Texts are kept as batches of id tensors,
+    like lengths together.
+    """
+
+    def __init__(self, folder, tokenizer, device, mark):
         self.device = device
         tokenizer = Tokenizer.from_file(tokenizer)
         tokenizer.no_padding()
@@ -71,29 +77,33 @@ class Retrieval:
             gains = torch.zeros(len(found), len(at))
             for row, grades in zip(gains, found.values()):
                 row[list(grades)] = torch.tensor([float(g) for g in grades.values()])
-            self.sets[name] = ids(list(documents.values())), cut(ids([queries[q] for q in found])), gains.to(device)
+            asked = [[prefix + queries[q] for q in found] for prefix in ("", mark)]
+            self.sets[name] = ids(list(documents.values())), [self.batches(cut(ids(x))) for x in asked], gains.to(device)
         whole, queries, gains = self.sets.pop(LONG)
+        whole = [x if len(x) <= 32768 else x[:32767] + x[-1:] for x in whole]
         pieces = [(i, [x[0], *x[1:-1][a : a + CHUNK], x[-1]]) for i, x in enumerate(whole) for a in range(0, max(1, len(x) - 2), CHUNK)]
         self.owner = torch.tensor([i for i, _ in pieces], device=device)
-        self.long = [x if len(x) <= 32768 else x[:32767] + x[-1:] for x in whole], [x for _, x in pieces], queries, gains
-        self.sets = {name: (cut(d), q, g) for name, (d, q, g) in self.sets.items()}
+        self.long = self.batches(whole), self.batches([x for _, x in pieces]), queries, gains
+        self.sets = {name: (self.batches(cut(d)), q, g) for name, (d, q, g) in self.sets.items()}
 
-    @torch.no_grad()
-    def embed(self, encode, lists, budget=65536):
-        """Vectors of id lists, long ones first, at most `budget` places a batch."""
+    def batches(self, lists, budget=65536):
+        """[(numbers of the lists, padded ids)], long ones first, at most `budget` places a batch."""
         order = sorted(range(len(lists)), key=lambda i: -len(lists[i]))
-        out, at = [None] * len(lists), 0
+        out, at = [], 0
         while at < len(order):
             width = (len(lists[order[at]]) + 7) // 8 * 8
             pick = order[at : at + max(1, budget // width)]
             ids = torch.zeros(len(pick), width, dtype=torch.long)
             for row, i in zip(ids, pick):
                 row[: len(lists[i])] = torch.tensor(lists[i])
-            ids = ids.to(self.device)
-            for i, v in zip(pick, encode(ids, (ids != 0).float()).float()):
-                out[i] = v
+            out.append((torch.tensor(pick, device=self.device), ids.to(self.device)))
             at += len(pick)
-        return torch.stack(out)
+        return out
+
+    @torch.no_grad()
+    def embed(self, encode, batches):
+        vectors = torch.cat([encode(ids, (ids != 0).float()).float() for _, ids in batches])
+        return vectors[torch.argsort(torch.cat([pick for pick, _ in batches]))]
 
     def ndcg(self, scores, gains):
         discount = 1 / torch.log2(torch.arange(10, device=self.device) + 2.0)
@@ -102,16 +112,48 @@ class Retrieval:
         return 100 * (got / best).mean().item()
 
     @torch.no_grad()
-    def scores(self, encode):
-        """encode(ids, mask) -> unit vectors. Returns {set: nDCG@10} and the mean of SETS as `retrieval`."""
-        vectors = lambda lists: self.embed(encode, lists)
-        out = {name: self.ndcg(vectors(q) @ vectors(d).T, gains) for name, (d, q, gains) in self.sets.items()}
-        out["retrieval"] = sum(out.values()) / len(out)
-        whole, pieces, queries, gains = self.long
-        q = vectors(queries)
-        best = torch.full(gains.shape, -2.0, device=self.device)
-        best.scatter_reduce_(1, self.owner.expand(len(q), -1), q @ vectors(pieces).T, "amax")
-        out["long, best chunk"], out["long, whole"] = self.ndcg(best, gains), self.ndcg(q @ vectors(whole).T, gains)
+    def spans(self, hidden, batches):
+        """Vectors of the chunks of texts, each from one pass over its whole text."""
+        out = {}
+        for pick, ids in batches:
+            states = hidden(ids, (ids != 0).float())
+            for text, length, h in zip(pick.tolist(), (ids != 0).sum(1).tolist(), states):
+                parts = h[1 : max(2, length - 1)].float().split(CHUNK)
+                out[text] = F.normalize(torch.stack([p.sum(0) for p in parts]), dim=-1)
+        return torch.cat([out[i] for i in sorted(out)])
+
+    @torch.no_grad()
+    def scores(self, encode, hidden=None, cut=0):
+        """encode(ids, mask) -> unit vectors. Returns {set: nDCG@10}, the mean of SETS as `retrieval`, the same of marked
+        queries and, if `cut`, of the first `cut` numbers of all vectors. The long documents are scored if there is
+        `hidden`(ids, mask) -> the last hidden states, or True for an encoder without spans."""
+        vectors = lambda batches: self.embed(encode, batches)
+        out = {}
+        for name, (batches, queries, gains) in self.sets.items():
+            documents = vectors(batches)
+            for way, asked in zip(("", ", marked"), map(vectors, queries)):
+                out[name + way] = self.ndcg(asked @ documents.T, gains)
+            if cut:
+                short = [F.normalize(x[:, :cut], dim=-1) for x in (asked, documents)]
+                out[f"{name}, marked, {cut}"] = self.ndcg(short[0] @ short[1].T, gains)
+        for way in ("", ", marked", *([f", marked, {cut}"] if cut else [])):
+            out["retrieval" + way] = sum(out[name + way] for name in SETS) / len(SETS)
+        if cut:
+            out = {k: v for k, v in out.items() if str(cut) not in k or k.startswith("retrieval")}
+        if hidden:
+            batches, pieces, queries, gains = self.long
+            kinds = {"best chunk": vectors(pieces), "whole": vectors(batches)}
+            sums = torch.zeros_like(kinds["whole"]).index_add_(0, self.owner, kinds["best chunk"])
+            kinds["mean of chunks"] = F.normalize(sums, dim=-1)
+            if hidden is not True:
+                kinds["best span"] = self.spans(hidden, batches)
+            for way, asked in zip(("", ", marked"), map(vectors, queries)):
+                for kind, documents in kinds.items():
+                    found = asked @ documents.T
+                    if "best" in kind:
+                        best = torch.full(gains.shape, -2.0, device=self.device)
+                        found = best.scatter_reduce_(1, self.owner.expand(len(found), -1), found, "amax")
+                    out[f"long, {kind}{way}"] = self.ndcg(found, gains)
         return {k: round(v, 2) for k, v in out.items()}
 
 
@@ -126,13 +168,27 @@ def spearman(a, b):
     return torch.corrcoef(torch.stack([ranks(a), ranks(b)]))[0, 1].item()
 
 
+def score_teachers(args, pairs):
+    """Each teacher alone, bge with its vectors as they stand."""
+    from pool import INSTRUCTIONS
+    from teacher import load_teacher
+
+    sets = {}
+    dtype = torch.float16 if args.device == "cuda" else torch.float32
+    for name in args.names:
+        teacher = load_teacher(args.teachers, name, args.device, dtype)
+        encode = lambda ids, mask: teacher.vectors(ids[:, :512], mask[:, :512])
+        mark = INSTRUCTIONS.get(name, "")
+        if mark not in sets:
+            sets[mark] = Retrieval(args.retrieval, args.tokenizer, args.device, mark)
+        print(name, pairs.scores(encode) | sets[mark].scores(encode, True), flush=True)
+
+
 def main():
-    from safetensors.torch import load_file
-
-    from model import Config, M2Bert
-
     parser = argparse.ArgumentParser()
-    parser.add_argument("--model", required=True)
+    parser.add_argument("--model")
+    parser.add_argument("--teachers")
+    parser.add_argument("--names", nargs="*", default=["minilm", "mpnet", "bge"])
     parser.add_argument("--tokenizer", required=True)
     parser.add_argument("--sts", required=True)
     parser.add_argument("--weights", default="model.safetensors")
@@ -140,16 +196,29 @@ def main():
     parser.add_argument("--int8", action="store_true", help="round activations as the int8 kernels do")
     parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
-    model = M2Bert(Config.read(os.path.join(args.model, "config.json")))
-    model.load(load_file(os.path.join(args.model, args.weights))).eval().to(args.device)
     pairs = Pairs(args.sts, args.tokenizer)
     pairs.ids = pairs.ids.to(args.device)
-    encode = lambda ids, mask: model(ids, mask, quantise=1.0 if args.int8 else 0.0)
+    if args.teachers:
+        return score_teachers(args, pairs)
+    from safetensors.torch import load_file
+
+    from model import Config, M2Bert
+
+    model = M2Bert(Config.read(os.path.join(args.model, "config.json")))
+    model.load(load_file(os.path.join(args.model, args.weights))).eval().to(args.device)
+    rounding = 1.0 if args.int8 else 0.0
+    encode = lambda ids, mask: model(ids, mask, rounding)
+    hidden = lambda ids, mask: model.hidden(ids, mask, rounding)
     scores = pairs.scores(encode, batch=256)
+    cut = min(model.c.matryoshka_dimensions, default=0)
+    if cut:
+        short = lambda ids, mask: F.normalize(encode(ids, mask)[:, :cut], dim=-1)
+        scores[f"mean of sets, {cut}"] = pairs.scores(short, batch=256)["mean of sets"]
     if args.retrieval:
-        scores |= Retrieval(args.retrieval, args.tokenizer, args.device).scores(encode)
+        mark = model.c.prompts.get("query", "")
+        scores |= Retrieval(args.retrieval, args.tokenizer, args.device, mark).scores(encode, hidden, cut)
     for name, value in scores.items():
-        print(f"{name:16} {value:.2f}")
+        print(f"{name:28} {value:.2f}")
 
 
 if __name__ == "__main__":

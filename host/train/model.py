@@ -12,11 +12,16 @@ forward pass and lets gradients through, so that the trained model loses little 
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+
+
+NESTED = (64, 128)  # lengths at which the first numbers of a vector are useful alone
+# What a text begins with, by its use.
+PROMPTS = {"query": "query: ", "document": ""}
 
 
 @dataclass
@@ -37,6 +42,8 @@ class Config:
     layer_norm_eps: float = 1e-12
     use_positional_encodings: bool = False
     pooling: str = "mean_hidden"
+    matryoshka_dimensions: tuple = ()
+    prompts: dict = field(default_factory=dict)
 
     @staticmethod
     def read(path):

@@ -1,34 +1,41 @@
 """Stage 2: the training pool, texts with the teachers' vectors.
 
-    python pool.py --data DIR --teachers DIR --out DIR [--shard K/N] [--augmented COUNT] [--wait]
+    python pool.py --data DIR --teachers DIR --tokenizer F --out DIR [--shard K/N] [--augmented COUNT] [--wait]
 
 --data holds prepare.py's files, --teachers the packed weights of teacher.py; with --wait, each is waited for. Each
-teacher's vectors go into a file of their own. Three kinds of text:
+teacher's vectors go into a file of their own. Four kinds of text:
 
     base       sentences of 3 to 38 word pieces, as they stand
     augmented  changed sentences: pieces left out, a span cut out, a splice with the following sentence, pieces
-               replaced by random words, shuffled order, bags of random words; the teachers label the changed
-               text itself, so a pair of a sentence and its change has a graded similarity
+               replaced by random words, two pieces exchanged, shuffled order, bags of random words, other numbers,
+               "not" after the first auxiliary verb; the teachers label the changed text itself, so a pair of a
+               sentence and its change has a graded similarity
     chunk      consecutive pieces of the whole corpus, 64 to 254 long; longer texts are made of several in a row,
                and their target is the mean of the chunks' vectors
+    keyword    of every chunk, two to eight of its rarer words, in their order
 
-and `vocab`, the vectors of all vocabulary entries alone, which the student's word table starts from.
-A shard holds every N-th part of the work; the trainer reads all shards.
+A teacher in INSTRUCTIONS reads queries after an instruction: its vectors of the base sentences as queries are `query`,
+and its vectors of keywords are those of queries, too. And `vocab`, the vectors of all vocabulary entries alone, is what
+the student's word table starts from. A shard holds every N-th part of the work; the trainer reads all shards.
 """
 
 import argparse
 import lzma
+import math
 import os
 import time
 
 import numpy as np
 import torch
+from tokenizers import Tokenizer
 
 from teacher import CLS, NAMES, SEP, load_teacher
 
 WIDTH = 40  # of short texts, [CLS] and [SEP] included
 CHUNK = 254
 FIRST_WORD = 1996  # ids below are special, unused or single characters
+INSTRUCTIONS = {"bge": "Represent this sentence for searching relevant passages: "}
+AUXILIARIES = "is are was were can could will would should must may has have had do does did".split()
 
 
 def read(path, dtype):
@@ -56,6 +63,27 @@ class Corpus:
         return np.concatenate([[0], ends])
 
 
+class Pieces:
+    """What the vocabulary says of each id, as tensors on the device."""
+
+    def __init__(self, tokenizer, device):
+        self.tokenizer, self.device = Tokenizer.from_file(tokenizer), device
+        names = [self.tokenizer.id_to_token(i) for i in range(self.tokenizer.get_vocab_size())]
+        to = lambda x: torch.tensor(x, device=device)
+        self.inner = to([n.startswith("##") for n in names])  # goes on a word
+        self.number = to([n.isdigit() for n in names])
+        self.auxiliary = to([n in AUXILIARIES for n in names])
+        self.negation = self.tokenizer.token_to_id("not")
+
+    def ids(self, text):
+        return torch.tensor(self.tokenizer.encode(text, add_special_tokens=False).ids, dtype=torch.int16, device=self.device)
+
+
+def prefixed(prefix, ids):
+    """Texts (count, width) with the ids of `prefix` after [CLS]."""
+    return torch.cat([ids[:, :1], prefix.expand(len(ids), -1), ids[:, 1:]], 1)
+
+
 def rows(tokens, starts, lengths, width):
     """(count, width) ids: [CLS], tokens[start : start + length], [SEP], zeros."""
     at = torch.arange(width, device=tokens.device)
@@ -81,7 +109,23 @@ def compact(body, keep):
     return ids
 
 
-def augment(base, words, count, generator):
+def keywords(chunk, rarity, pieces, generator):
+    """(count, WIDTH) two to eight words of each chunk, in their order, drawn by the `rarity` of their first pieces."""
+    body = chunk[:, 1:-1]
+    inner = pieces.inner[body.long()] & (body != SEP)
+    weight = rarity[body.long()].masked_fill(inner, 0)
+    noise = torch.rand(body.shape, device=body.device, generator=generator)
+    rank = torch.argsort(torch.argsort(noise.log() / weight, dim=1, descending=True), dim=1)
+    count = torch.randint(2, 9, (len(body), 1), device=body.device, generator=generator)
+    kept = (rank < count) & (weight > 0)
+    for _ in range(4):  # the rest of each word
+        kept[:, 1:] |= kept[:, :-1] & inner[:, 1:]
+    kept &= kept.cumsum(1) <= WIDTH - 6
+    kept[:, 0] |= ~kept.any(1)
+    return compact(body, kept)[:, :WIDTH]
+
+
+def augment(base, words, count, pieces, generator):
     """(count, WIDTH) changed sentences and the row of `base` each was made from."""
     device = base.device
     rand = lambda *shape: torch.rand(*shape, device=device, generator=generator)
@@ -101,17 +145,28 @@ def augment(base, words, count, generator):
     random_words = words[torch.randint(0, len(words), body.shape, device=device, generator=generator)]
     replace = torch.where(real & (rand(*body.shape) < 0.25 * rand(count, 1)), random_words, body)
     shuffled = torch.gather(body, 1, torch.argsort(rand(*body.shape) + (~real), dim=1))
+    one, two = ((rand(count) * n).long()[:, None] for _ in range(2))
+    exchanged = body.scatter(1, one, body.gather(1, two)).scatter(1, two, body.gather(1, one))
     bag = (1 + (rand(count) * 6).long())[:, None]
+    number = real & pieces.number[body.long()]
+    numbers = torch.nonzero(pieces.number).flatten().to(body.dtype)
+    renumbered = torch.where(number, numbers[torch.randint(0, len(numbers), body.shape, device=device, generator=generator)], body)
+    verb = real & pieces.auxiliary[body.long()]
+    after = verb.int().argmax(1)[:, None] + 1
+    negated = torch.where(at < after, body, body.roll(1, 1)).masked_fill(at == after, pieces.negation)
+    plain = body.gather(1, after.clamp(max=body.shape[1] - 1)) != pieces.negation
 
     out, mask = body, keep
-    for below, ids, kept in (
-        (0.75, body, span),
-        (0.50, splice, (splice != 0) & (splice != SEP)),
-        (0.35, replace, real),
-        (0.12, shuffled, real),
-        (0.06, random_words, at < bag),
+    for chosen, ids, kept in (
+        (kind < 0.75, body, span),
+        (kind < 0.50, splice, (splice != 0) & (splice != SEP)),
+        (kind < 0.35, replace, real),
+        (kind < 0.18, exchanged, real),
+        (kind < 0.12, shuffled, real),
+        (kind < 0.06, random_words, at < bag),
+        (number.any(1, keepdim=True) & (rand(count, 1) < 0.25), renumbered, real),
+        (verb.any(1, keepdim=True) & plain & (rand(count, 1) < 0.15), negated, at <= n[:, None]),
     ):
-        chosen = kind < below
         out, mask = torch.where(chosen, ids, out), torch.where(chosen, kept, mask)
     mask[:, 0] |= ~mask.any(1)
     return compact(out, mask), parent
@@ -151,6 +206,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", required=True)
     parser.add_argument("--teachers", required=True)
+    parser.add_argument("--tokenizer", required=True)
     parser.add_argument("--out", required=True)
     parser.add_argument("--shard", default="0/1")
     parser.add_argument("--augmented", type=int, default=2_000_000)
@@ -179,22 +235,30 @@ def main():
     vocab = torch.stack([special[0], vocabulary, special[1]], 1)
 
     generator = torch.Generator(device).manual_seed(1000 + shard)
+    pieces = Pieces(args.tokenizer, device)
     seen = torch.bincount(tokens.long(), minlength=30522)
+    rarity = (math.log(len(tokens)) - (seen + 1).log() - 6).clamp(min=0).square()
+    rarity[:FIRST_WORD] = 0
     words = torch.nonzero(seen[FIRST_WORD:] > 0).flatten().to(torch.int16) + FIRST_WORD
-    made, parents = augment(base, words, args.augmented // shards, generator)
+    made, parents = augment(base, words, args.augmented // shards, pieces, generator)
 
     limit = args.limit or None
     part = lambda x: x[shard::shards][:limit].contiguous()
     made, parents = made[:limit], parents[:limit]
     keep({"ids": made.cpu(), "parent": parents.cpu()}, os.path.join(args.out, f"augmented.{shard}of{shards}.pt"))
     kinds = {"vocab": vocab[shard::shards].contiguous(), "base": part(base), "chunk": part(chunk), "augmented": made}
+    kinds["keyword"] = torch.cat([keywords(x, rarity, pieces, generator) for x in kinds["chunk"].split(50_000)])
+    keep(kinds["keyword"].cpu(), os.path.join(args.out, f"keyword.{shard}of{shards}.pt"))
     del base, chunk, vocab, made
     budget = 131_072 if device.type == "cuda" else 4096
     for name in args.names:
         arrive(os.path.join(args.teachers, name + ".npz.xz"), args.wait)
         teacher = load_teacher(args.teachers, name, device, dtype)
-        vectors = {}
-        for kind, ids in kinds.items():
+        vectors, texts = {}, kinds
+        if name in INSTRUCTIONS:
+            instruction = pieces.ids(INSTRUCTIONS[name])
+            texts = {**kinds, "query": prefixed(instruction, kinds["base"]), "keyword": prefixed(instruction, kinds["keyword"])}
+        for kind, ids in texts.items():
             vectors[kind] = torch.cat([embed(teacher, x, budget).cpu() for x in ids.split(400_000)])
             print(f"{name}: {kind} {len(ids)} texts, {int((ids != 0).sum())} tokens, {time.time() - began:.0f} s", flush=True)
         keep(vectors, os.path.join(args.out, f"{name}.{shard}of{shards}.pt"))

@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
 
-from model import Config, M2Bert
+from model import NESTED, PROMPTS, Config, M2Bert
 
 MATRICES = re.compile(
     r"(word_embeddings|in_linear|out_linear|gated_layers|mlp\.wo|implicit_filter(_rev)?\.6)\.weight$"
@@ -64,7 +64,7 @@ def config_of(state, word):
         hidden_size=word.shape[1], vocab_size=word.shape[0], num_hidden_layers=layers,
         intermediate_size=blocks * inner, monarch_mlp_nblocks=blocks,
         hyena_filter_order=state["filters.freq"].shape[-1], hyena_emb_dim=features, long_conv_l_max=window,
-        type_vocab_size=state["token_type"].shape[0],
+        type_vocab_size=state["token_type"].shape[0], matryoshka_dimensions=NESTED, prompts=PROMPTS,
     )
 
 
@@ -125,7 +125,8 @@ def main():
     state = torch.load(args.weights, map_location="cpu", weights_only=True)
     state = state.get("model", state)
     if args.word:
-        state["word"] = torch.load(args.word, map_location="cpu", weights_only=True)
+        word = torch.load(args.word, map_location="cpu", weights_only=True)
+        state["word"] = word["word"].float() * word["word_scale"][:, None]
     state = {k: v.float() for k, v in state.items()}
     model = M2Bert(config_of(state, state["word"]))
     model.load_state_dict(state)
