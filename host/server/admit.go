@@ -10,8 +10,9 @@ import (
 	"m2embed/core/model"
 )
 
-// smallBody is the size up to which bodies may use the last quarter of the
-// queue's bytes, which large ones leave free.
+// smallBody is the size up to which bodies may use the second half of the queue's
+// bytes, which large ones leave free: while a large one is read, its buffer takes up
+// to three times its size.
 const smallBody = 64 << 10
 
 // admission is a request's place in the queue, from before its body is read.
@@ -28,7 +29,7 @@ func (q *queue) admit(bytes int64) (*admission, error) {
 	defer q.mu.Unlock()
 	room := q.limits.bytes
 	if bytes > smallBody {
-		room -= room / 4
+		room /= 2
 	}
 	if q.admitted >= q.limits.requests || q.bytes+bytes > room && q.bytes > 0 {
 		return nil, errFull

@@ -75,6 +75,9 @@ func (r *requestReader) readText() error {
 	return nil
 }
 
+// mostIDs bounds the ids of a text: far more than any model takes.
+const mostIDs = 1 << 20
+
 // readIDs reads ids up to the end of their list.
 func (r *requestReader) readIDs() error {
 	ids := make([]int32, 0, 16)
@@ -97,6 +100,9 @@ func (r *requestReader) readIDs() error {
 		id, ok := wholeNumber(token.String())
 		if !ok {
 			return invalid(r.form.input, "input %d, token %d is %s, want a token id", len(r.inputs), len(ids), clip(token.String()))
+		}
+		if len(ids) == mostIDs {
+			return coded(codeTooLong, r.form.input, "input %d has more than %d token ids", len(r.inputs), mostIDs)
 		}
 		ids = append(ids, int32(id))
 	}

@@ -154,7 +154,7 @@ func (l *life) stop() {
 	time.Sleep(100 * time.Millisecond)
 	l.alive.Store(false)
 	l.command.Process.Signal(syscall.SIGTERM)
-	if err := <-under; err != nil {
+	if err := <-under; err != nil && !errors.Is(err, errBusy) {
 		l.problems.add("a request under way at SIGTERM: %v", err)
 	}
 	select {
