@@ -69,6 +69,27 @@ func TestSetSizes(t *testing.T) {
 	}
 }
 
+// FuzzAddPrompts: what becomes of a configuration is one, and one that has prompts
+// keeps its bytes.
+func FuzzAddPrompts(f *testing.F) {
+	f.Add([]byte(`{"padding": 7}`), []byte(`{"prompts": {"query": "query: ", "document": ""}, "default_prompt_name": null}`))
+	f.Add([]byte("\ufeff{}"), []byte("\ufeff{\"prompts\": null}"))
+	f.Add([]byte(`{"prompts": {"a": "b"}}`), []byte(`{"prompts": {"query": 7}}`))
+	f.Fuzz(func(t *testing.T, config, others []byte) {
+		got, err := AddPrompts(config, others)
+		if err != nil {
+			return
+		}
+		members, err := Read(got)
+		if err != nil {
+			t.Fatalf("%q and %q become %q: %v", config, others, got, err)
+		}
+		if _, err := model.ParsePrompts(members["prompts"]); members["prompts"] != nil && err != nil && string(got) != string(config) {
+			t.Fatalf("%q and %q become %q: %v", config, others, got, err)
+		}
+	})
+}
+
 func FuzzSetPadding(f *testing.F) {
 	f.Add([]byte(`{"padding": 7, "x": [1, {"a": null}]}`), "none")
 	f.Add([]byte("\ufeff{}"), "")

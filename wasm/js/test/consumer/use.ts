@@ -10,7 +10,8 @@ export async function use(x: string | string[], ids: readonly number[], module: 
   const either: Float32Array | Float32Array[] = await model.embed(x);
   const one: Float32Array = await model.embed('a text');
   const several: Float32Array[] = await model.embed(['a text', ids, Int32Array.of(1)], { normalize: true });
-  const how: EmbedOptions = { padding: 'none', truncate: 'error', pooling: 'cls' };
+  const how: EmbedOptions = { padding: 'none', truncate: 'error', pooling: 'cls', task: 'query' };
+  const prompts: Record<string, string> = model.info.prompts;
   const { vector, tokens, truncated } = (await model.embedDetailed(several.length > 0 ? ['a'] : [], how))[0]!;
   const score: number = (await model.similarity('a', vector)) + cosine(one, vector);
   // @ts-expect-error a number is no text
@@ -24,7 +25,7 @@ export async function use(x: string | string[], ids: readonly number[], module: 
   const extract = await pipeline('feature-extraction', '/model/');
   const rows: number[] | number[][] = (await extract(x, { pooling: 'mean' })).tolist();
   try {
-    void [either, tokens, truncated, score, rows];
+    void [either, tokens, truncated, score, rows, prompts];
   } catch (error) {
     if (error instanceof M2EmbedError && error.code === 'gpu_lost') throw error;
   }
