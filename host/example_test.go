@@ -32,6 +32,33 @@ func ExampleOpen() {
 	// cats are nearer to each other than to taxes: true
 }
 
+// What is searched with is embedded for the task query: models that were trained
+// with a prompt for it get it, others take the text as it is.
+func ExampleModel_For() {
+	model, err := host.Open("base", host.Options{}) // m2-bert-base: host/base
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer model.Close()
+	passages := []string{"Port 5222 is open.", "Parcels are sent back within a month.", "The cat sleeps."}
+	vectors, err := model.Embed(context.Background(), passages...)
+	if err != nil {
+		log.Fatal(err)
+	}
+	query, err := model.For("query").Embed(context.Background(), "how do I return a parcel?")
+	if err != nil {
+		log.Fatal(err)
+	}
+	best := 0
+	for i, v := range vectors {
+		if core.Cosine(query[0], v) > core.Cosine(query[0], vectors[best]) {
+			best = i
+		}
+	}
+	fmt.Println(passages[best])
+	// Output: Parcels are sent back within a month.
+}
+
 // The engine wasm runs m2embed.wasm under wazero, in bounded memory; with the tag
 // m2embed_module the module is built in.
 func ExampleOptions() {
