@@ -20,7 +20,7 @@ test('the larger model, where the page has it', { skip: base ? false : 'host/bas
   await page.click('.models .larger button');
   await isReady(page, 'm2-bert-base');
   const { hidden_size: d } = JSON.parse(readFileSync(`${dist}/models/${base}/config.json`, 'utf8'));
-  await says(page, '.facts', new RegExp(`Vector${d} numbers`));
+  await says(page, '.facts', new RegExp(`Vector${d} numbers.*Questions begin with“query:”`));
   await page.reload();
   await isReady(page, 'm2-bert-base');
 });

@@ -55,6 +55,7 @@ export function startDrawer(): void {
         ['Runs on', info.kernels === 'go' ? 'CPU' : 'CPU, with SIMD'],
         ['Padding', String(info.padding)],
         ['Pooling', info.pooling],
+        ...(info.prompts['query'] ? [['Questions begin with', `“${info.prompts['query'].trim()}”`] as const] : []),
       ]);
       padding.textContent = aboutPadding(info.padding, info.maxLength);
     } else if (now.phase === 'failed') {
