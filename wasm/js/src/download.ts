@@ -118,9 +118,17 @@ export async function request(source: Address, what: string, init: { headers?: R
     return await fetch(given ? source.clone() : source, { ...(o.signal && { signal: o.signal }), ...init, headers });
   } catch (cause) {
     if (o.signal?.aborted) throw o.signal.reason;
-    // Pages are not told why.
-    const ask = typeof document === 'undefined' ? '' : "; check the address, that the server allows this origin (CORS), and connect-src of the page's Content-Security-Policy";
+    // A script of a Blob has no address that others are relative to; and pages are not told why.
+    const ask = !given && !isAddress(String(source)) ? '; give a whole address, https://…' : typeof document === 'undefined' ? '' : "; check the address, that the server allows this origin (CORS), and connect-src of the page's Content-Security-Policy";
     throw new M2EmbedError('network', `fetch ${what}: ${(cause as Error).message}${ask}`, { cause });
+  }
+}
+
+function isAddress(address: string): boolean {
+  try {
+    return !!new URL(address, (globalThis as { location?: { href?: string } }).location?.href);
+  } catch {
+    return false;
   }
 }
 

@@ -186,11 +186,17 @@ test('in Chromium: a pool fetches once, loses a worker, and says what is wrong',
     workers[1].postMessage({ die: true });
     await failed(model.embed(texts).then(() => model.embed(texts)).then(() => model.embed(texts)));
     await failed(M2EmbedWorker.load('/testdata/tiny/', { createWorker: () => new Worker('/none.js', { type: 'module' }) }));
+    // A worker without an address of its own, that loads by a relative one.
+    const lost = `import { M2Embed } from '${location.origin}/wasm/js/dist/index.js'; M2Embed.load('/testdata/tiny/').catch((e) => postMessage(e.code + ': ' + e.message));`;
+    const worker = new Worker(URL.createObjectURL(new Blob([lost], { type: 'text/javascript' })), { type: 'module' });
+    errors.push(await new Promise((done) => (worker.onmessage = ({ data }) => done(data))));
+    worker.terminate();
     return { vectors, errors };
   }, texts);
   assert.deepEqual(result.vectors, want.map((v) => Array.from(v)));
   assert.match(result.errors[0], /^instance_lost: the worker stopped: .*killed/);
   assert.match(result.errors[1], /^network: the worker did not start: its script could not be loaded: check its address, and worker-src/);
+  assert.match(result.errors[2], /^network: fetch .*give a whole address/);
   assert.equal(server.requests.filter((r) => r.path.endsWith('.safetensors')).length, 1);
 });
 
