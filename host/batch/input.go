@@ -9,6 +9,7 @@ import (
 	"encoding/csv"
 	"encoding/hex"
 	"encoding/json"
+	"encoding/json/jsontext"
 	"errors"
 	"fmt"
 	"hash"
@@ -18,6 +19,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"unicode/utf8"
 )
 
 // Columns name where a record's id and text stand: members of JSON lines, columns
@@ -103,7 +105,9 @@ type reader struct {
 }
 
 // id names a record that has no id of its own.
-func (r *reader) id() string { return fmt.Sprintf("%s:%d", r.name, r.number) }
+func (r *reader) id() string {
+	return fmt.Sprintf("%s:%d", strings.ToValidUTF8(r.name, "\ufffd"), r.number)
+}
 
 // reject hands on a record without a text.
 func (r *reader) reject(id, reason, format string, args ...any) error {
@@ -120,10 +124,12 @@ func (r *reader) accept(id, text string) error {
 		return r.reject(r.id(), ReasonMalformed, "the id has %d bytes, at most %d are allowed", len(id), longestID)
 	case id == "":
 		return r.reject(r.id(), ReasonMalformed, "the id is empty")
+	case !utf8.ValidString(id):
+		return r.reject(r.id(), ReasonInvalidUTF8, "the id is not UTF-8: %q", id)
 	case len(text) > r.maxBytes:
 		return r.reject(id, ReasonTooLarge, "%d bytes, at most %d are allowed", len(text), r.maxBytes)
 	}
-	return r.yield(record{Document: Document{strings.ToValidUTF8(id, "\ufffd"), text}})
+	return r.yield(record{Document: Document{id, text}})
 }
 
 // short bounds a sentence about foreign data.
@@ -151,6 +157,25 @@ func (h *hashed) Read(p []byte) (int, error) {
 	h.sum.Write(p[:n])
 	h.n += int64(n)
 	return n, err
+}
+
+// digest reads a file for its size and sum.
+func digest(ctx context.Context, name string) (in Input, err error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return in, err
+	}
+	defer f.Close()
+	h := &hashed{ctx: ctx, file: f, sum: sha256.New()}
+	if _, err := io.Copy(io.Discard, h); err != nil {
+		return in, err
+	}
+	return h.input(name), nil
+}
+
+// input is what was read of a file of a name.
+func (h *hashed) input(name string) Input {
+	return Input{name, h.n, hex.EncodeToString(h.sum.Sum(nil))}
 }
 
 // readFile hands the records of a file to yield.
@@ -211,7 +236,7 @@ func readHashed(ctx context.Context, name string, columns Columns, maxBytes int,
 	if _, err := io.Copy(io.Discard, h); err != nil { // what decompression or Parquet left unread
 		return in, err
 	}
-	return Input{name, h.n, hex.EncodeToString(h.sum.Sum(nil))}, nil
+	return h.input(name), nil
 }
 
 // lines hands on lines without their ends, and without those of white space.
@@ -268,11 +293,14 @@ func (r *reader) object(line []byte) error {
 		key = "id"
 	}
 	if raw, ok := members[key]; ok {
-		var text string
 		var number json.Number
 		switch {
-		case json.Unmarshal(raw, &text) == nil && raw[0] == '"':
-			id = text
+		case raw[0] == '"':
+			if text, err := jsontext.AppendUnquote(nil, raw); err != nil {
+				return r.reject(id, ReasonInvalidUTF8, "the id is not UTF-8: %s", raw)
+			} else {
+				id = string(text)
+			}
 		case json.Unmarshal(raw, &number) == nil && number != "":
 			id = number.String()
 		default:
@@ -290,15 +318,16 @@ func (r *reader) object(line []byte) error {
 		sort.Strings(names)
 		return r.reject(r.nameOr(id), ReasonMalformed, "no member %q, there are %q", r.columns.Text, names)
 	}
-	// encoding/json replaces bytes that are no UTF-8, which would hide them.
-	var text *string
-	if err := json.Unmarshal(raw, &text); err != nil || text == nil {
+	if raw[0] != '"' {
 		return r.reject(r.nameOr(id), ReasonMalformed, "member %q is %s, want a string", r.columns.Text, raw)
 	}
-	if at := invalidAt(string(raw)); at < len(raw) {
-		return r.reject(r.nameOr(id), ReasonInvalidUTF8, "byte %d of the text is not UTF-8", at)
+	// Unlike encoding/json, this tells of bytes that are no UTF-8 and of halves of
+	// surrogate pairs, which both would become U+FFFD.
+	text, err := jsontext.AppendUnquote(nil, raw)
+	if err != nil {
+		return r.reject(r.nameOr(id), ReasonInvalidUTF8, "%s", strings.TrimPrefix(err.Error(), "jsontext: "))
 	}
-	return r.accept(id, *text)
+	return r.accept(id, string(text))
 }
 
 // nameOr is an id that may be written down, or the record's place.

@@ -156,7 +156,7 @@ func Prepare(ctx context.Context, e *Embedder, r Request) (j *Job, err error) {
 		how.Shards = int(min(max((total+32<<20-1)/(32<<20), 1), 512))
 	}
 	if m, err := ReadManifest(r.Folder); err == nil {
-		if err := same(r.Folder, m.How, how, m.Inputs, files); err != nil {
+		if err := same(ctx, r.Folder, m.How, how, m.Inputs, files); err != nil {
 			return nil, err
 		}
 		j.Whole, j.plan = true, plan{How: how}
@@ -170,7 +170,7 @@ func Prepare(ctx context.Context, e *Embedder, r Request) (j *Job, err error) {
 		if err := json.Unmarshal(data, &j.plan); err != nil {
 			return nil, fmt.Errorf("%s is damaged: %w; remove %s to begin again", planName, err, r.Folder)
 		}
-		return j, same(r.Folder, j.plan.How, how, j.plan.Inputs, files)
+		return j, same(ctx, r.Folder, j.plan.How, how, j.plan.Inputs, files)
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, err
 	}
@@ -267,8 +267,9 @@ func sizes(names []string) (files []Input, total int64, err error) {
 	return files, total, nil
 }
 
-// same compares what a folder holds with what is asked for.
-func same(folder string, has, want How, inputs, files []Input) error {
+// same compares what a folder holds with what is asked for. It reads the files of
+// the input for their sums: one may be edited and keep its size.
+func same(ctx context.Context, folder string, has, want How, inputs, files []Input) error {
 	a, b := reflect.ValueOf(has), reflect.ValueOf(want)
 	for i := range a.NumField() {
 		if x, y := a.Field(i).Interface(), b.Field(i).Interface(); !reflect.DeepEqual(x, y) {
@@ -283,6 +284,15 @@ func same(folder string, has, want How, inputs, files []Input) error {
 		if inputs[i].Name != files[i].Name || inputs[i].Bytes != files[i].Bytes {
 			return fmt.Errorf("%s holds vectors of %s with %d bytes, and %s with %d bytes is named now; name another folder, or remove it",
 				folder, inputs[i].Name, inputs[i].Bytes, files[i].Name, files[i].Bytes)
+		}
+	}
+	for _, was := range inputs {
+		now, err := digest(ctx, was.Name)
+		if err != nil {
+			return err
+		}
+		if now != was {
+			return fmt.Errorf("%s holds vectors of %s as it was, which has changed since; name another folder, or remove it", folder, was.Name)
 		}
 	}
 	return nil

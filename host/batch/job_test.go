@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/parquet-go/parquet-go"
 
@@ -391,6 +392,16 @@ func TestJobRefuses(t *testing.T) {
 		t.Errorf("two runs into one folder: %v", err)
 	}
 	j.Close()
+	put(t, good, `{"id":"a","text":"c"}`+"\n")
+	if _, err := Prepare(context.Background(), e, Request{Inputs: []string{good}, Folder: folder}); err == nil || !strings.Contains(err.Error(), "has changed since") {
+		t.Errorf("input that changed and kept its size, before the end: %v", err)
+	}
+	done := filepath.Join(t.TempDir(), "out")
+	job(t, e, Request{Inputs: []string{good}, Folder: done})
+	put(t, good, `{"id":"a","text":"d"}`+"\n")
+	if _, err := Prepare(context.Background(), e, Request{Inputs: []string{good}, Folder: done}); err == nil || !strings.Contains(err.Error(), "has changed since") {
+		t.Errorf("input that changed and kept its size, after the end: %v", err)
+	}
 	put(t, good, `{"id":"a","text":"something else"}`+"\n")
 	if _, err := Prepare(context.Background(), e, Request{Inputs: []string{good}, Folder: folder}); err == nil || !strings.Contains(err.Error(), "bytes is named now") {
 		t.Errorf("input that changed: %v", err)
@@ -445,6 +456,51 @@ func flip(name string) error {
 	return os.WriteFile(name, data, 0o666)
 }
 
+// TestRecords: what each line of JSON comes to.
+func TestRecords(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "x.jsonl")
+	place := filepath.ToSlash(name) + ":1"
+	for _, c := range []struct{ line, id, text, reason string }{
+		{`{"id":"a","text":"\ud83d\ude00 \u0041\/"}`, "a", "😀 A/", ""},
+		{`{"id":"a","text":"real \ufffd sign"}`, "a", "real \ufffd sign", ""},
+		{`{"id":7,"text":"b"}`, "7", "b", ""},
+		{`{"id":1e400,"text":"b"}`, "1e400", "b", ""},
+		{`{"text":"b"}`, place, "b", ""},
+		{`{"id":"a","text":"high \ud83d alone"}`, "a", "", ReasonInvalidUTF8},
+		{`{"id":"a","text":"low \ude00 alone"}`, "a", "", ReasonInvalidUTF8},
+		{`{"id":"a","text":"turned \ude00\ud83d"}`, "a", "", ReasonInvalidUTF8},
+		{`{"id":"a","text":"bytes ` + "\xff" + `"}`, "a", "", ReasonInvalidUTF8},
+		{`{"id":"half \ud83d","text":"b"}`, place, "", ReasonInvalidUTF8},
+		{`{"id":"` + "\xff" + `","text":"b"}`, place, "", ReasonInvalidUTF8},
+		{`{"id":"","text":"b"}`, place, "", ReasonMalformed},
+		{`{"id":[1],"text":"b"}`, place, "", ReasonMalformed},
+		{`{"id":null,"text":"b"}`, place, "", ReasonMalformed},
+		{`{"id":"a","text":null}`, "a", "", ReasonMalformed},
+		{`{"id":"a","text":7}`, "a", "", ReasonMalformed},
+		{`{"id":"a"}`, "a", "", ReasonMalformed},
+		{`null`, place, "", ReasonMalformed},
+		{`["a"]`, place, "", ReasonMalformed},
+		{`{"id":"a","text":"b"`, place, "", ReasonMalformed},
+	} {
+		put(t, name, c.line+"\n")
+		var got []record
+		if _, err := readFile(context.Background(), name, Columns{}, 1000, func(r record) error { got = append(got, r); return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if len(got) != 1 {
+			t.Errorf("%s: %d records", c.line, len(got))
+			continue
+		}
+		reason := ""
+		if got[0].rejected != nil {
+			reason = got[0].rejected.Reason
+		}
+		if got[0].ID != c.id || got[0].Text != c.text || reason != c.reason {
+			t.Errorf("%s: %+v with reason %q, want %q %q %q", c.line, got[0].Document, reason, c.id, c.text, c.reason)
+		}
+	}
+}
+
 // FuzzRecords reads files of all kinds: records or an error, never a panic.
 func FuzzRecords(f *testing.F) {
 	f.Add(0, []byte(`{"id":1,"text":"a"}`+"\n{}\nx\n"))
@@ -463,7 +519,7 @@ func FuzzRecords(f *testing.F) {
 			t.Fatal(err)
 		}
 		readFile(context.Background(), name, Columns{}, 100, func(r record) error {
-			if r.ID == "" || r.rejected == nil && len(r.Text) > 100 || r.rejected != nil && r.rejected.Reason == "" {
+			if r.ID == "" || r.rejected == nil && len(r.Text) > 100 || r.rejected != nil && r.rejected.Reason == "" || !utf8.ValidString(r.ID) {
 				t.Errorf("record %+v", r)
 			}
 			return nil

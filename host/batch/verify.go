@@ -2,8 +2,6 @@ package batch
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -77,20 +75,16 @@ func Verify(ctx context.Context, folder string) (*Manifest, error) {
 }
 
 func verifyFile(ctx context.Context, folder string, want File) error {
-	f, err := os.Open(filepath.Join(folder, want.Name))
+	name := filepath.Join(folder, want.Name)
+	has, err := digest(ctx, name)
 	if err != nil {
 		return err
 	}
-	h := &hashed{ctx: ctx, file: f, sum: sha256.New()}
-	_, err = io.Copy(io.Discard, h)
-	if err := errors.Join(err, f.Close()); err != nil {
-		return err
+	if has.Bytes != want.Bytes {
+		return fmt.Errorf("%s has %d bytes, %s says %d", name, has.Bytes, manifestName, want.Bytes)
 	}
-	if h.n != want.Bytes {
-		return fmt.Errorf("%s has %d bytes, %s says %d", f.Name(), h.n, manifestName, want.Bytes)
-	}
-	if sum := hex.EncodeToString(h.sum.Sum(nil)); sum != want.SHA256 {
-		return fmt.Errorf("%s is not as it was written: its SHA-256 begins %s, %s says %s", f.Name(), sum[:12], manifestName, short(want.SHA256)[:min(12, len(want.SHA256))])
+	if has.SHA256 != want.SHA256 {
+		return fmt.Errorf("%s is not as it was written: its SHA-256 begins %s, %s says %s", name, has.SHA256[:12], manifestName, short(want.SHA256)[:min(12, len(want.SHA256))])
 	}
 	return nil
 }
