@@ -66,8 +66,13 @@ type Outcome struct {
 type Batch struct {
 	embedder *Embedder
 	pending  []entry
-	cost     int
+	cost     int // tokens, estimated
+	bytes    int // of texts
 }
+
+// mostBytes is how much text waits at most, and one more: many long texts may be
+// cut to a few tokens each.
+const mostBytes = 16 << 20
 
 // entry is a document that waits, with the rows of the batch that are its own.
 type entry struct {
@@ -101,7 +106,8 @@ func (b *Batch) Add(ctx context.Context, d Document, yield func(Outcome) error) 
 		}
 	}
 	b.pending = append(b.pending, n)
-	if b.cost < e.options.TokenBudget && len(b.pending) < e.options.TokenBudget {
+	b.bytes += len(d.Text)
+	if b.cost < e.options.TokenBudget && b.bytes < mostBytes && len(b.pending) < e.options.TokenBudget {
 		return nil
 	}
 	return b.Flush(ctx, yield)
@@ -184,7 +190,7 @@ func (n *entry) inputs(rows []core.Input) []core.Input {
 // Flush embeds all that wait; see Add.
 func (b *Batch) Flush(ctx context.Context, yield func(Outcome) error) error {
 	pending := b.pending
-	b.pending, b.cost = nil, 0
+	b.pending, b.cost, b.bytes = nil, 0, 0
 	var rows []core.Input
 	var owner []int // of a row, in pending
 	for i := range pending {

@@ -165,6 +165,22 @@ func TestTask(t *testing.T) {
 	}
 }
 
+// TestBatchBytes: long texts do not wait until there are tokens enough, which cut
+// or refused ones never come to.
+func TestBatchBytes(t *testing.T) {
+	b := openSmall(t, Options{}).NewBatch()
+	out := 0
+	for i := range 9 {
+		d := Document{fmt.Sprint(i), strings.Repeat(" ", mostBytes/4)}
+		if err := b.Add(context.Background(), d, func(Outcome) error { out++; return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out != 8 {
+		t.Errorf("%d of 9 texts of %d bytes are out, want 8", out, mostBytes/4)
+	}
+}
+
 func TestBatchEnds(t *testing.T) {
 	e := openSmall(t, Options{})
 	ctx, cancel := context.WithCancel(context.Background())

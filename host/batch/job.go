@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -20,6 +19,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"m2embed/host/internal/atomicfile"
+	"m2embed/host/internal/parquetfile"
 )
 
 // Request says what a job embeds and where to.
@@ -563,11 +563,11 @@ func (o *output) write(c *Counts, out Outcome) error {
 	}
 	if !o.layout.passages {
 		c.Rows++
-		return o.rows.write(row{id: r.ID, tokens: r.Tokens, truncated: r.Truncated, text: out.Document.Text, vector: r.Vector})
+		return o.rows.Write(parquetfile.Row{ID: r.ID, Tokens: r.Tokens, Truncated: r.Truncated, Text: out.Document.Text, Vector: r.Vector})
 	}
 	for _, p := range r.Passages {
 		c.Rows++
-		if err := o.rows.write(row{id: r.ID, start: p.Start, end: p.End, tokens: p.Tokens, text: out.Document.Text[p.Start:p.End], vector: p.Vector}); err != nil {
+		if err := o.rows.Write(parquetfile.Row{ID: r.ID, Start: p.Start, End: p.End, Tokens: p.Tokens, Text: out.Document.Text[p.Start:p.End], Vector: p.Vector}); err != nil {
 			return err
 		}
 	}
@@ -576,7 +576,7 @@ func (o *output) write(c *Counts, out Outcome) error {
 
 // publish finishes the files; one of no rejected documents is left out.
 func (o *output) publish(c Counts) (files []File, err error) {
-	if err := o.rows.close(); err != nil {
+	if err := o.rows.Close(); err != nil {
 		return nil, err
 	}
 	for _, s := range o.all() {
@@ -637,5 +637,3 @@ func (j *Job) Left() (documents int) {
 	}
 	return documents
 }
-
-func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }

@@ -8,32 +8,20 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"reflect"
 	"strconv"
 
-	"github.com/parquet-go/parquet-go"
-
 	"m2embed/host/internal/atomicfile"
+	"m2embed/host/internal/parquetfile"
 	"m2embed/host/npy"
 )
 
 // Formats of the vectors.
 var Formats = []string{"parquet", "jsonl", "npy"}
 
-// row is one vector: of a document, or of a passage.
-type row struct {
-	id         string
-	start, end int // bytes of the document's text, for passages
-	tokens     int
-	truncated  bool
-	text       string
-	vector     []float32
-}
-
 // rows writes the rows of a shard.
 type rows interface {
-	write(row) error
-	close() error // after the last row; it leaves the file open
+	Write(parquetfile.Row) error
+	Close() error // after the last row; it leaves the file open
 }
 
 // layout says what rows are made of.
@@ -49,7 +37,7 @@ type layout struct {
 func (l layout) open(f io.WriteSeeker, beside io.Writer) (rows, error) {
 	switch l.format {
 	case "parquet":
-		return l.parquet(f), nil
+		return parquetfile.NewWriter(f, parquetfile.Columns{Passages: l.passages, Text: l.text}, l.metadata), nil
 	case "jsonl":
 		return &lineRows{layout: l, w: bufio.NewWriterSize(f, 1<<18), vectors: true}, nil
 	}
@@ -60,85 +48,6 @@ func (l layout) open(f io.WriteSeeker, beside io.Writer) (rows, error) {
 	return &arrayRows{npy: w, lines: lineRows{layout: l, w: bufio.NewWriterSize(beside, 1<<18)}}, nil
 }
 
-// parquetRows writes Parquet. Rows are structs that are made for their columns.
-type parquetRows struct {
-	layout
-	w      *parquet.GenericWriter[any]
-	kind   reflect.Type
-	buffer []any
-}
-
-// groupRows is how many rows a row group has: some megabytes.
-const groupRows = 4096
-
-func (l layout) parquet(w io.Writer) *parquetRows {
-	field := func(name string, kind reflect.Type, tag string) reflect.StructField {
-		return reflect.StructField{Name: name, Type: kind, Tag: reflect.StructTag(`parquet:"` + tag + `"`)}
-	}
-	text, number := reflect.TypeFor[string](), reflect.TypeFor[int32]()
-	fields := []reflect.StructField{field("ID", text, "id,snappy")}
-	if l.passages {
-		fields = append(fields, field("Start", reflect.TypeFor[int64](), "start,snappy"), field("End", reflect.TypeFor[int64](), "end,snappy"))
-	}
-	fields = append(fields, field("Tokens", number, "tokens,snappy"))
-	if !l.passages {
-		fields = append(fields, field("Truncated", reflect.TypeFor[bool](), "truncated"))
-	}
-	if l.text {
-		fields = append(fields, field("Text", text, "text,snappy"))
-	}
-	fields = append(fields, field("Vector", reflect.TypeFor[[]float32](), "vector,list"))
-	p := &parquetRows{layout: l, kind: reflect.StructOf(fields)}
-	options := []parquet.WriterOption{
-		parquet.SchemaOf(reflect.New(p.kind).Interface()),
-		parquet.CreatedBy("m2embed", "1", ""),
-	}
-	for _, key := range sortedKeys(l.metadata) {
-		options = append(options, parquet.KeyValueMetadata(key, l.metadata[key]))
-	}
-	p.w = parquet.NewGenericWriter[any](w, options...)
-	return p
-}
-
-func (p *parquetRows) write(r row) error {
-	v := reflect.New(p.kind).Elem()
-	v.FieldByName("ID").SetString(r.id)
-	v.FieldByName("Tokens").SetInt(int64(r.tokens))
-	v.FieldByName("Vector").Set(reflect.ValueOf(r.vector))
-	if p.passages {
-		v.FieldByName("Start").SetInt(int64(r.start))
-		v.FieldByName("End").SetInt(int64(r.end))
-	} else {
-		v.FieldByName("Truncated").SetBool(r.truncated)
-	}
-	if p.text {
-		v.FieldByName("Text").SetString(r.text)
-	}
-	if p.buffer = append(p.buffer, v.Addr().Interface()); len(p.buffer) < groupRows {
-		return nil
-	}
-	return p.flush()
-}
-
-func (p *parquetRows) flush() error {
-	if len(p.buffer) == 0 {
-		return nil
-	}
-	_, err := p.w.Write(p.buffer)
-	p.buffer = p.buffer[:0]
-	if err != nil {
-		return err
-	}
-	return p.w.Flush()
-}
-
-func (p *parquetRows) close() error {
-	if err := p.flush(); err != nil {
-		return err
-	}
-	return p.w.Close()
-}
-
 // lineRows writes JSON lines.
 type lineRows struct {
 	layout
@@ -147,19 +56,19 @@ type lineRows struct {
 	line    []byte
 }
 
-func (l *lineRows) write(r row) error {
-	id, err := json.Marshal(r.id)
+func (l *lineRows) Write(r parquetfile.Row) error {
+	id, err := json.Marshal(r.ID)
 	if err != nil {
 		return err
 	}
 	b := append(append(l.line[:0], `{"id":`...), id...)
 	if l.passages {
-		b = fmt.Appendf(b, `,"start":%d,"end":%d,"tokens":%d`, r.start, r.end, r.tokens)
+		b = fmt.Appendf(b, `,"start":%d,"end":%d,"tokens":%d`, r.Start, r.End, r.Tokens)
 	} else {
-		b = fmt.Appendf(b, `,"tokens":%d,"truncated":%t`, r.tokens, r.truncated)
+		b = fmt.Appendf(b, `,"tokens":%d,"truncated":%t`, r.Tokens, r.Truncated)
 	}
 	if l.text {
-		text, err := json.Marshal(r.text)
+		text, err := json.Marshal(r.Text)
 		if err != nil {
 			return err
 		}
@@ -167,7 +76,7 @@ func (l *lineRows) write(r row) error {
 	}
 	if l.vectors {
 		b = append(b, `,"vector":[`...)
-		for i, v := range r.vector {
+		for i, v := range r.Vector {
 			if i > 0 {
 				b = append(b, ',')
 			}
@@ -180,7 +89,7 @@ func (l *lineRows) write(r row) error {
 	return err
 }
 
-func (l *lineRows) close() error { return l.w.Flush() }
+func (l *lineRows) Close() error { return l.w.Flush() }
 
 // arrayRows writes .npy, and JSON lines with all but the vectors beside it.
 type arrayRows struct {
@@ -188,11 +97,11 @@ type arrayRows struct {
 	lines lineRows
 }
 
-func (a *arrayRows) write(r row) error {
-	return errors.Join(a.npy.WriteRow(r.vector), a.lines.write(r))
+func (a *arrayRows) Write(r parquetfile.Row) error {
+	return errors.Join(a.npy.WriteRow(r.Vector), a.lines.Write(r))
 }
 
-func (a *arrayRows) close() error { return errors.Join(a.npy.Close(), a.lines.close()) }
+func (a *arrayRows) Close() error { return errors.Join(a.npy.Close(), a.lines.Close()) }
 
 // writeWhole writes a small file at once.
 func writeWhole(name string, value any) error {

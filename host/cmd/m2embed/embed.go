@@ -21,9 +21,10 @@ is unchanged. JSON lines have the members index, tokens (before cutting), length
 (positions run, pads included), truncated, space and embedding, and for a
 document id. A .npy holds a float32 array (texts, D); a .npz the same array
 under the name embedding, and a text under the name space; a .parquet the
-columns id (the number of the line or text, or the document's name), text and
-vector, and the space in its metadata. Vectors compare within one space only: it
-names the model, its weights and the way of padding, pooling and scaling.
+columns id (the number of the line or text, or the document's name), tokens,
+truncated, text and vector, and the space in its metadata. Vectors compare within
+one space only: it names the model, its weights and the way of padding, pooling
+and scaling.
 
 The summary on standard error says what was run, pads included. Pads are input
 to M2-BERT like any token: a vector depends on the length to which its text was

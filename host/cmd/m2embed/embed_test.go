@@ -594,11 +594,17 @@ func TestEmbedParquet(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "v.parquet")
 	succeed(t, "embed", "first text", "second, größer", "--output", path)
 	want := parseLines(t, succeed(t, "embed", "first text", "second, größer").stdout)
-	rows, err := parquet.ReadFile[parquetRow](path)
+	type row struct {
+		ID     string    `parquet:"id"`
+		Tokens int32     `parquet:"tokens"`
+		Text   string    `parquet:"text"`
+		Vector []float32 `parquet:"vector,list"`
+	}
+	rows, err := parquet.ReadFile[row](path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(rows) != 2 || rows[0].ID != "1" || rows[1].ID != "2" || rows[1].Text != "second, größer" || !slices.Equal(rows[0].Vector, want[0].Embedding) || !slices.Equal(rows[1].Vector, want[1].Embedding) {
+	if len(rows) != 2 || rows[0].ID != "1" || rows[1].ID != "2" || rows[1].Text != "second, größer" || int(rows[1].Tokens) != want[1].Tokens || !slices.Equal(rows[0].Vector, want[0].Embedding) || !slices.Equal(rows[1].Vector, want[1].Embedding) {
 		t.Errorf("%d rows: %.300v", len(rows), rows)
 	}
 	f, err := os.Open(path)
