@@ -44,6 +44,9 @@ type life struct {
 
 const tiny = "testdata/tiny"
 
+// polite sends a body when the server says that it goes on.
+var polite = &http.Client{Transport: &http.Transport{ExpectContinueTimeout: time.Minute, DisableKeepAlives: true}}
+
 // begin makes the folder and starts the server.
 func (l *life) begin() error {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -63,7 +66,7 @@ func (l *life) begin() error {
 // start starts the server and waits until it is ready.
 func (l *life) start() error {
 	l.command = exec.Command(l.program, "serve", "--address", l.address, "--model", "small=", "--model", "tiny="+l.model,
-		"--unload-after", "2s", "--body-time", "5s", "--grace", "30s", "--log-json")
+		"--unload-after", "2s", "--body-time", "5s", "--grace", "2m", "--log-json")
 	l.command.Env = append(os.Environ(), "GOMEMLIMIT=150MiB")
 	stderr, err := l.command.StderrPipe()
 	if err != nil {
@@ -137,21 +140,28 @@ func (l *life) run() {
 
 // stop tells the server to end, in the middle of a request, which must be answered.
 func (l *life) stop() {
-	under := make(chan error, 1)
-	begun := make(chan struct{})
+	under, begun := make(chan error, 1), make(chan struct{})
+	body, feed := io.Pipe()
 	go func() {
-		body, feed := io.Pipe()
-		go func() {
-			io.WriteString(feed, `{"model":"small","input":"a`)
-			close(begun)
-			time.Sleep(300 * time.Millisecond) // the signal comes now
-			io.WriteString(feed, `"}`)
-			feed.Close()
-		}()
-		under <- l.check(http.Post("http://"+l.address+"/v1/embeddings", "application/json", body))("small", []string{"a"}, openAI)
+		// The first bytes go when the server says that it goes on.
+		io.WriteString(feed, `{"model":"small","input":"a`)
+		close(begun)
+		time.Sleep(300 * time.Millisecond) // the signal comes now
+		io.WriteString(feed, `"}`)
+		feed.Close()
+	}()
+	go func() {
+		r, err := http.NewRequest(http.MethodPost, "http://"+l.address+"/v1/embeddings", body)
+		if err != nil {
+			under <- err
+			return
+		}
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Expect", "100-continue")
+		under <- l.check(polite.Do(r))("small", []string{"a"}, openAI)
+		body.Close()
 	}()
 	<-begun
-	time.Sleep(100 * time.Millisecond)
 	l.alive.Store(false)
 	l.command.Process.Signal(syscall.SIGTERM)
 	if err := <-under; err != nil && !errors.Is(err, errBusy) {
@@ -163,7 +173,7 @@ func (l *life) stop() {
 		if err != nil && !(errors.As(err, &exit) && exit.ExitCode() == 130) {
 			l.problems.add("SIGTERM: %v", err)
 		}
-	case <-time.After(time.Minute):
+	case <-time.After(3 * time.Minute):
 		l.problems.add("SIGTERM: the server does not end")
 		l.command.Process.Kill()
 		<-l.ended
