@@ -147,7 +147,7 @@ func (f *File) readFull(p []byte, offset int64) error {
 // tensors stand for is refused to who asks for it.
 func (f *File) index(found []*entry) {
 	f.tensors, f.refused = make(map[string]*entry, len(found)), map[string]error{}
-	slices.SortFunc(found, func(a, b *entry) int { return strings.Compare(a.original, b.original) })
+	slices.SortStableFunc(found, func(a, b *entry) int { return strings.Compare(a.original, b.original) })
 	limitCopies(found, f.size)
 	for _, e := range found {
 		e.name = CanonicalName(e.original)

@@ -1,11 +1,11 @@
 package checkpoint
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"math"
 	"slices"
-	"sort"
 )
 
 // maxDimensions is the most sizes that a shape may have; torch allows 64.
@@ -138,8 +138,7 @@ func negate(d DType, data []byte) {
 // sortByOffset orders entries by their place in the file, those of no bytes
 // before others at the same place.
 func sortByOffset(entries []*entry) {
-	sort.SliceStable(entries, func(i, j int) bool {
-		a, b := entries[i], entries[j]
-		return a.offset < b.offset || a.offset == b.offset && a.span < b.span
+	slices.SortStableFunc(entries, func(a, b *entry) int {
+		return cmp.Or(cmp.Compare(a.offset, b.offset), cmp.Compare(a.span, b.span))
 	})
 }

@@ -43,7 +43,7 @@ func newAddedTokens(byContent map[string]addedToken) *addedTokens {
 		}
 	}
 	for i := range a.lengths {
-		slices.SortFunc(a.lengths[i], func(x, y int) int { return y - x })
+		slices.SortStableFunc(a.lengths[i], func(x, y int) int { return y - x })
 	}
 	a.starts = string(starts)
 	return a

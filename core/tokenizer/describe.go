@@ -12,21 +12,21 @@ import (
 func (t *Tokenizer) Describe(yield func(piece []byte)) {
 	yield(fmt.Appendf(nil, "%d ids, unknown %d, words of %d characters, template %v %v, %+v",
 		t.size, t.unknownID, t.maxCharactersPerWord, t.prefixIDs, t.suffixIDs, t.normalizer.settings))
-	var added []addedToken
+	var added []*addedToken // pointers, and a stable sort: code that other sorts have brought into the module
 	for _, found := range []*addedTokens{t.rawAdded, t.foldedAdded} {
 		if found == nil {
 			continue
 		}
 		for _, token := range found.byContent {
-			added = append(added, token)
+			added = append(added, &token)
 		}
 	}
-	slices.SortFunc(added, func(a, b addedToken) int {
+	slices.SortStableFunc(added, func(a, b *addedToken) int {
 		return cmp.Or(cmp.Compare(a.content, b.content), cmp.Compare(a.id, b.id))
 	})
 	for _, token := range added {
 		token.special = false // a matter of Decode
-		yield(fmt.Appendf(nil, "%+v", token))
+		yield(fmt.Appendf(nil, "%+v", *token))
 	}
 	var b []byte
 	for id := range int32(t.size) {
