@@ -38,7 +38,7 @@ func Walk(ctx context.Context, paths []string, o WalkOptions, visit func(File, e
 			continue
 		}
 		if !stat.IsDir() {
-			if err := visit(File{os.DirFS(filepath.Dir(p)), filepath.Base(p), p}, nil); err != nil {
+			if err := visit(File{folder(filepath.Dir(p)), filepath.Base(p), p}, nil); err != nil {
 				return all, err
 			}
 			continue
@@ -47,7 +47,7 @@ func Walk(ctx context.Context, paths []string, o WalkOptions, visit func(File, e
 		if !o.Ignored {
 			above = ignoredAbove(p)
 		}
-		found, err := walk(ctx, os.DirFS(p), ".", p, o, above, visit)
+		found, err := walk(ctx, folder(p), ".", p, o, above, visit)
 		all.Links += found.Links
 		all.Ignored += found.Ignored
 		if err != nil {
@@ -55,6 +55,18 @@ func Walk(ctx context.Context, paths []string, o WalkOptions, visit func(File, e
 		}
 	}
 	return all, nil
+}
+
+// folder is a folder of this machine as a file system. [os.DirFS] would refuse names
+// that are not UTF-8.
+type folder string
+
+func (f folder) Open(name string) (fs.File, error) {
+	return os.Open(filepath.Join(string(f), filepath.FromSlash(name)))
+}
+
+func (f folder) Stat(name string) (fs.FileInfo, error) {
+	return os.Stat(filepath.Join(string(f), filepath.FromSlash(name)))
 }
 
 // WalkFS calls visit with each file below root, in lexical order. Links below it
@@ -170,8 +182,8 @@ func readIgnored(fsys fs.FS, name string, domain []string) []gitignore.Pattern {
 
 // ignoredAbove reads the .gitignore files above a folder, up to that of the
 // repository it is in.
-func ignoredAbove(folder string) []gitignore.Pattern {
-	full, err := filepath.Abs(folder)
+func ignoredAbove(name string) []gitignore.Pattern {
+	full, err := filepath.Abs(name)
 	if err != nil {
 		return nil
 	}
@@ -189,7 +201,7 @@ func ignoredAbove(folder string) []gitignore.Pattern {
 	}
 	var patterns []gitignore.Pattern
 	for i := len(above) - 1; i >= 0; i-- {
-		for _, p := range readIgnored(os.DirFS(above[i]), ".gitignore", nil) {
+		for _, p := range readIgnored(folder(above[i]), ".gitignore", nil) {
 			below, err := filepath.Rel(above[i], full)
 			if err == nil {
 				patterns = append(patterns, shifted{p, strings.Split(filepath.ToSlash(below), "/")})

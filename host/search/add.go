@@ -10,13 +10,14 @@ import (
 	"sort"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"m2embed/core/passage"
 )
 
 // Document is a text to be found.
 type Document struct {
-	ID       string            // its name, a path say; a document of the same ID is replaced
+	ID       string            // its name, a path say, in UTF-8; a document of the same ID is replaced
 	Text     string            // UTF-8
 	Title    string            // searched with each of its passages
 	Headings []passage.Heading // of the text
@@ -66,11 +67,16 @@ func (ix *Index) add(ctx context.Context, documents []Document) (Added, error) {
 	}
 	last := map[string]int{}
 	for i, d := range documents {
-		if d.ID == "" {
-			return Added{}, fmt.Errorf("document %d has no ID", i)
+		if d.ID == "" || !utf8.ValidString(d.ID) {
+			return Added{}, fmt.Errorf("document %d has the ID %.200q, want one of UTF-8", i, d.ID)
 		}
 		last[d.ID] = i
 	}
+	known, err := ix.db.PrepareContext(ctx, "SELECT hash FROM documents WHERE name=?")
+	if err != nil {
+		return Added{}, err
+	}
+	defer known.Close()
 	var added Added
 	hashes := make([][]byte, len(documents)) // nil: another of the same ID follows
 	same := make([]bool, len(documents))
@@ -83,7 +89,7 @@ func (ix *Index) add(ctx context.Context, documents []Document) (Added, error) {
 		d.Text = strings.ToValidUTF8(d.Text, "\uFFFD")
 		hashes[i] = ix.options.hash(d)
 		var old []byte
-		err := ix.db.QueryRowContext(ctx, "SELECT hash FROM documents WHERE name=?", d.ID).Scan(&old)
+		err := known.QueryRowContext(ctx, d.ID).Scan(&old)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return Added{}, err
 		}
@@ -101,7 +107,7 @@ func (ix *Index) add(ctx context.Context, documents []Document) (Added, error) {
 		added.Documents++
 		added.Passages += len(cut)
 	}
-	err := ix.options.embed(ctx, documents, pieces, func(p *piece, v []float32) (err error) {
+	err = ix.options.embed(ctx, documents, pieces, func(p *piece, v []float32) (err error) {
 		p.vector, err = quantize(v)
 		return err
 	})

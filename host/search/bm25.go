@@ -40,8 +40,9 @@ func (v *view) score(w wording, scores []float64) error {
 			return err
 		}
 		factor := rarity(rows.alive(), n) * (bm25K1 + 1)
+		var r postingReader
 		for _, l := range lists {
-			r := newPostingReader(l.postings)
+			r.reset(l.postings)
 			for r.next(0) {
 				for i := range r.block {
 					p := &r.block[i]
@@ -78,12 +79,13 @@ func (w wording) plain() bool { return !w.prefix && !w.parts && !strings.Contain
 
 // count is how many passages the postings are of.
 func (v *view) count(lists []located) (n int, err error) {
+	var r postingReader
 	for _, l := range lists {
 		if !l.worn {
 			n += l.count
 			continue
 		}
-		r := newPostingReader(l.postings)
+		r.reset(l.postings)
 		for r.next(0) {
 			for _, p := range r.block {
 				if v.ix.rows.at(p.id) >= 0 {
@@ -112,8 +114,9 @@ func (v *view) matches(w wording, most int) (found []match, err error) {
 		if err != nil {
 			return nil, err
 		}
+		var r postingReader
 		for _, l := range lists {
-			r := newPostingReader(l.postings)
+			r.reset(l.postings)
 			for len(found) <= most && r.next(0) {
 				for i := range r.block {
 					if row := v.ix.rows.at(r.block[i].id); row >= 0 {

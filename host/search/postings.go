@@ -135,7 +135,15 @@ type postingReader struct {
 }
 
 func newPostingReader(p postings) *postingReader {
-	return &postingReader{left: p.count, last: p.base, several: p.count > postingBlock, docs: p.docs, positions: p.positions}
+	r := &postingReader{}
+	r.reset(p)
+	return r
+}
+
+// reset begins with other postings.
+func (r *postingReader) reset(p postings) {
+	r.left, r.last, r.several, r.docs, r.positions = p.count, p.base, p.count > postingBlock, p.docs, p.positions
+	r.block, r.at, r.begin, r.end, r.own, r.reached, r.damaged = nil, 0, 0, 0, nil, 0, false
 }
 
 // number takes a uvarint; the common ones have one byte.

@@ -62,7 +62,7 @@ func readOnly(t *testing.T, folder string) {
 	if !errors.Is(err, ErrReadOnly) {
 		t.Errorf("opened to add: %v", err)
 	}
-	if _, err := Open(filepath.Join(folder, "new.db"), o); !errors.Is(err, ErrReadOnly) {
+	if _, err := Open(filepath.Join(folder, "new.db"), o); !errors.Is(err, ErrReadOnly) || strings.Count(err.Error(), "read-only") != 1 {
 		t.Errorf("made anew: %v", err)
 	}
 	t.Log("read-only folder searched")

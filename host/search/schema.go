@@ -224,23 +224,28 @@ func spaceName(model, space string) string {
 	return model + " (space " + space + ")"
 }
 
+// explained is an error that has its words already.
+type explained struct{ error }
+
+func (e explained) Unwrap() error { return e.error }
+
 // explain says in words what SQLite's codes mean for the user.
 func explain(err error) error {
 	var e *sqlite.Error
-	if !errors.As(err, &e) {
+	if !errors.As(err, &e) || errors.As(err, new(explained)) {
 		return err
 	}
 	switch e.Code() & 0xff {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
-		return fmt.Errorf("another process has been writing to the index for %d seconds; try again later: %w", patience, err)
+		err = fmt.Errorf("another process has been writing to the index for %d seconds; try again later: %w", patience, err)
 	case sqlite3.SQLITE_FULL:
-		return fmt.Errorf("%w; what was indexed before is kept: %w", ErrFull, err)
+		err = fmt.Errorf("%w; what was indexed before is kept: %w", ErrFull, err)
 	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN:
-		return fmt.Errorf("%w; neither the file nor its folder may be read-only: %w", ErrReadOnly, err)
+		err = fmt.Errorf("%w; neither the file nor its folder may be read-only: %w", ErrReadOnly, err)
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
-		return fmt.Errorf("%w, the file is damaged; delete it and index anew: %w", ErrDamaged, err)
+		err = fmt.Errorf("%w, the file is damaged; delete it and index anew: %w", ErrDamaged, err)
 	case sqlite3.SQLITE_IOERR:
-		return fmt.Errorf("the disk could not be read or written: %w", err)
+		err = fmt.Errorf("the disk could not be read or written: %w", err)
 	}
-	return err
+	return explained{err}
 }

@@ -216,6 +216,9 @@ func TestRefusals(t *testing.T) {
 	if _, err := read.Add(context.Background(), notes...); !errors.Is(err, ErrReadOnly) {
 		t.Errorf("adding to what is open for reading: %v", err)
 	}
+	if _, err := open(t, filepath.Join(folder, "new.db"), Options{}).Add(context.Background(), Document{ID: "bad\xff", Text: "x"}); err == nil || !strings.Contains(err.Error(), "UTF-8") {
+		t.Errorf("an ID that is no UTF-8: %v", err)
+	}
 	whole, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)

@@ -411,6 +411,7 @@ type segmentCursor struct {
 	places    []chunkPlace
 	chunk     chunkReader
 	positions []byte
+	reader    postingReader
 	ended     bool
 }
 
@@ -460,7 +461,8 @@ func (c *segmentCursor) list() postings {
 
 // copy adds the cursor's postings to others.
 func (c *segmentCursor) copy(to *postingWriter, gone []int64) error {
-	r := newPostingReader(c.list())
+	r := &c.reader
+	r.reset(c.list())
 	for r.next(0) {
 		for i, p := range r.block {
 			r.at = i

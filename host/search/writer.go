@@ -109,9 +109,14 @@ func (w *writer) room(s shown) error {
 // remove takes documents out and returns how many there were. It comes before add.
 func (w *writer) remove(names []string) (removed int, err error) {
 	var ids []int64
+	known, err := w.tx.Prepare("SELECT id, first, passages FROM documents WHERE name=?")
+	if err != nil {
+		return 0, err
+	}
+	defer known.Close()
 	for _, name := range names {
 		var id, first, passages int64
-		err := w.tx.QueryRow("SELECT id, first, passages FROM documents WHERE name=?", name).Scan(&id, &first, &passages)
+		err := known.QueryRow(name).Scan(&id, &first, &passages)
 		if errors.Is(err, sql.ErrNoRows) {
 			continue
 		}

@@ -156,9 +156,7 @@ func (f *findFlags) cached(m *host.Model, paths []string) (ix search.Store, fail
 	ix, err = openIndex(f.call.ctx, path, m, false)
 	if errors.Is(err, search.ErrDamaged) || errors.Is(err, search.ErrSpace) || errors.Is(err, search.ErrFormat) {
 		// It can be made anew from the files.
-		for _, suffix := range []string{"", "-wal", "-shm"} {
-			os.Remove(path + suffix)
-		}
+		removeIndex(path)
 		ix, err = openIndex(f.call.ctx, path, m, false)
 	}
 	if err != nil {

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"os"
 
 	"m2embed/core/model"
 	"m2embed/core/passage"
@@ -55,23 +57,43 @@ Examples:
 				return err
 			}
 			defer m.Close()
+			_, err = os.Stat(*into)
+			fresh := errors.Is(err, os.ErrNotExist) && !search.IsPostgres(*into)
 			ix, err := openIndex(c.ctx, *into, m, false)
 			if err != nil {
 				return err
 			}
-			defer ix.Close()
 			if *watch {
-				return watchPaths(c, ix, how, *into)
+				err = watchPaths(c, ix, how, *into)
+			} else {
+				err = indexPaths(c, ix, how, *into)
 			}
-			in := newIndexer(c, ix, how, *into)
-			defer in.close()
-			if err := in.index(c.args); err != nil {
-				return err
+			info, failed := ix.Info(context.WithoutCancel(c.ctx))
+			err = errors.Join(err, ix.Close())
+			if fresh && err != nil && failed == nil && info.Documents == 0 {
+				removeIndex(*into)
 			}
-			c.note("%s", in.summary())
-			return in.failure()
+			return err
 		}
 	},
+}
+
+// indexPaths brings an index up to what is in files.
+func indexPaths(c *call, ix search.Store, how *readingFlags, place string) error {
+	in := newIndexer(c, ix, how, place)
+	defer in.close()
+	if err := in.index(c.args); err != nil {
+		return err
+	}
+	c.note("%s", in.summary())
+	return in.failure()
+}
+
+// removeIndex deletes the file of an index, and what SQLite keeps beside it.
+func removeIndex(path string) {
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		os.Remove(path + suffix)
+	}
 }
 
 // openIndex opens an index for the vectors of a model.

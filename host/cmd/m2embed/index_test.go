@@ -212,3 +212,40 @@ func TestWatch(t *testing.T) {
 		t.Errorf("exit code %d: %s", code, notes.String())
 	}
 }
+
+// TestIndexOfNothing: what could not be indexed leaves no file.
+func TestIndexOfNothing(t *testing.T) {
+	folder := t.TempDir()
+	db := filepath.Join(folder, "k.db")
+	var out, notes bytes.Buffer
+	if code := run(context.Background(), []string{"index", filepath.Join(folder, "nothere"), "--into", db}, nil, &out, &notes); code != exitFailure || !strings.Contains(notes.String(), "nothere: no such file") {
+		t.Errorf("exit code %d: %s", code, notes.String())
+	}
+	if left, err := os.ReadDir(folder); err != nil || len(left) > 0 {
+		t.Errorf("%v are left, %v", left, err)
+	}
+}
+
+// TestIndexNames: names that are not UTF-8 are read, and known again.
+func TestIndexNames(t *testing.T) {
+	folder := t.TempDir()
+	if err := os.Mkdir(filepath.Join(folder, "d\xff"), 0o777); err != nil {
+		t.Skip(err)
+	}
+	for name, text := range map[string]string{"caf\xe9.txt": "The first harbour.", "d\xff/é.txt": "The second windmill."} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o666); err != nil {
+			t.Skip(err)
+		}
+	}
+	db := filepath.Join(t.TempDir(), "k.db")
+	for _, want := range []string{"2 files indexed (2 documents, 2 passages), 0 unchanged", "0 files indexed (0 documents, 0 passages), 2 unchanged"} {
+		var out, notes bytes.Buffer
+		if code := run(context.Background(), []string{"index", folder, "--into", db}, nil, &out, &notes); code != exitOK || !strings.Contains(notes.String(), want) || strings.Contains(notes.String(), "removed") {
+			t.Errorf("exit code %d: %s", code, notes.String())
+		}
+	}
+	var out, notes bytes.Buffer
+	if code := run(context.Background(), []string{"search", "harbour", "--in", db, "--json"}, nil, &out, &notes); code != exitOK || !strings.Contains(out.String(), `caf\\xe9.txt`) {
+		t.Errorf("exit code %d: %s%s", code, out.String(), notes.String())
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"m2embed/host/document"
 	"m2embed/host/search"
@@ -45,6 +46,24 @@ type indexer struct {
 	began                                                 time.Time
 }
 
+// indexedName is a path as IDs have it: in UTF-8, other bytes as \xff.
+func indexedName(path string) string {
+	if utf8.ValidString(path) {
+		return path
+	}
+	var b strings.Builder
+	for i := 0; i < len(path); {
+		r, size := utf8.DecodeRuneInString(path[i:])
+		if r == utf8.RuneError && size == 1 {
+			fmt.Fprintf(&b, "\\x%02x", path[i])
+		} else {
+			b.WriteString(path[i : i+size])
+		}
+		i += size
+	}
+	return b.String()
+}
+
 // knownFile is what an index holds of a file.
 type knownFile struct {
 	size, modified int64 // of the file when it was read
@@ -64,7 +83,7 @@ func stamp(size, modified int64, part string, last bool) string {
 
 func newIndexer(c *call, ix search.Store, flags *readingFlags, own string) *indexer {
 	if full, err := filepath.Abs(own); err == nil {
-		own = full
+		own = indexedName(full)
 	}
 	return &indexer{call: c, ix: ix, flags: flags, reader: flags.reader(), own: own}
 }
@@ -142,6 +161,7 @@ func (in *indexer) find(paths []string) (todo []pending, total int64, seen map[s
 		if absErr != nil {
 			return absErr
 		}
+		full = indexedName(full)
 		if err != nil {
 			unread = append(unread, full) // its files may be there all the same
 			return in.problem(f.Path, err)
@@ -216,7 +236,7 @@ func (in *indexer) read(f pending, progress func(int64)) error {
 				}
 			}
 			progress(d.Offset)
-			id := f.full + d.Part
+			id := f.full + d.Part // whose names are in UTF-8
 			now[id] = true
 			part = d.Part
 			last = &search.Document{
@@ -305,6 +325,7 @@ func fullPaths(paths []string) []string {
 	full := make([]string, len(paths))
 	for i, p := range paths {
 		full[i], _ = filepath.Abs(p)
+		full[i] = indexedName(full[i])
 	}
 	return full
 }
