@@ -62,6 +62,7 @@ test)
 schema)
 	python
 	serve --body-limit 1000000 --timeout 20s
+	cd "$cache" # where it leaves its notes
 	"$cache/venv/bin/schemathesis" --config-file "$clients/schemathesis.toml" run "$url/openapi.yaml" --url "$url"
 	kill -0 "$server"
 	;;
