@@ -32,7 +32,7 @@ const (
 	efficiency = 0.85 // of the bare engine's rate that a job is held to
 
 	// sizeSpread is the standard deviation of documents' sizes over their mean:
-	// of 86,000 chapters, pages, stories, news and captions, 20 bytes to some MB.
+	// of 86,000 chapters, pages, stories, news and captions.
 	sizeSpread = 7.06
 )
 
