@@ -295,6 +295,7 @@ bench)
 		go run ./host/bench "$@"
 	fi
 	go run ./host/bench/serve
+	go run ./host/bench/batch
 	sh wasm/build.sh bench
 	sh webgpu/build.sh bench
 	;;

@@ -1,0 +1,320 @@
+// Command batch measures what jobs of "m2embed batch" cost beside the bare engine:
+// its rate, four processes beside one, and memory over a large input. What is
+// compared takes turns. It writes testdata/bench/batch.md.
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"m2embed/core"
+	"m2embed/host"
+	"m2embed/host/batch"
+)
+
+// The worker flags are those of the processes that this one starts.
+var (
+	documents = flag.Int("documents", 20000, "`number` of documents of 128 tokens")
+	rounds    = flag.Int("rounds", 5, "`number` of rounds")
+	large     = flag.Int64("bytes", 2<<30, "`size` of the large input; 0 leaves it out")
+	out       = flag.String("out", "testdata/bench/batch.md", "`file` for the report")
+	worker    = flag.String("worker", "", "run shards of the prepared `folder`, and nothing else")
+	part      = flag.Int("part", 0, "with --worker: the `remainder` of the shards to run")
+	parts     = flag.Int("parts", 1, "with --worker: the `number` of workers")
+	threads   = flag.Int("threads", 2, "with --worker: `threads` of a forward pass")
+)
+
+func main() {
+	flag.Parse()
+	err := errors.New("no arguments are taken")
+	switch {
+	case flag.NArg() > 0:
+	case *worker != "":
+		err = work()
+	default:
+		err = run()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench/batch:", err)
+		os.Exit(1)
+	}
+}
+
+// shards of a job: enough for four workers to end together.
+const shards = 16
+
+// work is a worker.
+func work() error {
+	j, err := batch.OpenJob(*worker)
+	if err != nil {
+		return err
+	}
+	e, err := batch.Open("", host.Options{Threads: *threads}, j.How().Options)
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	for _, k := range j.Pending() {
+		if k%*parts != *part {
+			continue
+		}
+		if _, err := j.Shard(context.Background(), e, k, func(batch.Progress) {}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// texts have 128 tokens each: 126 words of the vocabulary, and two special ones.
+func texts(n int) []string {
+	words := strings.Fields("river stone light carries the old bridge over water while people talk about bread and rain")
+	all := make([]string, n)
+	for i := range all {
+		var b strings.Builder
+		for k := range 126 {
+			b.WriteString(words[(k*7+i*3+k*k%5+i/16)%len(words)])
+			b.WriteByte(' ')
+		}
+		all[i] = b.String()
+	}
+	return all
+}
+
+// sample is what a run took, in seconds.
+type sample struct{ wall, processor float64 }
+
+// measure times what runs in this process and in its children.
+func measure(f func() error) (sample, error) {
+	before, start := processorSeconds(), time.Now()
+	err := f()
+	return sample{time.Since(start).Seconds(), processorSeconds() - before}, err
+}
+
+type bench struct {
+	folder, program string
+	list            []string
+	model           *host.Model
+	embedder        *batch.Embedder
+	peak            int64 // of workers, bytes
+}
+
+func run() error {
+	folder, err := os.MkdirTemp("", "m2embed-bench-batch")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(folder)
+	b := &bench{folder: folder, list: texts(*documents)}
+	if b.program, err = os.Executable(); err != nil {
+		return err
+	}
+	if b.model, err = host.Open("", host.Options{Threads: 2}); err != nil {
+		return err
+	}
+	defer b.model.Close()
+	if b.embedder, err = batch.New(b.model, batch.Options{}); err != nil {
+		return err
+	}
+	if err := b.write(); err != nil {
+		return err
+	}
+	load, _ := os.ReadFile("/proc/loadavg")
+	ways := []struct {
+		name string
+		run  func(round int) (sample, error)
+	}{
+		{"bare engine, 2 threads", b.bare},
+		{"job in this process, 2 threads: read, spread, embed, write", b.job},
+		{"job in one worker process, 2 threads", func(round int) (sample, error) { return b.workers(round, 1) }},
+		{"job in four worker processes, 1 thread each", func(round int) (sample, error) { return b.workers(round, 4) }},
+	}
+	found := make([][]sample, len(ways))
+	for round := range *rounds {
+		for i := range ways {
+			i = (i + round) % len(ways)
+			s, err := ways[i].run(round)
+			if err != nil {
+				return fmt.Errorf("%s: %w", ways[i].name, err)
+			}
+			found[i] = append(found[i], s)
+		}
+	}
+	r := &strings.Builder{}
+	fmt.Fprintf(r, `# Jobs beside the bare engine
+
+m2-bert-small, %d documents of 128 tokens to Parquet, medians of %d rounds that took turns; %s/%s, %d processors, load average at
+the start %s. Written by %s. Processor time is of all threads, starts of processes included: it
+says what a way costs, however many others share the processors.
+
+| way | documents/s | : bare | documents a second of processor time | : bare |
+| --- | ---: | ---: | ---: | ---: |
+`, *documents, *rounds, runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), strings.Join(strings.Fields(string(load))[:3], " "), "`./build.sh bench`")
+	for i, w := range ways {
+		n := float64(*documents)
+		wall := n / median(found[i], func(s sample) float64 { return s.wall })
+		used := n / median(found[i], func(s sample) float64 { return s.processor })
+		// Ratios round by round, so that what slows a round down slows both.
+		fmt.Fprintf(r, "| %s | %.0f | %.2f | %.0f | %.2f |\n", w.name, wall, ratio(found[0], found[i], func(s sample) float64 { return s.wall }),
+			used, ratio(found[0], found[i], func(s sample) float64 { return s.processor }))
+	}
+	fmt.Fprintf(r, "\nFour processes take %.2f times the processor time of one, and %.2f times as long. A worker's memory peaked at %.0f MB.\n",
+		ratio(found[3], found[2], func(s sample) float64 { return s.processor }),
+		ratio(found[3], found[2], func(s sample) float64 { return s.wall }), float64(b.peak)/1e6)
+	if *large > 0 {
+		line, err := b.large()
+		if err != nil {
+			return err
+		}
+		r.WriteString(line)
+	}
+	fmt.Print(r)
+	return os.WriteFile(*out, []byte(r.String()), 0o666)
+}
+
+func median(of []sample, value func(sample) float64) float64 {
+	var all []float64
+	for _, s := range of {
+		all = append(all, value(s))
+	}
+	slices.Sort(all)
+	return all[len(all)/2]
+}
+
+// ratio is the median, over rounds, of a's value over b's.
+func ratio(a, b []sample, value func(sample) float64) float64 {
+	var all []sample
+	for i := range a {
+		all = append(all, sample{wall: value(a[i]) / value(b[i])})
+	}
+	return median(all, func(s sample) float64 { return s.wall })
+}
+
+func (b *bench) input() string { return filepath.Join(b.folder, "in.jsonl") }
+
+func (b *bench) write() error {
+	return writeFile(b.input(), func(w *bufio.Writer) {
+		for i, text := range b.list {
+			fmt.Fprintf(w, `{"id":"document-%d","text":%q}`+"\n", i, text)
+		}
+	})
+}
+
+func writeFile(name string, fill func(w *bufio.Writer)) error {
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	w := bufio.NewWriterSize(f, 1<<20)
+	fill(w)
+	return errors.Join(w.Flush(), f.Close())
+}
+
+// bare embeds the texts by as many as a job does.
+func (b *bench) bare(int) (sample, error) {
+	return measure(func() error {
+		for group := range slices.Chunk(b.list, batch.DefaultTokenBudget/128) {
+			if _, err := b.model.EmbedInputs(context.Background(), core.Texts(group...), core.Options{}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (b *bench) request(name string) batch.Request {
+	return batch.Request{Inputs: []string{b.input()}, Folder: filepath.Join(b.folder, name), Shards: shards}
+}
+
+// job runs a whole job in this process.
+func (b *bench) job(round int) (sample, error) {
+	return measure(func() error {
+		j, err := batch.Prepare(context.Background(), b.embedder, b.request(fmt.Sprint("job", round)))
+		if err != nil {
+			return err
+		}
+		defer j.Close()
+		m, err := j.Run(context.Background(), b.embedder, func(batch.Progress) {})
+		if err == nil && m.Total.Tokens != int64(128**documents) {
+			err = fmt.Errorf("%d tokens of %d documents, want 128 each", m.Total.Tokens, *documents)
+		}
+		return err
+	})
+}
+
+// workers runs a job in n processes on two processors.
+func (b *bench) workers(round, n int) (sample, error) {
+	return measure(func() error {
+		j, err := batch.Prepare(context.Background(), b.embedder, b.request(fmt.Sprint("workers", n, "-", round)))
+		if err != nil {
+			return err
+		}
+		defer j.Close()
+		var started []*exec.Cmd
+		for i := range n {
+			c := exec.Command(b.program, "--worker", filepath.Join(b.folder, fmt.Sprint("workers", n, "-", round)),
+				fmt.Sprint("--part=", i), fmt.Sprint("--parts=", n), fmt.Sprint("--threads=", max(2/n, 1)))
+			c.Stderr = os.Stderr
+			if err := c.Start(); err != nil {
+				return err
+			}
+			started = append(started, c)
+		}
+		var failed error
+		for _, c := range started {
+			failed = errors.Join(failed, c.Wait())
+			b.peak = max(b.peak, peak(c.ProcessState))
+		}
+		if failed != nil {
+			return failed
+		}
+		_, err = j.Finish()
+		return err
+	})
+}
+
+// large runs a job of the command over a large input: documents of 200 kB, cut at
+// 128 tokens, and a line of 30 MB among them.
+func (b *bench) large() (string, error) {
+	name := filepath.Join(b.folder, "large.jsonl")
+	text := strings.Join(b.list[:min(len(b.list), 260)], "")
+	text = text[:min(len(text), 200_000)]
+	n := int(*large) / len(text)
+	err := writeFile(name, func(w *bufio.Writer) {
+		for i := range n {
+			if i == n/2 {
+				fmt.Fprintf(w, `{"id":"large","text":"%s"}`+"\n", strings.Repeat("large ", 5_000_000))
+			}
+			fmt.Fprintf(w, `{"id":"document-%d","text":%q}`+"\n", i, text)
+		}
+	})
+	if err != nil {
+		return "", err
+	}
+	folder := filepath.Join(b.folder, "large")
+	c := exec.Command("bin/m2embed", "batch", "--input", name, "--output", folder, "--max-length", "128", "--text", "--quiet", "--threads", "2")
+	c.Stderr = os.Stderr
+	start := time.Now()
+	if err := c.Run(); err != nil {
+		return "", err
+	}
+	took := time.Since(start)
+	m, err := batch.Verify(context.Background(), folder)
+	if err != nil {
+		return "", err
+	}
+	if m.Total.Documents != n || m.Total.Rejected != 1 {
+		return "", fmt.Errorf("%d documents and %d rejected of %d and 1", m.Total.Documents, m.Total.Rejected, n)
+	}
+	return fmt.Sprintf("\n`m2embed batch --text` over %.2f GB of JSON lines (%d documents of %d kB, cut at 128 tokens, and a line of 30 MB, which is\nrejected as too-large) peaked at %.0f MB, in %s.\n",
+		float64(*large)/1e9, n, len(text)/1000, float64(peak(c.ProcessState))/1e6, took.Round(time.Second)), nil
+}
