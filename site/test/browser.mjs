@@ -20,7 +20,7 @@ export const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core
 export const builtIn = readdirSync(`${dist}/models`).find((name) => !name.endsWith('.json') && !name.startsWith('m2-bert-base'));
 export const trained = !builtIn.startsWith('tiny');
 /** How long anything may take on a busy machine, in ms. */
-export const PATIENCE = 60_000;
+export const PATIENCE = 120_000;
 
 const ARGUMENTS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
 const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';

@@ -3,6 +3,7 @@
 import './open.test.mjs';
 import './try.test.mjs';
 import './ranking.test.mjs';
+import './table.test.mjs';
 import './element.test.mjs';
 import './search.test.mjs';
 import './reading.test.mjs';

@@ -153,6 +153,20 @@ const encoded = {
   'polish.html': [Buffer.from('<meta charset="iso-8859-2"><p>Za\xbf\xf3\xb3\xe6 g\xea\xb6l\xb1', 'latin1'), 'Zażółć gęślą', 'ISO-8859-2'],
   'plain.txt': [Buffer.from('Ünïcode 漢字'), 'Ünïcode 漢字', undefined],
 };
+/** The upper half of code pages that Node does not write. */
+const MAC = { é: 0x8e, è: 0x8f, ê: 0x90, ç: 0x8d, à: 0x88, '’': 0xd5, œ: 0xcf };
+const DOS = { ü: 0x81, ä: 0x84, ö: 0x94, ß: 0xe1 };
+const paged = (text, page) => Buffer.from([...text].map((letter) => page[letter] ?? letter.charCodeAt(0)));
+const utf32 = (text, big = false) => Buffer.concat([...text].map((letter) => { const bytes = Buffer.alloc(4); bytes[big ? 'writeUInt32BE' : 'writeUInt32LE'](letter.codePointAt(0)); return bytes; }));
+const french = 'L’été, la fenêtre était ouverte à cœur joie ; ça sentait le café.';
+const german = 'Die Bäckerin grüßt schöne Gäste und verkauft süße Brötchen.';
+Object.assign(encoded, {
+  'mac.txt': [paged(french, MAC), french, 'Mac Roman'],
+  'dos-german.txt': [paged(german, DOS), german, 'DOS 850'],
+  'french.txt': [Buffer.from(`${french} 0`.replace('’', '\x92').replace('œ', '\x9c'), 'latin1'), `${french} 0`, 'Windows-1252'],
+  'wide.txt': [utf32(`${french} 1 𝄞`), `${french} 1 𝄞`, 'UTF-32'],
+  'wide-marked.txt': [utf32(`\ufeff${french} 2`, true), `${french} 2`, 'UTF-32'],
+});
 const asRead = (library) => Object.fromEntries(Object.entries(library).map(([name, { text, readAs }]) => [name, [text, readAs]]));
 const wanted = Object.fromEntries(Object.entries(encoded).map(([name, [, text, as]]) => [name, [text, as]]));
 

@@ -6,9 +6,11 @@ export interface Decoded {
   readAs?: string;
 }
 
-/** Encodings that chardet does not know, tried where its answer reads badly. */
-const OTHERS = ['koi8-u', 'ibm866', 'macintosh', 'x-mac-cyrillic'];
-const NAMES: Record<string, string> = { 'utf-16le': 'UTF-16', 'utf-16be': 'UTF-16', 'iso-8859-1': 'Windows-1252', 'iso-8859-9': 'Windows-1254', 'windows-1252': 'Windows-1252', shift_jis: 'Shift-JIS', gb18030: 'GB18030', ibm866: 'IBM 866', macintosh: 'Mac Roman', 'x-mac-cyrillic': 'Mac Cyrillic' };
+/** Encodings that are tried beside chardet's. */
+const OTHERS = ['windows-1250', 'koi8-u', 'ibm866', 'macintosh', 'x-mac-cyrillic', 'cp850'];
+/** The upper half of DOS's code page 850, which no browser knows. */
+const CP850 = 'ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜø£Ø×ƒáíóúñÑªº¿®¬½¼¡«»░▒▓│┤ÁÂÀ©╣║╗╝¢¥┐└┴┬├─┼ãÃ╚╔╩╦╠═╬¤ðÐÊËÈıÍÎÏ┘┌█▄¦Ì▀ÓßÔÒõÕµþÞÚÛÙýÝ¯´\u00ad±‗¾¶§÷¸°¨·¹³²■\u00a0';
+const NAMES: Record<string, string> = { cp850: 'DOS 850', 'utf-32le': 'UTF-32', 'utf-32be': 'UTF-32', 'utf-16le': 'UTF-16', 'utf-16be': 'UTF-16', 'iso-8859-1': 'Windows-1252', 'iso-8859-9': 'Windows-1254', 'windows-1252': 'Windows-1252', shift_jis: 'Shift-JIS', gb18030: 'GB18030', ibm866: 'IBM 866', macintosh: 'Mac Roman', 'x-mac-cyrillic': 'Mac Cyrillic' };
 /** Bytes that are looked at to recognise an encoding. */
 const SAMPLE = 1 << 18;
 /** The share of characters that may be controls in a text. */
@@ -21,8 +23,8 @@ const called = (label: string): string => NAMES[label] ?? label.replace(/^window
  * @throws Error with a sentence for the visitor where the bytes are no text
  */
 export async function decode(bytes: Uint8Array, name: string, declared?: string): Promise<Decoded> {
-  const label = byMark(bytes) ?? withoutMark(bytes) ?? (valid('utf-8', bytes) && !escapes(bytes) ? 'utf-8' : await guess(bytes, declared));
-  const raw = new TextDecoder(label).decode(bytes);
+  const label = wide(bytes) ?? byMark(bytes) ?? withoutMark(bytes) ?? (valid('utf-8', bytes) && !escapes(bytes) ? 'utf-8' : await guess(bytes, declared));
+  const raw = decodeAs(label, bytes);
   // A few stray control characters are left out; many mean that this is no text.
   let controls = 0;
   const text = raw.replace(/[\0-\x08\x0e-\x1a\x1c-\x1f]/g, () => (controls++, ''));
@@ -38,6 +40,34 @@ function valid(label: string, bytes: Uint8Array): boolean {
   } catch {
     return false;
   }
+}
+
+/** Decodes also what browsers do not. */
+function decodeAs(label: string, bytes: Uint8Array): string {
+  if (label === 'cp850') {
+    const parts: string[] = [];
+    for (let at = 0; at < bytes.length; at += 4096) parts.push(Array.from(bytes.subarray(at, at + 4096), (byte) => (byte < 128 ? String.fromCharCode(byte) : CP850[byte - 128]!)).join(''));
+    return parts.join('');
+  }
+  if (!label.startsWith('utf-32')) return new TextDecoder(label).decode(bytes);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const parts: string[] = [];
+  for (let at = 0; at + 3 < bytes.length; at += 4) {
+    const point = view.getUint32(at, label === 'utf-32le');
+    if (at > 0 || point !== 0xfeff) parts.push(point > 0x10ffff || (point >= 0xd800 && point < 0xe000) ? '\ufffd' : String.fromCodePoint(point));
+  }
+  return parts.join('');
+}
+
+/** UTF-32, with a mark or without: of each four bytes one is zero and the next to it nearly. */
+function wide(bytes: Uint8Array): string | undefined {
+  if (bytes.length < 8 || bytes.length % 4 !== 0) return undefined;
+  const end = Math.min(bytes.length, SAMPLE);
+  const all = (zero: number, small: number): boolean => {
+    for (let at = 0; at < end; at += 4) if (bytes[at + zero] !== 0 || bytes[at + small]! > 0x10) return false;
+    return true;
+  };
+  return all(3, 2) ? 'utf-32le' : all(0, 1) ? 'utf-32be' : undefined;
 }
 
 /** The encoding of a byte order mark. */
@@ -78,14 +108,15 @@ async function guess(bytes: Uint8Array, declared?: string): Promise<string> {
   if (declared !== undefined && known(declared) && valid(declared, bytes) && !/^utf/i.test(declared)) return new TextDecoder(declared).encoding;
   const { analyse } = (await import('chardet')).default;
   const sample = bytes.length > SAMPLE ? around(bytes) : bytes;
-  const found = [...analyse(sample).map(({ name }) => name), ...OTHERS].filter((name) => known(name) && !/^utf|^ascii/i.test(name));
+  const named = analyse(sample).map(({ name }) => name.toLowerCase());
+  if (named[0]?.startsWith('iso-2022') && known(named[0])) return new TextDecoder(named[0]).encoding;
+  // Where Latin letters read as well in several, Windows-1252 it is.
+  const found = [...new Set(['windows-1252', ...named, ...OTHERS])].filter((name) => (name === 'cp850' || known(name)) && !/^utf|^ascii/.test(name));
   let best = 'windows-1252';
   let least = Infinity;
-  // The first that reads well; chardet's own first unless another reads far better.
   for (const name of found) {
-    const badness = oddness(new TextDecoder(name).decode(sample));
-    if (badness < least - 0.04) [best, least] = [new TextDecoder(name).encoding, badness];
-    if (least < 0.04) break;
+    const badness = oddness(decodeAs(name, sample));
+    if (badness < least - 0.015) [best, least] = [name === 'cp850' ? name : new TextDecoder(name).encoding, badness];
   }
   return best;
 }
@@ -106,10 +137,27 @@ function known(label: string): boolean {
   }
 }
 
-const ODD = /[\u0080-\u009f\ufffd\u2500-\u259f\ue000-\uf8ff]|(?<=\p{L})[^\p{L}\p{M}\p{N}\p{P}\s\0-\x7f]|(?<=\p{L})[‰†‡•](?=\p{L})|(?<=\p{Ll})(?![A-Z])\p{Lu}|[\uff61-\uff9f](?=\p{Script=Han})|(?<=\p{Script=Latin})[\p{Script=Greek}\p{Script=Cyrillic}]/gu;
+const ODD = /[\u0080-\u009f\ufffd\u2500-\u259f\ue000-\uf8ff]|(?<=\p{L})[^\p{L}\p{M}\p{N}\p{P}\s\0-\x7f]|(?<=\p{L})[‰†‡•](?=\p{L})|(?<=\p{Ll})(?![A-Z])\p{Lu}|[\uff61-\uff9f](?=\p{Script=Han})|(?<=\p{Script=Latin})[\p{Script=Greek}\p{Script=Cyrillic}]|[ΰΐϋϊ]|[†‡‰](?=\p{L})|(?<=[a-z])\p{Script=Han}|\p{Script=Han}(?=[a-z])/gu;
+
+/** The letters beyond ASCII of languages that are written in Latin ones. */
+const ALPHABETS = ['àâæçèéêëîïôœùûüÿ', 'äöüß', 'áéíñóúü', 'áâãàçéêíóôõúü', 'àèéìíîòóùú', 'åäöéæø', 'áðéíóúýþæö', 'ąćęłńóśźż', 'áčďéěíňóřšťúůýž', 'áäčďéíĺľňóôŕšťúýž', 'áéíóöőúüű', 'ăâîșțşţ', 'čćđšž', 'çğıöşüâî', 'äõöüšž', 'āčēģīķļņšūž', 'ąčęėįšųūž'].map((letters) => new Set(letters));
+/** Signs that stand in texts of any language. */
+const SIGNS = /[’‘“”„«»‹›–—…•€£°§©®™¿¡·½¼¾×ºª\u00a0\u00ad]/u;
 
 /** The share of the characters beyond ASCII that stand where no text has them. */
 function oddness(text: string): number {
-  const foreign = text.match(/[^\0-\x7f]/g)?.length ?? 0;
-  return foreign === 0 ? 0 : (text.match(ODD)?.length ?? 0) / foreign;
+  const foreign = text.match(/[^\0-\x7f]/g) ?? [];
+  if (foreign.length === 0) return 0;
+  const odd = text.match(ODD)?.length ?? 0;
+  const latin = foreign.filter((one) => /\p{Script=Latin}/u.test(one)).length;
+  if (latin * 2 < foreign.filter((one) => /\p{L}/u.test(one)).length) return odd / foreign.length;
+  // Latin letters: how many do not belong to one language, whichever fits best.
+  const counts = new Map<string, number>();
+  let others = 0;
+  for (const one of foreign) {
+    if (/\p{L}/u.test(one)) counts.set(one.toLowerCase(), (counts.get(one.toLowerCase()) ?? 0) + 1);
+    else if (!SIGNS.test(one)) others++;
+  }
+  const strange = ALPHABETS.map((alphabet) => [...counts].reduce((sum, [letter, times]) => sum + (alphabet.has(letter) ? 0 : times), 0));
+  return Math.min(1, (Math.min(...strange) + others + odd) / foreign.length);
 }

@@ -15,6 +15,8 @@ const EXACT_WEIGHT = 0.5;
 const GOOD_DEVIATIONS = 3;
 /** The share of the best BM25 below which words say little. */
 const GOOD_WORDS = 0.5;
+/** Passages that are looked through for the words of a query one behind the other. */
+const LOOKED_THROUGH = 20_000;
 /** Passages that are candidates by words, and by meaning. */
 const CANDIDATES = 400;
 
@@ -82,7 +84,7 @@ export function rank(index: Words, cosines: Float32Array | undefined, query: Que
       rare.push({ phrase: whole, share: 1, name: false });
     }
     for (const { phrase: one, share, name } of rare) {
-      const found = index.find(one);
+      const found = index.find(one, LOOKED_THROUGH);
       if (found.size === 0 || found.size > few) continue;
       if (name) names += share;
       for (const row of found.keys()) exact.set(row, Math.min(1, (exact.get(row) ?? 0) + share * Math.min(1, 4 / found.size)));

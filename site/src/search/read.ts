@@ -38,7 +38,13 @@ export type Follow = (done: number, total: number) => void;
 export async function readFile(file: File, signal: AbortSignal, follow: Follow, tell: (sentence: string) => void): Promise<Content[]> {
   const { name } = file;
   if (file.size === 0) throw new Error(`${name} is empty.`);
-  const contents = await readAny(file, signal, follow, tell);
+  let contents: Content[];
+  try {
+    contents = await readAny(file, signal, follow, tell);
+  } catch (cause) {
+    if (/call stack|recursion/i.test((cause as Error).message ?? '')) throw new Error(`${name} is nested too deep to be read: thousands of levels within each other.`, { cause });
+    throw cause;
+  }
   const full = contents.filter((content) => ('table' in content ? content.table.rows.length > 0 : content.text.trim() !== ''));
   if (full.length === 0) throw new Error(`${name} holds no text${contents.length === 1 && 'text' in contents[0]! && contents[0].text !== '' ? ', only spaces' : ''}.`);
   return full;
@@ -83,7 +89,7 @@ async function readPacked(bytes: Uint8Array, name: string, ending: string, signa
     const sheets = office.readXlsx(bytes, name);
     return sheets.map((sheet) => ({ name: sheets.length > 1 ? `${name}, ${sheet.name}` : name, table: { rows: sheet.rows } }));
   }
-  if (inner) throw new Error(`${name} is an archive within an archive.`);
+  if (inner) throw new Error(`${name} is an archive within an archive. Unpack it and drop what is in it.`);
   const { unpack } = await import('./archive.js');
   const left: string[] = [];
   const wanted = (path: string): boolean => {
@@ -93,6 +99,7 @@ async function readPacked(bytes: Uint8Array, name: string, ending: string, signa
     return false;
   };
   const contents: Content[] = [];
+  let first: unknown;
   for (const [path, part] of unpack(bytes, name, wanted)) {
     signal.throwIfAborted();
     try {
@@ -100,9 +107,12 @@ async function readPacked(bytes: Uint8Array, name: string, ending: string, signa
     } catch (error) {
       signal.throwIfAborted();
       left.push(path);
-      if (contents.length === 0) tell((error as Error).message);
+      first ??= error;
     }
   }
+  // Where nothing else is in it, what is wrong with the first says it all.
+  if (contents.length === 0 && first) throw first;
+  if (first) tell((first as Error).message);
   if (left.length > 0) tell(`${left.length === 1 ? 'One file' : `${left.length} files`} of ${name} could not be read: ${left.slice(0, 3).join(', ')}${left.length > 3 ? ', …' : ''}.`);
   return contents;
 }

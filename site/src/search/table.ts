@@ -49,12 +49,32 @@ function mode(values: readonly number[]): [number, number] {
   return [...times].reduce((best, one) => (one[1] > best[1] || (one[1] === best[1] && one[0] > best[0]) ? one : best), [0, 0]);
 }
 
+/** Levels of lists and objects within each other that a table may have. */
+const DEEPEST = 1000;
+
+/** @throws Error with a sentence for the visitor where JSON is nested so deep that walking through it may fail */
+function checkDepth(text: string, name: string): void {
+  let depth = 0;
+  let quoted = false;
+  for (let i = 0; i < text.length; i++) {
+    const sign = text.charCodeAt(i);
+    if (quoted) {
+      if (sign === 0x5c) i++;
+      else if (sign === 0x22) quoted = false;
+    } else if (sign === 0x22) quoted = true;
+    else if (sign === 0x5b || sign === 0x7b) {
+      if (++depth > DEEPEST) throw new Error(`${name} is nested too deep to be read: more than ${DEEPEST} levels within each other.`);
+    } else if (sign === 0x5d || sign === 0x7d) depth--;
+  }
+}
+
 /**
  * Reads JSON: an array of records, or the longest one in an object, is a table.
  * Other JSON is none. Lines of JSON in a .json file are read as such.
  * @throws Error with a sentence for the visitor
  */
 export function parseJson(text: string, name: string): Table | undefined {
+  checkDepth(text, name);
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -83,6 +103,7 @@ export function parseJsonLines(text: string, name: string): Table {
   const values: unknown[] = [];
   for (const [i, line] of text.split('\n').entries()) {
     if (line.trim() === '') continue;
+    checkDepth(line, name);
     try {
       values.push(JSON.parse(line));
     } catch (cause) {

@@ -29,8 +29,8 @@ interface Row {
 export interface Words {
   /** How many passages there are. */
   readonly count: number;
-  /** The rows that hold a phrase, and how often, weighted. */
-  find(phrase: Phrase): Map<number, number>;
+  /** The rows that hold a phrase, and how often, weighted; none where its words are together in more than `most` rows. */
+  find(phrase: Phrase, most?: number): Map<number, number>;
   /** The rows that hold words, in this very form but for case and accents. */
   holds(row: number, folded: readonly string[], fold: (word: string) => string): boolean;
   /** BM25 (rows) of phrases; 0 in rows without any. */
@@ -135,8 +135,7 @@ export class WordIndex implements Words {
     this.lengths -= gone.length;
   }
 
-  /** The rows that hold a phrase, and how often, weighted. */
-  find({ stems, prefix, parts: inParts }: Phrase): Map<number, number> {
+  find({ stems, prefix, parts: inParts }: Phrase, most = Infinity): Map<number, number> {
     const found = new Map<number, number>();
     const last = stems.at(-1);
     if (last === undefined) return found;
@@ -159,6 +158,7 @@ export class WordIndex implements Words {
     postings.sort((a, b) => a.length - b.length);
     let candidates: number[] = [...new Set(postings[0])];
     for (const rows of postings.slice(1)) candidates = both(candidates, rows);
+    if (candidates.length > most) return found;
     const near = candidates.length > MANY ? beginnings(stems) : undefined;
     const wanted = new Set(endings);
     for (const row of candidates) {
@@ -219,8 +219,8 @@ function weighted(count: number): number {
 /** Matches where words may begin as these stems do, one behind the other; any letter beyond ASCII may be one with an accent. */
 function beginnings(stems: readonly string[]): RegExp {
   // A stem's last letter may have been made.
-  const words = stems.map((one) => [...one].slice(0, Math.max(1, [...one].length - 1)).map((letter) => `[${letter}\\u0080-\\u{10ffff}]`).join('\\p{M}*'));
-  return new RegExp(words.join('[\\p{L}\\p{N}\\p{M}]*[^\\p{L}\\p{N}\\p{M}]+'), 'iu');
+  const words = stems.map((one) => [...one].slice(0, Math.max(1, [...one].length - 1)).map((letter) => (/[a-z0-9]/.test(letter) ? `[${letter}\\u0080-\\uffff]` : '[^]') + '[\\u0080-\\uffff]?').join(''));
+  return new RegExp(words.join('[a-z0-9\\u0080-\\uffff]*[^a-z0-9]+'), 'i');
 }
 
 /** What two ascending lists of rows, of which the first is the shorter, have in common. */

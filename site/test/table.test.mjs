@@ -1,0 +1,23 @@
+/** Tables without a page: what is nested too deep is told in a sentence. */
+
+import assert from 'node:assert/strict';
+import { fileURLToPath } from 'node:url';
+import { test } from 'node:test';
+import { build } from 'vite';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+test('JSON that is nested too deep is told in a sentence', async () => {
+  const built = await build({ configFile: false, logLevel: 'error', root, build: { write: false, minify: false, target: 'es2022', lib: { entry: `${root}src/search/table.ts`, formats: ['es'] } } });
+  const { parseJson, parseJsonLines } = await import(`data:text/javascript;base64,${Buffer.from(built[0].output[0].code).toString('base64')}`);
+  const deep = 100_000;
+  const arrays = `${'['.repeat(deep)}"x"${']'.repeat(deep)}`;
+  const objects = `${'{"a":'.repeat(deep)}1${'}'.repeat(deep)}`;
+  for (const read of [() => parseJson(arrays, 'a.json'), () => parseJson(objects, 'a.json'), () => parseJson(`[{"more": ${arrays}}]`, 'a.json'), () => parseJsonLines(`{"text": ${objects}}\n`, 'a.json')]) {
+    assert.throws(read, /^Error: a\.json is nested too deep to be read/);
+  }
+  // Brackets within texts nest nothing.
+  const text = '[{'.repeat(2000);
+  assert.deepEqual(parseJson(JSON.stringify([{ text, quote: '\\"' }]), 'b.json'), { columns: ['text', 'quote'], rows: [[text, '\\"']] });
+  assert.deepEqual(parseJson('['.repeat(900) + ']'.repeat(900), 'c.json').rows.length, 1);
+});
