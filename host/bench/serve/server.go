@@ -127,6 +127,7 @@ const pace = 100 * time.Millisecond
 // paced asks at random moments, ten times a second, and returns the seconds
 // that each request took.
 func (s *server) paced(body []byte, span time.Duration) (seconds []float64, err error) {
+	s.client.CloseIdleConnections() // which some servers close after some seconds
 	var mu sync.Mutex
 	var group sync.WaitGroup
 	for begun := time.Now(); time.Since(begun) < span; {
@@ -146,6 +147,7 @@ func (s *server) paced(body []byte, span time.Duration) (seconds []float64, err 
 // crowd lets clients ask one after the other without end, and returns answers a
 // second and the seconds that each took.
 func (s *server) crowd(body []byte, clients int, span time.Duration) (rate float64, seconds []float64, err error) {
+	s.client.CloseIdleConnections()
 	var mu sync.Mutex
 	var group sync.WaitGroup
 	begun := time.Now()
@@ -173,6 +175,7 @@ func (s *server) crowd(body []byte, clients int, span time.Duration) (rate float
 // endless lets clients send a body without end and, if there is one, asks with
 // another ten times a second. It returns the answers to the former a second, and the seconds of the latter.
 func (s *server) endless(body []byte, clients int, span time.Duration, beside []byte) (rate float64, seconds []float64, err error) {
+	s.client.CloseIdleConnections()
 	var mu sync.Mutex
 	var group sync.WaitGroup
 	begun := time.Now()
