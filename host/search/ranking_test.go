@@ -46,7 +46,7 @@ func TestRanking(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer model.Close()
-	ix, err := search.Open(filepath.Join(t.TempDir(), "i.db"), search.Options{Embedder: model, Space: "s"})
+	ix, err := search.Open(filepath.Join(t.TempDir(), "i.db"), search.Options{Embedder: model, Queries: model.For("query"), Space: "s"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,7 +36,7 @@ test('words and meaning rank as in host/search', async (t) => {
   const dot = (a, b) => a.reduce((sum, x, i) => sum + x * b[i], 0);
   let different = 0;
   for (const { Query: query, Mode: mode, Want: want, Good: good } of queries) {
-    const vector = mode === 'words' ? undefined : await model.embed(meaning(query), { normalize: true });
+    const vector = mode === 'words' ? undefined : await model.embed(meaning(query), { task: 'query', normalize: true });
     const hits = rank(index, vector && Float32Array.from(rounded, (other) => dot(vector, other)), { terms: parse(query), mode, group: (row) => row });
     const found = hits.slice(0, 10);
     // Queries are rounded there, as the processor has it: near ties may change places.
