@@ -34,7 +34,7 @@ import (
 // A document has the largest of each number among its candidates; its best passage
 // is the one of the largest score. Equal scores stand in the order of the index.
 const (
-	wordWeight = 0.45
+	wordWeight = 0.4
 	// exactWeight is for what meaning does not know.
 	exactWeight = 0.5
 	// goodDeviations above the mean is where a cosine begins to say something.

@@ -13,6 +13,8 @@ const openSearch = async (t, options) => {
 const names = (page) => page.$$eval('.documents .title b', (all) => all.map((one) => one.textContent));
 const rows = (page) => page.$$eval('.result:not([hidden])', (all) => all.sort((a, b) => a.dataset.i - b.dataset.i).map((one) => ({ text: one.querySelector('.text').textContent, mark: one.querySelector('mark')?.textContent, score: one.querySelector('.score')?.textContent })));
 
+const NEAR = /1\.00|0\.[7-9]\d/;
+
 test('files of every kind are read, searched, kept, exported and imported', async (t) => {
   const { page, server } = await openSearch(t, { errors: [/not a library/] });
   await page.setInputFiles('#files', texts);
@@ -26,9 +28,9 @@ test('files of every kind are read, searched, kept, exported and imported', asyn
   }
   assert.deepEqual(await names(page), ['ferry.txt', 'bakery.md', 'school.html', 'lighthouse.pdf', 'wells.csv', 'storms.jsonl']);
   assert.match(await page.textContent('#library-size'), /^9 passages$/);
-  // The query is a passage's own text, so its cosine is 1 with any model.
+  // The query is a passage's own text, so its cosine is near 1; a model's mark for queries takes a little.
   await page.fill('#query', 'Rain fills the cisterns in winter.');
-  await says(page, '#results-0 .score', /1\.00/);
+  await says(page, '#results-0 .score', NEAR);
   let found = await rows(page);
   assert.match(found[0].text, /cisterns/);
   assert.ok(!found.some((row) => /wrong|tracker/.test(row.text)), 'scripts are not text');
@@ -47,7 +49,7 @@ test('files of every kind are read, searched, kept, exported and imported', asyn
   await page.waitForFunction(() => document.querySelectorAll('.documents button.danger').length === 6);
   await ready(page);
   await page.fill('#query', 'The radio stands in the chapel.');
-  await says(page, '#results-0 .score', /1\.00/);
+  await says(page, '#results-0 .score', NEAR);
   found = await rows(page);
   const [download] = await Promise.all([page.waitForEvent('download'), page.click('#export')]);
   const file = readFileSync(await download.path());
@@ -56,7 +58,7 @@ test('files of every kind are read, searched, kept, exported and imported', asyn
   await says(page, '.documents', /Treasure Island/);
   await page.setInputFiles('#import-file', { name: 'library.safetensors', mimeType: 'application/octet-stream', buffer: file });
   await says(page, '#library-size', /^9 passages$/);
-  await says(page, '#results-0 .score', /1\.00/);
+  await says(page, '#results-0 .score', NEAR);
   assert.deepEqual((await rows(page)).map(({ text, score }) => [text, score]), found.map(({ text, score }) => [text, score]));
   // Damaged files change nothing.
   for (const bad of [file.subarray(0, 5), file.subarray(0, file.length - 4), Buffer.from('{"not": "a library"}'), Buffer.alloc(64, 0xff)]) {

@@ -8,7 +8,7 @@ import { alternatives, demands, fold, isStopped, phrase, wholePhrase, type Term 
 
 export type Mode = 'both' | 'words' | 'meaning';
 
-const WORD_WEIGHT = 0.45;
+const WORD_WEIGHT = 0.4;
 /** For what a passage holds exactly, which meaning does not know. */
 const EXACT_WEIGHT = 0.5;
 /** Standard deviations above the mean where a cosine begins to say something. */
