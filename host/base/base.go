@@ -3,7 +3,7 @@
 //
 //	model, err := host.OpenFS(base.Files, host.Options{})
 //
-// Without the tag [Files] is nil, so that nobody carries 25 MB who does not ask
+// Without the tag [Files] is nil, so that nobody carries 17 MB who does not ask
 // for them: host.Open takes the folder's path.
 package base
 
