@@ -61,9 +61,9 @@ func readVectors(ctx context.Context, tx *sql.Tx, b *block) error {
 	return nil
 }
 
-// holds reports whether a passage lies between the block's first and last.
-func (b *block) holds(passage int64) bool {
-	return b.id <= passage && len(b.heads) > 0 && passage <= b.heads[len(b.heads)-1].id
+// indexOf returns the number of a passage among heads, -1 if it is not there.
+func indexOf(heads []head, passage int64) int {
+	return slices.IndexFunc(heads, func(h head) bool { return h.id == passage })
 }
 
 // missing is damage where a row is not there that must be.
@@ -151,7 +151,7 @@ func (r passageReader) read(ctx context.Context, id int64) (shown, bool, error) 
 	if err != nil {
 		return shown{}, false, err
 	}
-	i := slices.IndexFunc(all, func(h head) bool { return h.id == id })
+	i := indexOf(all, id)
 	if i < 0 {
 		return shown{}, false, nil
 	}
@@ -181,7 +181,7 @@ func (r *textReader) read(id int64) (shown, bool, error) {
 		}
 		r.b = b
 	}
-	i := slices.IndexFunc(r.b.heads, func(h head) bool { return h.id == id })
+	i := indexOf(r.b.heads, id)
 	if i < 0 {
 		return shown{}, false, nil
 	}

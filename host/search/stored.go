@@ -33,7 +33,7 @@ func (ix *Index) Passages(ctx context.Context, yield func(StoredPassage) error) 
 		return explain(err)
 	}
 	defer documents.Close()
-	var b *block
+	b := &block{}
 	for documents.Next() {
 		var p StoredPassage
 		var n int64
@@ -41,15 +41,16 @@ func (ix *Index) Passages(ctx context.Context, yield func(StoredPassage) error) 
 			return explain(err)
 		}
 		for ; n > 0; n-- {
-			if b == nil || !b.holds(p.Number) {
+			i := indexOf(b.heads, p.Number)
+			if i < 0 {
 				if b, err = readBlock(ctx, tx, p.Number); err != nil {
 					return explain(err)
 				}
-				if b == nil || !b.holds(p.Number) {
+				if b == nil {
 					return errBlock
 				}
+				i = indexOf(b.heads, p.Number)
 			}
-			i := slices.IndexFunc(b.heads, func(h head) bool { return h.id == p.Number })
 			if i < 0 {
 				return errBlock
 			}

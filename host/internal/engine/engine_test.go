@@ -154,6 +154,21 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+// natively opens a model with core.
+func natively(t *testing.T, m Model) *core.Embedder {
+	t.Helper()
+	file, err := checkpoint.Open(m.Weights, m.Size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := core.Open(m.Config, m.Tokenizer, file, core.OpenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(e.Close)
+	return e
+}
+
 // TestSameAsNative compares options and reports with core.
 func TestSameAsNative(t *testing.T) {
 	m := tiny(t, "model.safetensors")
@@ -162,15 +177,7 @@ func TestSameAsNative(t *testing.T) {
 	if d := e.Info().Dimensions; !slices.Equal(d, []int{16}) {
 		t.Errorf("vectors may be cut to %v", d)
 	}
-	file, err := checkpoint.Open(m.Weights, m.Size)
-	if err != nil {
-		t.Fatal(err)
-	}
-	native, err := core.Open(m.Config, m.Tokenizer, file, core.OpenOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer native.Close()
+	native := natively(t, m)
 	if space := e.Info().Space; space != native.Space() || space == "" {
 		t.Errorf("space %q, natively %q", space, native.Space())
 	}

@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"m2embed/core"
-	"m2embed/core/checkpoint"
 	"m2embed/core/model"
 	"m2embed/core/tokenizer"
 )
@@ -19,15 +18,7 @@ func TestPrompts(t *testing.T) {
 	m := tiny(t, "model.safetensors")
 	m.Config = read(t, filepath.Join(testdata, "tiny", "config.prompts.json"))
 	e := open(t, m, Options{})
-	file, err := checkpoint.Open(m.Weights, m.Size)
-	if err != nil {
-		t.Fatal(err)
-	}
-	native, err := core.Open(m.Config, m.Tokenizer, file, core.OpenOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer native.Close()
+	native := natively(t, m)
 	if p := e.Info().Prompts; len(p) != 3 || p["title of"] != "Title, un" || e.Info().Space != native.Space() {
 		t.Errorf("%+v, want the space %s", e.Info(), native.Space())
 	}
@@ -54,7 +45,7 @@ func TestPrompts(t *testing.T) {
 			}
 		}
 	}
-	_, err = e.Embed(t.Context(), inputs, core.Options{Task: "tasks"})
+	_, err := e.Embed(t.Context(), inputs, core.Options{Task: "tasks"})
 	var refused *Error
 	if !errors.As(err, &refused) || refused.Code != BadArgument || !strings.Contains(err.Error(), `"query", "document", "title of"`) {
 		t.Errorf("an unknown task: %v", err)
