@@ -1,6 +1,10 @@
 package checkpoint
 
-import "fmt"
+import (
+	"fmt"
+
+	"m2embed/core/short"
+)
 
 // DType is the type of a tensor's elements.
 type DType uint8
@@ -56,5 +60,5 @@ func ParseDType(name string) (DType, error) {
 			return DType(d), nil
 		}
 	}
-	return 0, fmt.Errorf("dtype %s is not one of F32, F16, BF16, F64, I64, I32, I16, I8, U8, BOOL", quoted(name))
+	return 0, fmt.Errorf("dtype %s is not one of F32, F16, BF16, F64, I64, I32, I16, I8, U8, BOOL", short.Quote(name))
 }

@@ -9,6 +9,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"m2embed/core/short"
 )
 
 // File is an opened checkpoint. What stands in it beside the tensors, or in a
@@ -155,7 +157,7 @@ func (f *File) index(found []*entry) {
 		other, taken := f.tensors[name]
 		switch {
 		case e.refused == nil && taken:
-			f.refused[name] = fmt.Errorf("tensors %s and %s both stand for %s", quoted(other.original), quoted(e.original), quoted(name))
+			f.refused[name] = fmt.Errorf("tensors %s and %s both stand for %s", short.Quote(other.original), short.Quote(e.original), short.Quote(name))
 		case e.refused == nil:
 			f.tensors[name] = e
 			delete(f.refused, name) // what could not be read under the same name
@@ -169,6 +171,7 @@ func (f *File) index(found []*entry) {
 	f.findShared(found)
 	f.addRefusals()
 	f.addMetadataAliases()
+	f.limitShared()
 	f.names = slices.Sorted(maps.Keys(f.tensors))
 }
 
@@ -213,7 +216,7 @@ const RefusedKey = "m2embed.refused."
 func (f *File) addRefusals() {
 	for key, reason := range f.metadata {
 		if name, ok := strings.CutPrefix(key, RefusedKey); ok && f.tensors[name] == nil && f.refused[name] == nil {
-			f.refused[name] = shortError{errors.New(reason)}
+			f.refused[name] = short.Error(errors.New(reason))
 		}
 	}
 }
@@ -271,7 +274,7 @@ func (f *File) Tensor(name string) (Tensor, error) {
 	}
 	data, err := f.elements(e)
 	if err != nil {
-		return Tensor{}, fmt.Errorf("read tensor %s: %w", quoted(name), err)
+		return Tensor{}, fmt.Errorf("read tensor %s: %w", short.Quote(name), err)
 	}
 	return Tensor{Name: name, DType: e.dtype, Shape: slices.Clone(e.shape), Data: data}, nil
 }
@@ -284,14 +287,14 @@ func (f *File) Refused() map[string]error { return maps.Clone(f.refused) }
 // cannot be read. It helps with prefixes.
 func (f *File) missing(name string) error {
 	if err := f.refused[name]; err != nil {
-		return fmt.Errorf("read tensor %s: %w", quoted(name), err)
+		return fmt.Errorf("read tensor %s: %w", short.Quote(name), err)
 	}
 	if c := CanonicalName(name); c != name {
 		if _, ok := f.tensors[c]; ok {
-			return fmt.Errorf("read tensor %s: no such tensor; it is called %s here", quoted(name), quoted(c))
+			return fmt.Errorf("read tensor %s: no such tensor; it is called %s here", short.Quote(name), short.Quote(c))
 		}
 	}
-	return fmt.Errorf("read tensor %s: no such tensor among %d of this %s checkpoint", quoted(name), len(f.names), f.format)
+	return fmt.Errorf("read tensor %s: no such tensor among %d of this %s checkpoint", short.Quote(name), len(f.names), f.format)
 }
 
 // elements returns the data of a tensor in row-major order.
@@ -338,13 +341,13 @@ func (f *File) Stream(name string, buffer []byte, yield func(piece []byte) error
 	size := e.dtype.Size()
 	step := len(buffer) / size * size
 	if step == 0 {
-		return fmt.Errorf("read tensor %s: buffer of %d bytes, want %d or more", quoted(name), len(buffer), size)
+		return fmt.Errorf("read tensor %s: buffer of %d bytes, want %d or more", short.Quote(name), len(buffer), size)
 	}
 	var whole []byte
 	if e.strides != nil {
 		var err error
 		if whole, err = f.elements(e); err != nil {
-			return fmt.Errorf("read tensor %s: %w", quoted(name), err)
+			return fmt.Errorf("read tensor %s: %w", short.Quote(name), err)
 		}
 	}
 	total := e.bytes()
@@ -354,7 +357,7 @@ func (f *File) Stream(name string, buffer []byte, yield func(piece []byte) error
 		if whole != nil {
 			piece = whole[at : at+n]
 		} else if err := f.readFull(piece, e.offset+at); err != nil {
-			return fmt.Errorf("read tensor %s: %w", quoted(name), err)
+			return fmt.Errorf("read tensor %s: %w", short.Quote(name), err)
 		} else if e.negative {
 			negate(e.dtype, piece)
 		}

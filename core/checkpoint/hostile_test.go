@@ -1,11 +1,13 @@
 package checkpoint
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 )
 
 // hostileFiles are small files whose description could grow without bound.
@@ -24,6 +26,13 @@ func hostileFiles(t testing.TB) map[string][]byte {
 		var b strings.Builder
 		for i := range 20_000 {
 			fmt.Fprintf(&b, entry, i)
+		}
+		return b.String()
+	}
+	views := func() string { // each begins a little later
+		var b strings.Builder
+		for i := range 2000 {
+			b.WriteString(text(fmt.Sprint("v", i)) + tensorPickle("FloatStorage", "0", 1<<18, int64(i), []int64{1 << 17}, []int64{1}))
 		}
 		return b.String()
 	}
@@ -56,41 +65,67 @@ func hostileFiles(t testing.TB) map[string][]byte {
 		"a long storage key":               stored(dictPickle("x", tensorPickle("FloatStorage", long, 6, 0, []int64{6}, []int64{1}))),
 		"a long name of no tensor":         stored(dictPickle(long, tensorPickle("FloatStorage", "0", 9, 0, []int64{6}, []int64{1}))),
 		"a long number":                    stored("\x80\x02g" + repeat("9", 60_000) + "\n."),
-		"expanded":                         stored(dictPickle("x", tensorPickle("FloatStorage", "0", 6, 0, []int64{1 << 40}, []int64{0}))),
-		"many directory entries":           []byte("PK\x03\x04" + repeat("\x00", million)),
+		"a large tensor under many names": makeZip(t, member{name: "x/data.pkl", data: []byte("\x80\x02" + tensorPickle("FloatStorage", "0", 1<<18, 0, []int64{1 << 18}, []int64{1}) +
+			"q\x000}(" + manyNames("X\x05\x00\x00\x00%05dh\x00") + "u.")}, member{name: "x/data/0", data: make([]byte, million)}),
+		"a large tensor's views":       makeZip(t, member{name: "x/data.pkl", data: []byte("\x80\x02}(" + views() + "u.")}, member{name: "x/data/0", data: make([]byte, million)}),
+		"a large tensor's other names": withHeader(`{"__metadata__":{`+manyNames(`"%05d":"x",`)+`"a":"x"},"x":{"dtype":"F32","shape":[262144],"data_offsets":[0,1048576]}}`, make([]byte, million)),
+		"expanded":                     stored(dictPickle("x", tensorPickle("FloatStorage", "0", 6, 0, []int64{1 << 40}, []int64{0}))),
+		"many directory entries":       []byte("PK\x03\x04" + repeat("\x00", million)),
 	}
 }
 
+// readWhole opens a file, from memory or through a reader, and reads all of it.
+func readWhole(data []byte, inMemory bool) error {
+	open := func() (*File, error) { return Open(bytes.NewReader(data), int64(len(data))) }
+	if inMemory {
+		open = func() (*File, error) { return OpenBytes(data) }
+	}
+	f, err := open()
+	if err != nil {
+		return err
+	}
+	for _, name := range f.Names() {
+		if _, e := f.Tensor(name); e != nil {
+			err = e
+		}
+	}
+	for name := range f.Refused() {
+		if _, e := f.Tensor(name); e != nil {
+			err = e
+		}
+	}
+	return err
+}
+
 // TestHostileMemory opens each hostile file and reads all of it: everything that
-// is made, garbage included, stays within 64 MB and four times the file, and an
-// error repeats little of it.
+// is made, garbage included, stays within 64 MB and four times the file, it takes
+// no second, and an error repeats little of the file.
 func TestHostileMemory(t *testing.T) {
 	for name, data := range hostileFiles(t) {
-		t.Run(name, func(t *testing.T) {
-			var before, after runtime.MemStats
-			runtime.ReadMemStats(&before)
-			f, err := OpenBytes(data)
-			if err == nil {
-				for _, name := range f.Names() {
-					if _, e := f.Tensor(name); e != nil {
-						err = e
-					}
+		for _, inMemory := range []bool{true, false} {
+			t.Run(fmt.Sprint(name, ", in memory: ", inMemory), func(t *testing.T) {
+				var err error
+				least, made := time.Hour, uint64(0)
+				for try := 0; try < 5 && least > time.Second; try++ { // others may have the processor
+					var before, after runtime.MemStats
+					runtime.ReadMemStats(&before)
+					started := time.Now()
+					err = readWhole(data, inMemory)
+					least = min(least, time.Since(started))
+					runtime.ReadMemStats(&after)
+					made = after.TotalAlloc - before.TotalAlloc
 				}
-				for name := range f.Refused() {
-					if _, e := f.Tensor(name); e != nil {
-						err = e
-					}
+				if limit := uint64(64<<20 + 4*len(data)); made > limit {
+					t.Errorf("%d bytes were made of a file of %d, want %d or less", made, len(data), limit)
 				}
-			}
-			runtime.ReadMemStats(&after)
-			made := after.TotalAlloc - before.TotalAlloc
-			if limit := uint64(64<<20 + 4*len(data)); made > limit {
-				t.Errorf("%d bytes were made of a file of %d, want %d or less", made, len(data), limit)
-			}
-			if err != nil && len(err.Error()) > 1000 {
-				t.Errorf("an error of %d bytes: %.300s", len(err.Error()), err)
-			}
-			t.Logf("%d bytes: %d made, %v", len(data), made, err)
-		})
+				if least > time.Second {
+					t.Errorf("a file of %d bytes took %v", len(data), least)
+				}
+				if err != nil && len(err.Error()) > 1000 {
+					t.Errorf("an error of %d bytes: %.300s", len(err.Error()), err)
+				}
+				t.Logf("%d bytes: %d made, %v, %v", len(data), made, least, err)
+			})
+		}
 	}
 }

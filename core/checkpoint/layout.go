@@ -4,8 +4,12 @@ import (
 	"cmp"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
+	"strings"
+
+	"m2embed/core/short"
 )
 
 // maxDimensions is the most sizes that a shape may have; torch allows 64.
@@ -20,12 +24,12 @@ func (e *entry) place(strides []int, available int64) error {
 	n, ok := product(e.shape)
 	size := e.dtype.Size()
 	if !ok || n > math.MaxInt/size {
-		return fmt.Errorf("shape %s is too large", listed(e.shape))
+		return fmt.Errorf("shape %s is too large", short.List(e.shape))
 	}
 	e.elements = n
 	if strides == nil || n == 0 || isContiguous(e.shape, strides) {
 		if int64(n) > available/int64(size) {
-			return fmt.Errorf("shape %s of %s takes %d bytes, but %d are there", listed(e.shape), e.dtype, int64(n)*int64(size), max(available, 0))
+			return fmt.Errorf("shape %s of %s takes %d bytes, but %d are there", short.List(e.shape), e.dtype, int64(n)*int64(size), max(available, 0))
 		}
 		e.span = int64(n) * int64(size)
 		return nil
@@ -34,11 +38,11 @@ func (e *entry) place(strides []int, available int64) error {
 	last := int64(0)
 	for axis, s := range strides {
 		if s < 0 {
-			return fmt.Errorf("negative stride in %s", listed(strides))
+			return fmt.Errorf("negative stride in %s", short.List(strides))
 		}
 		steps := int64(e.shape[axis] - 1)
 		if held < 1 || steps > 0 && int64(s) > (held-1-last)/steps {
-			return fmt.Errorf("shape %s with strides %s reaches past its %d bytes", listed(e.shape), listed(strides), max(available, 0))
+			return fmt.Errorf("shape %s with strides %s reaches past its %d bytes", short.List(e.shape), short.List(strides), max(available, 0))
 		}
 		last += steps * int64(s)
 	}
@@ -86,10 +90,36 @@ func limitCopies(entries []*entry, size int64) {
 	for _, e := range copied {
 		if e.bytes() > room {
 			e.refused = fmt.Errorf("shape %s with strides %s makes %d bytes out of %d; a file of %d bytes may expand to %d",
-				listed(e.shape), listed(e.strides), e.bytes(), e.span, size, size+maxExpansion)
+				short.List(e.shape), short.List(e.strides), e.bytes(), e.span, size, size+maxExpansion)
 			continue
 		}
 		room -= e.bytes()
+	}
+}
+
+// limitShared bounds how often the file's bytes may serve several tensors, all
+// of them together, as limitCopies does: whoever reads them may need a copy for
+// each.
+func (f *File) limitShared() {
+	entries := slices.SortedFunc(maps.Values(f.tensors), func(a, b *entry) int {
+		return cmp.Or(cmp.Compare(a.offset, b.offset), strings.Compare(a.name, b.name))
+	})
+	room, end := f.size+maxExpansion, int64(0)
+	for _, e := range entries {
+		if e.copied() {
+			continue
+		}
+		shared := min(end, e.offset+e.span) - e.offset
+		end = max(end, e.offset+e.span)
+		if shared <= 0 {
+			continue
+		}
+		if shared > room {
+			delete(f.tensors, e.name)
+			f.refused[e.name] = fmt.Errorf("it shares %d bytes with other tensors; those of a file of %d bytes may share %d in all", shared, f.size, f.size+maxExpansion)
+			continue
+		}
+		room -= shared
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+
+	"m2embed/core/short"
 )
 
 // The values that a pickle can make here. Besides these there are nil (None),
@@ -311,7 +313,7 @@ func (u *unpickler) memoize(op byte) error {
 			return err
 		}
 		if key, err = strconv.ParseInt(line, 10, 64); err != nil {
-			return fmt.Errorf("memo number %s", quoted(line))
+			return fmt.Errorf("memo number %s", short.Quote(line))
 		}
 	default: // BINPUT, LONG_BINPUT, BINGET, LONG_BINGET
 		n := 1
@@ -376,7 +378,7 @@ func (u *unpickler) pushGlobal(op byte) error {
 const maxGlobal = 256
 
 func (u *unpickler) pushName(module, name string) {
-	joined := cutText(module, maxGlobal) + "." + cutText(name, maxGlobal)
+	joined := short.Cut(module, maxGlobal) + "." + short.Cut(name, maxGlobal)
 	u.spent += len(joined) + 2*slotSize
 	u.push(global(joined))
 }

@@ -9,6 +9,8 @@ import (
 	"io"
 	"slices"
 	"strconv"
+
+	"m2embed/core/short"
 )
 
 // maxSafetensorsHeader bounds the JSON header, as the format's own library does.
@@ -82,7 +84,7 @@ func jsonError(err error) error {
 	case errors.Is(err, io.EOF):
 		return io.ErrUnexpectedEOF
 	}
-	return shortError{err}
+	return short.Error(err)
 }
 
 func (h *headerReader) readAll() error {
@@ -91,7 +93,7 @@ func (h *headerReader) readAll() error {
 			return h.readMetadata()
 		}
 		if err := h.readTensor(name); err != nil {
-			return fmt.Errorf("tensor %s: %w", quoted(name), err)
+			return fmt.Errorf("tensor %s: %w", short.Quote(name), err)
 		}
 		return nil
 	})
@@ -109,7 +111,7 @@ func (h *headerReader) readMetadata() error {
 	return h.object(func(name string) error {
 		value, err := h.text()
 		if err != nil {
-			return fmt.Errorf("metadata %s: %w", quoted(name), err)
+			return fmt.Errorf("metadata %s: %w", short.Quote(name), err)
 		}
 		h.metadata[name] = value
 		return h.file.spend(2*len(name) + 2*len(value) + aliasCost)
@@ -186,7 +188,7 @@ func (h *headerReader) readTensor(name string) error {
 			e.shape = make([]int, len(sizes))
 			for i, s := range sizes {
 				if int64(int(s)) != s {
-					return fmt.Errorf("shape %s is too large", listed(sizes))
+					return fmt.Errorf("shape %s is too large", short.List(sizes))
 				}
 				e.shape[i] = int(s)
 			}
@@ -219,7 +221,7 @@ func (h *headerReader) readTensor(name string) error {
 		return err
 	}
 	if e.span != end-begin {
-		return fmt.Errorf("shape %s of %s takes %d bytes, data_offsets span %d", listed(e.shape), e.dtype, e.span, end-begin)
+		return fmt.Errorf("shape %s of %s takes %d bytes, data_offsets span %d", short.List(e.shape), e.dtype, e.span, end-begin)
 	}
 	return nil
 }
@@ -233,9 +235,9 @@ func (h *headerReader) checkLayout() error {
 	for _, e := range ordered {
 		switch {
 		case e.offset < end:
-			return fmt.Errorf("tensors %s and %s overlap", quoted(last), quoted(e.original))
+			return fmt.Errorf("tensors %s and %s overlap", short.Quote(last), short.Quote(e.original))
 		case e.offset > end:
-			return fmt.Errorf("%d bytes before tensor %s belong to no tensor", e.offset-end, quoted(e.original))
+			return fmt.Errorf("%d bytes before tensor %s belong to no tensor", e.offset-end, short.Quote(e.original))
 		}
 		end, last = e.offset+e.span, e.original
 	}

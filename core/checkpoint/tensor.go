@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 	"unsafe"
+
+	"m2embed/core/short"
 )
 
 // Tensor is one named array of numbers.
@@ -38,14 +40,14 @@ func (t Tensor) Elements() int {
 func (t Tensor) Float32(dst []float32) ([]float32, error) {
 	n := t.Elements()
 	if n < 0 || len(t.Data) != n*t.DType.Size() {
-		return nil, fmt.Errorf("tensor %s: %d bytes, want %s elements of %s", quoted(t.Name), len(t.Data), listed(t.Shape), t.DType)
+		return nil, fmt.Errorf("tensor %s: %d bytes, want %s elements of %s", short.Quote(t.Name), len(t.Data), short.List(t.Shape), t.DType)
 	}
 	if cap(dst) < n {
 		dst = make([]float32, n)
 	}
 	dst = dst[:n]
 	if err := decodeFloat32(dst, t.DType, t.Data); err != nil {
-		return nil, fmt.Errorf("tensor %s: %w", quoted(t.Name), err)
+		return nil, fmt.Errorf("tensor %s: %w", short.Quote(t.Name), err)
 	}
 	return dst, nil
 }
@@ -66,10 +68,10 @@ func (t Tensor) Quantized() bool { return t.DType.Quantized() }
 func (t Tensor) Dequantize(scales Tensor) ([]float32, error) {
 	n := t.Elements()
 	if !t.Quantized() || n < 0 || len(t.Data) != n*t.DType.Size() {
-		return nil, fmt.Errorf("tensor %s: %d bytes of %s, want %s elements of I8 or I16", quoted(t.Name), len(t.Data), t.DType, listed(t.Shape))
+		return nil, fmt.Errorf("tensor %s: %d bytes of %s, want %s elements of I8 or I16", short.Quote(t.Name), len(t.Data), t.DType, short.List(t.Shape))
 	}
 	if len(t.Shape) == 0 || !slices.Equal(scales.Shape, t.Shape[:len(t.Shape)-1]) {
-		return nil, fmt.Errorf("tensor %s: shape %s, want the scales of the rows of %s", quoted(scales.Name), listed(scales.Shape), listed(t.Shape))
+		return nil, fmt.Errorf("tensor %s: shape %s, want the scales of the rows of %s", short.Quote(scales.Name), short.List(scales.Shape), short.List(t.Shape))
 	}
 	steps, err := scales.Float32(nil)
 	if err != nil {

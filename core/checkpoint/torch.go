@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"m2embed/core/short"
 )
 
 // storageType is what a storage class of torch holds.
@@ -87,17 +89,17 @@ func (u *unpickler) storage(id any) (any, error) {
 		u.storages[key] = root
 	}
 	if !root.known {
-		return unreadable(fmt.Sprintf("a tensor of %s cannot be read", quoted(class))), nil
+		return unreadable(fmt.Sprintf("a tensor of %s cannot be read", short.Quote(class))), nil
 	}
 	if len(t) > 5 && t[5] != nil {
 		view, ok := t[5].(tuple)
 		if !ok || len(view) != 3 {
-			return nil, fmt.Errorf("storage %s: a view of unknown form", quoted(key))
+			return nil, fmt.Errorf("storage %s: a view of unknown form", short.Quote(key))
 		}
 		first, ok1 := view[1].(int64)
 		size, ok2 := view[2].(int64)
 		if !ok1 || !ok2 || first < 0 || size < 0 || first > n-size {
-			return nil, fmt.Errorf("storage %s: a view that lies outside", quoted(key))
+			return nil, fmt.Errorf("storage %s: a view that lies outside", short.Quote(key))
 		}
 		part := *root
 		part.elements, part.first = size, first
@@ -191,7 +193,7 @@ func (u *unpickler) rebuildTensor(a tuple, typeAt int) (any, error) {
 	if typeAt >= 0 {
 		name, _ := a[typeAt].(global)
 		if t.dtype, ok = tensorTypes[name]; !ok {
-			return unreadable(fmt.Sprintf("a tensor of %s cannot be read", quoted(name))), nil
+			return unreadable(fmt.Sprintf("a tensor of %s cannot be read", short.Quote(name))), nil
 		}
 		metadataAt = typeAt + 1
 	}
@@ -221,7 +223,7 @@ func (t *torchTensor) setMetadata(v any) unreadable {
 			t.negative = set
 		case name == "conj" && isBool, isBool && !set:
 		default:
-			return unreadable(fmt.Sprintf("a tensor with %s in its metadata cannot be read", quoted(name)))
+			return unreadable(fmt.Sprintf("a tensor with %s in its metadata cannot be read", short.Quote(name)))
 		}
 	}
 	return ""

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math"
 	"strings"
+
+	"m2embed/core/short"
 )
 
 // segment is where a storage lies in the file.
@@ -48,7 +50,7 @@ func readTorchZip(f *File) ([]*entry, error) {
 	return torchEntries(f, root, func(s *torchStorage) (segment, error) {
 		m, ok := members[top+"data/"+s.key]
 		if !ok {
-			return segment{}, fmt.Errorf("the zip file has no entry %s", quoted(top+"data/"+s.key))
+			return segment{}, fmt.Errorf("the zip file has no entry %s", short.Quote(top+"data/"+s.key))
 		}
 		offset, err := m.dataOffset(f)
 		return segment{offset, m.size}, err
@@ -104,7 +106,7 @@ func readTorchLegacy(f *File) ([]*entry, error) {
 		key, _ := k.(string)
 		s, ok := u.storages[key]
 		if !ok {
-			return nil, fmt.Errorf("storage %s belongs to no tensor", quoted(key))
+			return nil, fmt.Errorf("storage %s belongs to no tensor", short.Quote(key))
 		}
 		if s.size == 0 {
 			unsized = s.class
@@ -112,11 +114,11 @@ func readTorchLegacy(f *File) ([]*entry, error) {
 		}
 		count, err := in.bytes(8)
 		if err != nil {
-			return nil, fmt.Errorf("storage %s: the file is cut", quoted(key))
+			return nil, fmt.Errorf("storage %s: the file is cut", short.Quote(key))
 		}
 		n := binary.LittleEndian.Uint64(count)
 		if n > math.MaxInt64/16 || int64(n)*s.size > in.end-in.position {
-			return nil, fmt.Errorf("storage %s claims %d elements of %d bytes, %d bytes are left", quoted(key), n, s.size, in.end-in.position)
+			return nil, fmt.Errorf("storage %s claims %d elements of %d bytes, %d bytes are left", short.Quote(key), n, s.size, in.end-in.position)
 		}
 		segments[key] = segment{in.position, int64(n) * s.size}
 		if err := in.skip(int64(n) * s.size); err != nil {
@@ -127,9 +129,9 @@ func readTorchLegacy(f *File) ([]*entry, error) {
 		g, ok := segments[s.key]
 		if !ok {
 			if unsized != "" {
-				return segment{}, fmt.Errorf("%w: storage %s lies behind one of %s, of unknown size", errUnreadable, quoted(s.key), quoted(unsized))
+				return segment{}, fmt.Errorf("%w: storage %s lies behind one of %s, of unknown size", errUnreadable, short.Quote(s.key), short.Quote(unsized))
 			}
-			return segment{}, fmt.Errorf("storage %s is missing", quoted(s.key))
+			return segment{}, fmt.Errorf("storage %s is missing", short.Quote(s.key))
 		}
 		return g, nil
 	})

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"m2embed/core/short"
 )
 
 // torchEntries turns the tensors of the state dictionary in root into entries.
@@ -29,7 +31,7 @@ func torchEntries(f *File, root any, locate func(*torchStorage) (segment, error)
 		} else if err := t.place(e, locate); errors.Is(err, errUnreadable) {
 			e.refused = err
 		} else if err != nil {
-			return nil, fmt.Errorf("tensor %s: %w", quoted(name), err)
+			return nil, fmt.Errorf("tensor %s: %w", short.Quote(name), err)
 		}
 		if at, ok := places[name]; ok {
 			entries[at] = e // of equal keys the last one counts
@@ -47,9 +49,9 @@ func notTensor(v any) error {
 	case unreadable:
 		return errors.New(string(v))
 	case opaque:
-		return fmt.Errorf("the pickle puts an object of %s here, which is not called; want a tensor", quoted(v))
+		return fmt.Errorf("the pickle puts an object of %s here, which is not called; want a tensor", short.Quote(v))
 	case global:
-		return fmt.Errorf("the pickle names %s here; want a tensor", quoted(v))
+		return fmt.Errorf("the pickle names %s here; want a tensor", short.Quote(v))
 	case *dict:
 		return errors.New("the pickle puts a dictionary here; want a tensor")
 	case *torchStorage:
@@ -68,7 +70,7 @@ func (t *torchTensor) place(e *entry, locate func(*torchStorage) (segment, error
 	s := t.storage
 	held := where.size / s.size
 	if s.elements > held-s.first {
-		return fmt.Errorf("storage %s claims %d elements of %s, %d are there", quoted(s.key), s.elements, s.dtype, held)
+		return fmt.Errorf("storage %s claims %d elements of %s, %d are there", short.Quote(s.key), s.elements, s.dtype, held)
 	}
 	size, available := int64(t.dtype.Size()), s.elements*s.size
 	if t.offset > available/size {
@@ -150,7 +152,7 @@ func walkContainers(root any, visit func(container)) {
 			for i, k := range v.keys {
 				switch name, _ := k.(string); v.values[i].(type) {
 				case *dict, *list:
-					if len(name) <= maxQuoted && !strings.Contains(strings.ToLower(name), "optim") {
+					if len(name) <= short.MaxQuoted && !strings.Contains(strings.ToLower(name), "optim") {
 						walk(v.values[i], strings.TrimPrefix(path+"."+name, "."), depth+1)
 					}
 				}
@@ -214,13 +216,13 @@ func describeStateless(root any) error {
 			for _, x := range v.values {
 				switch x := x.(type) {
 				case opaque:
-					return fmt.Errorf("%s holds no tensor but an object of %s, which is not called", where, quoted(x))
+					return fmt.Errorf("%s holds no tensor but an object of %s, which is not called", where, short.Quote(x))
 				case unreadable:
 					return fmt.Errorf("%s holds no tensor that can be read: %s", where, string(x))
 				}
 			}
 		case opaque:
-			return fmt.Errorf("%s is an object of %s, which is not called; want a dictionary of tensors", where, quoted(v))
+			return fmt.Errorf("%s is an object of %s, which is not called; want a dictionary of tensors", where, short.Quote(v))
 		case unreadable:
 			return fmt.Errorf("%s is no dictionary of tensors: %s", where, string(v))
 		}

@@ -11,6 +11,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"m2embed/core/short"
 )
 
 // Output is one tensor to be written.
@@ -50,7 +52,7 @@ func WriteSafetensors(w io.Writer, metadata map[string]string, outputs []Output)
 		size := o.DType.Size()
 		n, ok := product(o.Shape)
 		if !ok || size == 0 || n > math.MaxInt/size {
-			return fmt.Errorf("write tensor %s: shape %s of %s cannot be written", quoted(o.Name), listed(o.Shape), o.DType)
+			return fmt.Errorf("write tensor %s: shape %s of %s cannot be written", short.Quote(o.Name), short.List(o.Shape), o.DType)
 		}
 		sizes[i] = int64(n) * int64(size)
 	}
@@ -64,10 +66,10 @@ func WriteSafetensors(w io.Writer, metadata map[string]string, outputs []Output)
 	for i, o := range ordered {
 		c := countingWriter{w: w, left: sizes[i]}
 		if err := o.Write(&c); err != nil {
-			return fmt.Errorf("write tensor %s: %w", quoted(o.Name), err)
+			return fmt.Errorf("write tensor %s: %w", short.Quote(o.Name), err)
 		}
 		if c.left != 0 {
-			return fmt.Errorf("write tensor %s: %d bytes of %d are missing", quoted(o.Name), c.left, sizes[i])
+			return fmt.Errorf("write tensor %s: %d bytes of %d are missing", short.Quote(o.Name), c.left, sizes[i])
 		}
 	}
 	return nil

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+
+	"m2embed/core/short"
 )
 
 // zipEntry is one member of a zip file, as its central directory tells.
@@ -55,7 +57,7 @@ func readZipDirectory(f *File) (map[string]zipEntry, error) {
 			return nil, fmt.Errorf("zip directory, entry %d: %w", len(entries), err)
 		}
 		if _, ok := entries[e.name]; ok {
-			return nil, fmt.Errorf("zip directory: two entries are called %s", quoted(e.name))
+			return nil, fmt.Errorf("zip directory: two entries are called %s", short.Quote(e.name))
 		}
 		entries[e.name] = e
 		if err := f.spend(len(e.name) + zipEntryCost); err != nil {
@@ -138,17 +140,17 @@ func parseZipEntry(b []byte) (zipEntry, int, error) {
 			continue
 		}
 		if len(extra) < 8 {
-			return zipEntry{}, 0, fmt.Errorf("%s lacks its zip64 sizes", quoted(e.name))
+			return zipEntry{}, 0, fmt.Errorf("%s lacks its zip64 sizes", short.Quote(e.name))
 		}
 		wide := binary.LittleEndian.Uint64(extra)
 		if wide > math.MaxInt64 {
-			return zipEntry{}, 0, fmt.Errorf("%s claims %d bytes", quoted(e.name), wide)
+			return zipEntry{}, 0, fmt.Errorf("%s claims %d bytes", short.Quote(e.name), wide)
 		}
 		*n = int64(wide)
 		extra = extra[8:]
 	}
 	if e.method == 0 && stored != e.size {
-		return zipEntry{}, 0, fmt.Errorf("%s is stored, but claims %d bytes in %d", quoted(e.name), e.size, stored)
+		return zipEntry{}, 0, fmt.Errorf("%s is stored, but claims %d bytes in %d", short.Quote(e.name), e.size, stored)
 	}
 	return e, length, nil
 }
@@ -172,19 +174,19 @@ func zip64Extra(extra []byte) []byte {
 // refused: torch.save never writes them, and so no entry can grow.
 func (e zipEntry) dataOffset(f *File) (int64, error) {
 	if e.method != 0 {
-		return 0, fmt.Errorf("zip entry %s is compressed (method %d); torch.save stores its entries", quoted(e.name), e.method)
+		return 0, fmt.Errorf("zip entry %s is compressed (method %d); torch.save stores its entries", short.Quote(e.name), e.method)
 	}
 	if e.flags&1 != 0 {
-		return 0, fmt.Errorf("zip entry %s is encrypted", quoted(e.name))
+		return 0, fmt.Errorf("zip entry %s is encrypted", short.Quote(e.name))
 	}
 	header, err := f.read(e.header, zipLocalHeaderSize)
 	if err != nil || string(header[:4]) != zipLocalHeader {
-		return 0, fmt.Errorf("zip entry %s has no header at %d", quoted(e.name), e.header)
+		return 0, fmt.Errorf("zip entry %s has no header at %d", short.Quote(e.name), e.header)
 	}
 	offset := e.header + zipLocalHeaderSize +
 		int64(binary.LittleEndian.Uint16(header[26:])) + int64(binary.LittleEndian.Uint16(header[28:]))
 	if offset > f.size-e.size {
-		return 0, fmt.Errorf("zip entry %s claims %d bytes at %d of a file of %d", quoted(e.name), e.size, offset, f.size)
+		return 0, fmt.Errorf("zip entry %s claims %d bytes at %d of a file of %d", short.Quote(e.name), e.size, offset, f.size)
 	}
 	return offset, nil
 }

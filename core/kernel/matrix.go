@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"slices"
 	"sync"
 	"unsafe"
 )
@@ -91,6 +92,12 @@ func transpose(dst, src []float32, n, k int) {
 // PackInPlace lets integer weights be packed in their own memory, which then
 // belongs to the matrix, where the panels are no larger than the weights.
 func (m *Matrix) PackInPlace() { m.inPlace = true }
+
+// Detach copies the weights, so that packing leaves alone those that the matrix
+// was made of. It comes before the first use.
+func (m *Matrix) Detach() {
+	m.weights, m.inPlace = slices.Clone(m.weights), false
+}
 
 func (m *Matrix) packQuantized() {
 	width := m.set.PanelWidth

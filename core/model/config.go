@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"strconv"
+
+	"m2embed/core/short"
 )
 
 // Config is a model's configuration, under the names of its config.json.
@@ -103,7 +105,7 @@ func (c Config) CheckDimensions(n int) error {
 func ParseConfig(data []byte) (Config, error) {
 	object, err := parseObject(data)
 	if err != nil {
-		return Config{}, fmt.Errorf("config.json: %w", err)
+		return Config{}, fmt.Errorf("config.json: %w", short.Error(err))
 	}
 	c := defaults()
 	r := settings{object: object}
@@ -285,7 +287,7 @@ func (p Pooling) String() string { return poolingNames[p] }
 func ParsePooling(name string) (Pooling, error) {
 	i := slices.Index(poolingNames[:PoolNone], name)
 	if i < 0 {
-		return 0, fmt.Errorf("pooling %q, want one of cls, mean, cls_hidden, mean_hidden", name)
+		return 0, fmt.Errorf("pooling %s, want one of cls, mean, cls_hidden, mean_hidden", short.Quote(name))
 	}
 	return Pooling(i), nil
 }
@@ -345,7 +347,7 @@ func ParsePadding(text string) (Padding, error) {
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 || n > sizeLimit {
-		return Padding{}, fmt.Errorf("padding %q, want none, longest, max_length or a number of tokens", text)
+		return Padding{}, fmt.Errorf("padding %s, want none, longest, max_length or a number of tokens", short.Quote(text))
 	}
 	return Padding{Mode: PadToLength, Length: n}, nil
 }

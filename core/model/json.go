@@ -8,11 +8,20 @@ import (
 	"io"
 	"math"
 	"strconv"
+
+	"m2embed/core/short"
 )
 
+// nested is the text of an array or object that no setting can be, as much of it as
+// an error repeats.
+type nested string
+
+// mostNumbers is more than any array of a configuration has.
+const mostNumbers = 4096
+
 // parseObject reads the members of one JSON object. Values are string, float64,
-// bool, nil or, of an array of nothing but numbers, []float64; other nested values
-// are skipped but for prompts', a jsontext.Value. Some editors put a byte order
+// bool, nil, of an array of nothing but numbers []float64, and other arrays and
+// objects nested but for prompts', a jsontext.Value. Some editors put a byte order
 // mark in front, which JSON does not know; it is passed over.
 func parseObject(data []byte) (map[string]any, error) {
 	d := jsontext.NewDecoder(bytes.NewReader(bytes.TrimPrefix(data, []byte("\ufeff"))))
@@ -42,10 +51,9 @@ func parseObject(data []byte) (map[string]any, error) {
 				object[name] = value.Clone()
 				continue
 			}
-			if value.Kind() == '[' {
-				if numbers, ok := parseNumbers(value); ok {
-					object[name] = numbers
-				}
+			object[name] = nested(short.Text(string(value[:min(len(value), 2*short.MaxQuoted)])))
+			if numbers, ok := parseNumbers(value); ok {
+				object[name] = numbers
 			}
 			continue
 		}
@@ -59,7 +67,7 @@ func parseObject(data []byte) (map[string]any, error) {
 		case '0':
 			v, err := strconv.ParseFloat(value.String(), 64)
 			if err != nil {
-				return nil, fmt.Errorf("%s: number %s: %w", name, value.String(), err)
+				return nil, fmt.Errorf("%s: %s is no number that can be held", short.Text(name), short.Text(value.String()))
 			}
 			object[name] = v
 		case 't', 'f':
@@ -79,6 +87,9 @@ func parseObject(data []byte) (map[string]any, error) {
 
 // parseNumbers reads a JSON array of nothing but numbers.
 func parseNumbers(array jsontext.Value) (numbers []float64, ok bool) {
+	if array.Kind() != '[' || bytes.Count(array, []byte(",")) >= mostNumbers {
+		return nil, false
+	}
 	for _, text := range bytes.Split(bytes.Trim(array, "[] \t\r\n"), []byte(",")) {
 		v, err := strconv.ParseFloat(string(bytes.TrimSpace(text)), 64)
 		if err != nil {
@@ -109,7 +120,7 @@ func (r *settings) read(name, want string, set func(v any) bool) {
 		return
 	}
 	if !set(v) {
-		r.fail(fmt.Sprintf("%s is %v, want %s", name, v, want))
+		r.fail(fmt.Sprintf("%s is %s, want %s", name, short.Text(fmt.Sprint(v)), want))
 	}
 }
 

@@ -70,7 +70,7 @@ func Load(c Config, w Weights, o LoadOptions) (*Model, error) {
 	if set == nil {
 		set = kernel.Active()
 	}
-	l := loader{config: c, weights: w, set: set, overwrite: o.Overwrite}
+	l := loader{config: c, weights: w, names: w.Names(), set: set, overwrite: o.Overwrite}
 	loaded := l.load()
 	if l.err != nil {
 		return nil, l.err

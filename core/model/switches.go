@@ -2,8 +2,9 @@ package model
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
+
+	"m2embed/core/short"
 )
 
 // fact is a switch of the configuration as the weights have it. The forward
@@ -94,10 +95,7 @@ func checkSwitches(c Config, w Weights) error {
 func few(names []string, most int) string {
 	quoted := make([]string, 0, most)
 	for _, name := range names[:min(most, len(names))] {
-		if len(name) > 100 { // names are from outside
-			name = name[:100] + "…"
-		}
-		quoted = append(quoted, strconv.Quote(name))
+		quoted = append(quoted, short.Quote(name))
 	}
 	text := strings.Join(quoted, ", ")
 	if more := len(names) - most; more > 0 {

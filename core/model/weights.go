@@ -76,8 +76,10 @@ func (m blockDiagonal) outputs() int { return len(m.blocks) * m.q }
 type loader struct {
 	config    Config
 	weights   Weights
+	names     []string // of weights
 	set       *kernel.Set
 	overwrite bool
+	regions   []region // of every tensor that was taken
 	err       error
 }
 
@@ -93,6 +95,7 @@ func (l *loader) tensor(name string, shape ...int) checkpoint.Tensor {
 	if !slices.Equal(t.Shape, shape) {
 		l.err = &ShapeError{Name: name, Shape: t.Shape, Want: shape}
 	}
+	l.regions = append(l.regions, regionOf(t.Data))
 	return t
 }
 
@@ -174,6 +177,7 @@ func (l *loader) matrices(name string, shape []int, count, outputs, inputs int, 
 		return bias[b*outputs : (b+1)*outputs]
 	}
 	ms := make([]*kernel.Matrix, count)
+	l.packs(ms)
 	size := outputs * inputs
 	if t.Quantized() {
 		scales, wrap := l.scales(t), kernel.NewI8Matrix
@@ -238,10 +242,13 @@ func (l *loader) load() weights {
 	if l.has("pooler.dense.weight") {
 		w.pooler = l.matrix("pooler.dense", d, d, true)
 	}
+	if l.err == nil && l.overwrite {
+		separate(l.regions)
+	}
 	return w
 }
 
-func (l *loader) has(name string) bool { return contains(l.weights.Names(), name) }
+func (l *loader) has(name string) bool { return contains(l.names, name) }
 
 func (l *loader) layer(prefix string) layer {
 	c := l.config
@@ -370,6 +377,8 @@ func (l *loader) filterOut(name string, d, o int) *kernel.Matrix {
 	if l.err != nil {
 		return nil
 	}
+	ms := make([]*kernel.Matrix, 1)
+	l.packs(ms)
 	var w []float32
 	if t.Quantized() {
 		w = l.dequantized(t)
@@ -379,7 +388,8 @@ func (l *loader) filterOut(name string, d, o int) *kernel.Matrix {
 	if l.err != nil {
 		return nil
 	}
-	return kernel.NewMatrix(l.set, w, d, o, nil)
+	ms[0] = kernel.NewMatrix(l.set, w, d, o, nil)
+	return ms[0]
 }
 
 var errNoPooler = errors.New("the checkpoint has no pooler: use cls_hidden or mean_hidden pooling")

@@ -11,7 +11,13 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v4"
+
+	"m2embed/core/short"
 )
+
+// MaxSize is fifteen times the largest YAML of the original, in bytes: aliases take
+// the square of it.
+const MaxSize = 64 << 10
 
 // JSON turns a retrieval YAML of the original into the bytes of a
 // config.json. The network's settings (model.model_config) come first, then
@@ -22,20 +28,23 @@ import (
 //
 // # Errors
 //
-// A file without model.model_config, a reference to a key that is not there
+// A file larger than MaxSize or without model.model_config, a reference to a key that is not there
 // and references in a circle are refused by name.
 func JSON(data []byte) ([]byte, error) {
+	if len(data) > MaxSize {
+		return nil, fmt.Errorf("read YAML configuration: %d bytes, want at most %d", len(data), MaxSize)
+	}
 	var root map[string]any
 	if err := yaml.Unmarshal(data, &root); err != nil {
-		return nil, fmt.Errorf("read YAML configuration: %w", err)
+		return nil, fmt.Errorf("read YAML configuration: %w", short.Error(err))
 	}
 	config, err := flattenConfig(root)
 	if err != nil {
-		return nil, fmt.Errorf("read YAML configuration: %w", err)
+		return nil, fmt.Errorf("read YAML configuration: %w", short.Error(err))
 	}
 	out, err := json.MarshalIndent(config, "", "  ")
 	if err != nil {
-		return nil, fmt.Errorf("read YAML configuration: %w", err)
+		return nil, fmt.Errorf("read YAML configuration: %w", short.Error(err))
 	}
 	return append(out, '\n'), nil
 }
@@ -83,6 +92,7 @@ func flattenConfig(root map[string]any) (map[string]any, error) {
 const (
 	maxYAMLValues = 100_000
 	maxYAMLText   = 1 << 16
+	maxYAMLMade   = 16 << 20 // of all texts, one for each reference
 )
 
 // resolver replaces references by the values that they name.
@@ -90,6 +100,7 @@ type resolver struct {
 	root map[string]any
 	path []string // references that are being resolved
 	left int      // values that may still be made
+	made int      // bytes of texts
 }
 
 // resolve returns a value with all references in it replaced.
@@ -152,7 +163,7 @@ func (r *resolver) text(s string) (any, error) {
 			return nil, fmt.Errorf("${%s} is no single value, but stands inside a text", name)
 		}
 		s = s[:start] + fmt.Sprint(v) + s[start+end+1:]
-		if len(s) > maxYAMLText {
+		if r.made += len(s); len(s) > maxYAMLText || r.made > maxYAMLMade {
 			return nil, fmt.Errorf("references expand to more than %d bytes", maxYAMLText)
 		}
 	}
