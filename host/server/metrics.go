@@ -52,6 +52,7 @@ func newMetrics(s *Server) *metrics {
 		runtime.ReadMemStats(&memory)
 		return float64(memory.HeapInuse)
 	})
+	gauge("go_threads", "Threads that Go runs at a time: one a processor, and some more beside long texts.", func() float64 { return float64(runtime.GOMAXPROCS(0)) })
 	gauge("models_loaded", "Models that are open.", func() float64 { return float64(s.loader.loaded()) })
 	gauge("uptime_seconds", "Seconds since the start.", func() float64 { return time.Since(s.started).Seconds() })
 	seconds := prometheus.ExponentialBuckets(0.001, 4, 10) // to 262 s

@@ -14,8 +14,8 @@ import (
 
 // queue shares the processors among requests. Short requests for the same model
 // with the same options run together in one group; groups take turns measured in time. The one whose
-// turn it is works, since it keeps all processors busy by itself, and beside an
-// old or long one a single short one: a step of a long text takes a tenth of a
+// turn it is works, since it keeps all processors busy by itself, and beside a
+// long one a single short one: a step of a long text takes a tenth of a
 // second, and the system shares out processors much finer than that.
 //
 // A group is young until it has worked for a quantum. Young groups go first, but
@@ -23,6 +23,8 @@ import (
 // groups the one goes on that has worked least.
 type queue struct {
 	limits queueLimits
+	// long is told when the first long group begins to work, and when the last is done.
+	long func(some bool)
 	// observe is told what a group took.
 	observe func(waited []time.Duration, worked time.Duration, positions, requests int)
 	jobs    sync.WaitGroup
@@ -61,14 +63,20 @@ type queueLimits struct {
 	pass     int   // positions that run together, of different requests
 }
 
-// longCost is the number of positions from which a request is long.
-const longCost = 2048
+// longCost and longTime are the number of positions, and the time that it has
+// worked, from which a group is long. It takes more than the time of a pass of
+// short requests with a small model: these do best one after the other.
+const (
+	longCost = 2048
+	longTime = 5 * quantum
+)
 
 // errFull says that no more requests may wait.
 var errFull = errors.New("the queue is full")
 
 func newQueue(limits queueLimits) *queue {
 	q := &queue{limits: limits, speeds: map[*speed]bool{}}
+	q.long = func(bool) {}
 	q.observe = func([]time.Duration, time.Duration, int, int) {}
 	return q
 }
@@ -157,7 +165,7 @@ func (q *queue) startable(long bool) int {
 func (q *queue) dispatch() {
 	if r := q.running; r != nil {
 		first := q.startable(false)
-		if q.turns.choose(first >= 0, true) == young && q.beside == nil && (r.long || r.spent >= quantum) {
+		if q.turns.choose(first >= 0, true) == young && q.beside == nil && r.long {
 			q.beside = q.start(first)
 		}
 		return
@@ -184,7 +192,7 @@ func (g *group) work() {
 // start begins a group with a pending task and those that can join it.
 func (q *queue) start(first int) *group {
 	t := q.pending[first]
-	g := &group{tasks: []*task{t}, cost: t.cost, long: t.cost > longCost, turn: make(chan struct{}, 1)}
+	g := &group{tasks: []*task{t}, cost: t.cost, turn: make(chan struct{}, 1)}
 	q.pending = slices.Delete(q.pending, first, first+1)
 	if !t.alone {
 		q.pending = slices.DeleteFunc(q.pending, func(other *task) bool {
@@ -202,8 +210,8 @@ func (q *queue) start(first int) *group {
 	}
 	g.share = q.turns.leastShare(q.ready)
 	q.started, q.working = q.started+1, q.working+len(g.tasks)
-	if g.long {
-		q.longs++
+	if t.cost > longCost {
+		q.lengthen(g)
 	}
 	q.jobs.Add(1)
 	g.work()
@@ -294,6 +302,17 @@ func (q *queue) charge(g *group) {
 	now := time.Now()
 	q.turns.charge(g, now.Sub(g.since))
 	g.since = now
+	if !g.long && g.spent >= longTime {
+		q.lengthen(g)
+	}
+}
+
+// lengthen makes a group a long one.
+func (q *queue) lengthen(g *group) {
+	g.long = true
+	if q.longs++; q.longs == 1 {
+		q.long(true)
+	}
 }
 
 // finish gives back what a group holds.
@@ -307,7 +326,9 @@ func (q *queue) finish(g *group) {
 	q.ready = slices.DeleteFunc(q.ready, func(r *group) bool { return r == g })
 	q.started, q.working = q.started-1, q.working-len(g.tasks)
 	if g.long {
-		q.longs--
+		if q.longs--; q.longs == 0 {
+			q.long(false)
+		}
 	}
 	if seconds := g.spent.Seconds(); seconds > 0 && g.ctx.Err() == nil {
 		now, s := float64(g.cost)/seconds, g.tasks[0].speed

@@ -18,7 +18,7 @@ import (
 func writeEmbeddings(w http.ResponseWriter, model, space string, asBase64 bool, results []core.Embedding, tokens int) error {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusOK)
-	out := bufio.NewWriterSize(w, 1<<16)
+	out := bufio.NewWriterSize(w, min(1<<16, responseBytes(results)))
 	out.WriteString(`{"object":"list","data":[`)
 	var line []byte
 	for i, e := range results {
@@ -46,6 +46,15 @@ func writeEmbeddings(w http.ResponseWriter, model, space string, asBase64 bool, 
 		panic(http.ErrAbortHandler)
 	}
 	return nil
+}
+
+// responseBytes is how many bytes a response has, roughly.
+func responseBytes(results []core.Embedding) int {
+	bytes := 512
+	for _, e := range results {
+		bytes += 128 + 13*len(e.Vector)
+	}
+	return bytes
 }
 
 // appendNumbers writes a list of the shortest numbers that read back as the

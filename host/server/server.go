@@ -50,8 +50,11 @@ type Options struct {
 	Site       fs.FS         // files to serve beside the API; nil for none
 	Origins    []string      // of pages elsewhere that may ask ("https://example.org"), or "*"
 	Profile    bool          // answer /debug/pprof
-	Log        *slog.Logger  // for requests that fail; nil for none
-	Tracer     trace.Tracer  // of requests and their time in the engine; nil for none
+	// Long is told when long requests begin to be worked on, and when none is any
+	// more; one call at a time, which must not take long. Nil for nobody.
+	Long   func(some bool)
+	Log    *slog.Logger // for requests that fail; nil for none
+	Tracer trace.Tracer // of requests and their time in the engine; nil for none
 }
 
 // Server answers requests about models.
@@ -133,6 +136,9 @@ func New(models []Source, o Options) *Server {
 	s := &Server{loader: newLoader(models, o.Unload), options: o, started: time.Now()}
 	s.loader.changed = s.logModel
 	s.queue = newQueue(queueLimits{o.Concurrent, o.Concurrent + max(o.Waiting, 0), o.QueueBytes, o.PassTokens})
+	if o.Long != nil {
+		s.queue.long = o.Long
+	}
 	s.metrics = newMetrics(s)
 	s.queue.observe = s.metrics.group
 	mux := http.NewServeMux()

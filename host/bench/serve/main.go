@@ -1,9 +1,11 @@
 // Command serve measures m2embed serve: short texts beside long ones, many
 // clients at once, what HTTP and JSON cost, starting, and memory. It takes turns
-// between what it compares, also between servers, and writes serve.md.
+// between what it compares, also between servers, and writes serve.md. A round in
+// which other programs used the processors is measured again.
 //
 //	go run ./host/bench/serve                  about 15 minutes on two idle cores
 //	go run ./host/bench/serve -quick           fewer rounds
+//	go run ./host/bench/serve -parts beside    a part; the others are as they were measured before
 //	go run ./host/bench/serve -infinity .cache/bench/infinity
 //
 // Peers run a BERT-base-shaped encoder with random weights: onnxruntime (npm
@@ -14,12 +16,16 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -34,11 +40,11 @@ func main() {
 	flag.BoolVar(&b.quick, "quick", false, "fewer rounds")
 	flag.StringVar(&b.cache, "cache", ".cache/bench", "`folder` for generated weights and peers")
 	flag.StringVar(&b.infinity, "infinity", "", "`folder` of a Python environment with infinity_emb; made if it is not there")
-	flag.StringVar(&b.only, "model", "", "`name` of our only model to measure, m2-bert-small say")
-	peers := flag.Bool("peers", true, "measure other servers, too")
+	parts := flag.String("parts", "start,beside,http,peers", "`names` of what to measure")
+	models := flag.String("models", "m2-bert-small,80M f32,80M int8", "`names` of our models that are measured")
 	out := flag.String("out", "testdata/bench/serve.md", "`file` of the results")
 	flag.Parse()
-	err := b.run(*peers)
+	err := b.run(strings.Split(*parts, ","), strings.Split(*models, ","))
 	if err == nil {
 		err = os.WriteFile(*out, []byte(b.markdown()), 0o644)
 		fmt.Print(b.markdown())
@@ -54,12 +60,18 @@ type bench struct {
 	quick    bool
 	cache    string
 	infinity string
-	only     string
-	notes    []string
-	starts   []startRow
-	beside   []besideRow
-	overhead []overheadRow
-	crowd    []crowdRow
+	results
+}
+
+// results are those of each part that was measured, now or before. The rows of
+// models are by name.
+type results struct {
+	Machine  string
+	Start    map[string]*startRow
+	Beside   map[string]*besideRow
+	Overhead map[string]*overheadRow
+	Crowd    []crowdRow
+	Notes    []string // on servers that are missing in Crowd
 }
 
 // models are ours, small ones first.
@@ -70,29 +82,54 @@ func (b *bench) models() []served {
 // served is a model of ours.
 type served struct{ name, folder string }
 
-func (b *bench) run(peers bool) error {
+func (b *bench) run(parts, models []string) error {
 	if err := checkpoints.Make(b.cache); err != nil {
 		return err
+	}
+	b.results = results{Start: map[string]*startRow{}, Beside: map[string]*besideRow{}, Overhead: map[string]*overheadRow{}}
+	if data, err := os.ReadFile(b.resultsFile()); err == nil {
+		if err := json.Unmarshal(data, &b.results); err != nil {
+			return fmt.Errorf("%s: %w", b.resultsFile(), err)
+		}
 	}
 	program := filepath.Join(b.cache, "m2embed")
 	if out, err := exec.Command("go", "build", "-trimpath", "-o", program, "./host/cmd/m2embed").CombinedOutput(); err != nil {
 		return fmt.Errorf("build: %w\n%s", err, out)
 	}
-	for _, m := range b.models() {
-		if b.only != "" && b.only != m.name {
-			continue
+	for _, part := range parts {
+		measure := map[string]func(program string, m served) error{"start": b.start, "beside": b.shortBesideLong, "http": b.againstEngine}[part]
+		if measure == nil && part != "peers" {
+			return fmt.Errorf("there is no part %q", part)
 		}
-		b.say("%s", m.name)
-		if err := b.ours(program, m); err != nil {
-			return fmt.Errorf("%s: %w", m.name, err)
+		for _, m := range b.models() {
+			if part == "peers" || !slices.Contains(models, m.name) {
+				continue
+			}
+			b.say("%s of %s", part, m.name)
+			if err := measure(program, m); err != nil {
+				return fmt.Errorf("%s: %w", m.name, err)
+			}
+		}
+		if part == "peers" {
+			b.say("servers beside each other")
+			if err := b.peers(program); err != nil {
+				return err
+			}
+		}
+		b.Machine = machine()
+		data, err := json.Marshal(b.results)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(b.resultsFile(), data, 0o644); err != nil {
+			return err
 		}
 	}
-	if !peers {
-		return nil
-	}
-	b.say("servers beside each other")
-	return b.peers(program)
+	return nil
 }
+
+// resultsFile keeps the parts that were measured.
+func (b *bench) resultsFile() string { return filepath.Join(b.cache, "serve.json") }
 
 func (b *bench) say(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, "== "+format+"\n", args...)
@@ -111,31 +148,32 @@ func text(tokens int) string {
 	return strings.TrimSpace(strings.Repeat("the ", tokens-2))
 }
 
-// ours measures a model of ours: the start, and a server of it.
-func (b *bench) ours(program string, m served) error {
-	start := startRow{model: m.name}
-	for range b.rounds(9) {
-		s, err := startOurs(program, m)
+// start measures the start and the memory of a model of ours.
+func (b *bench) start(program string, m served) error {
+	row := &startRow{Weights: weightsMB(m)}
+	for range b.rounds(7) {
+		err := b.undisturbed(&row.Others, nil, func() (func(), error) {
+			s, err := startOurs(program, m)
+			if err != nil {
+				return nil, err
+			}
+			defer s.stop()
+			time.Sleep(time.Second)
+			ready, rest := s.ready, s.memory()
+			return func() { row.Ready, row.Rest = append(row.Ready, ready), append(row.Rest, rest) }, nil
+		})
 		if err != nil {
 			return err
 		}
-		time.Sleep(time.Second)
-		start.ready = append(start.ready, s.ready)
-		start.rest = append(start.rest, s.memory())
-		s.stop()
 	}
-	start.weights = weightsMB(m)
-	b.starts = append(b.starts, start)
-
 	s, err := startOurs(program, m)
 	if err != nil {
 		return err
 	}
 	defer s.stop()
-	if err := b.shortBesideLong(s, m.name); err != nil {
-		return err
-	}
-	return b.againstEngine(s, m)
+	row.Unfinished = s.unfinished()
+	b.Start[m.name] = row
+	return nil
 }
 
 // weightsMB is what the model's file has.
@@ -156,51 +194,61 @@ const longTokens = checkpoints.Longest
 
 // besideRow is short texts of one client with and without long ones beside them.
 type besideRow struct {
-	model         string
-	idle, busy    []float64 // seconds of short requests
-	alone, shared []float64 // tokens a second of long ones, by round
+	Idle, Busy    []float64 // seconds of short requests
+	Alone, Shared []float64 // tokens a second of long ones, by round
+	Others        []float64
 }
 
 // shortBesideLong measures 16-token requests, ten a second, alone and beside two
 // clients that send texts of 32,768 tokens without end; and these alone.
-func (b *bench) shortBesideLong(s *server, model string) error {
-	row := besideRow{model: model}
+func (b *bench) shortBesideLong(program string, m served) error {
+	s, err := startOurs(program, m)
+	if err != nil {
+		return err
+	}
+	defer s.stop()
+	row := &besideRow{}
 	short, long := s.body(text(16)), s.body(text(longTokens))
+	if _, err := s.ask(short); err != nil {
+		return err
+	}
 	took, err := s.ask(long)
 	if err != nil {
 		return err
 	}
-	// Long enough for some long texts, and for some hundred short ones in all.
-	span := max(8*time.Second, 3*took)
-	rounds := b.rounds(6)
-	if took > 3*time.Second {
-		rounds = b.rounds(3)
+	span, rounds := 5*time.Second, b.rounds(6)
+	if took > 2*time.Second {
+		span, rounds = 2*took, b.rounds(2)
 	}
 	for range rounds {
-		idle, err := s.paced(short, 8*time.Second)
+		err := b.undisturbed(&row.Others, []*server{s}, func() (func(), error) {
+			idle, err := s.paced(short, 5*time.Second)
+			if err != nil {
+				return nil, err
+			}
+			alone, _, err := s.endless(long, 2, span, nil)
+			if err != nil {
+				return nil, err
+			}
+			shared, busy, err := s.endless(long, 2, span, short)
+			return func() {
+				row.Idle, row.Busy = append(row.Idle, idle...), append(row.Busy, busy...)
+				row.Alone, row.Shared = append(row.Alone, longTokens*alone), append(row.Shared, longTokens*shared)
+			}, err
+		})
 		if err != nil {
 			return err
 		}
-		alone, _, err := s.endless(long, 2, span, nil)
-		if err != nil {
-			return err
-		}
-		shared, busy, err := s.endless(long, 2, span, short)
-		if err != nil {
-			return err
-		}
-		row.idle, row.busy = append(row.idle, idle...), append(row.busy, busy...)
-		row.alone, row.shared = append(row.alone, longTokens*alone), append(row.shared, longTokens*shared)
 	}
-	b.beside = append(b.beside, row)
+	b.Beside[m.name] = row
 	return nil
 }
 
 // overheadRow compares the server with the engine in this process.
 type overheadRow struct {
-	model        string
-	http, engine []float64 // seconds of one text of 512 tokens
-	crowd, batch []float64 // texts of 128 tokens a second
+	HTTP, Engine []float64 // seconds of one text of 512 tokens
+	Crowd, Batch []float64 // texts of 128 tokens a second
+	Others       []float64
 }
 
 // clients is the number of those that ask at once.
@@ -209,17 +257,21 @@ const clients = 64
 // againstEngine measures the engine in this process and the server in turn: one
 // text of 512 tokens, and 64 clients with texts of 128 tokens against one call
 // with 64.
-func (b *bench) againstEngine(s *server, m served) error {
+func (b *bench) againstEngine(program string, m served) error {
+	s, err := startOurs(program, m)
+	if err != nil {
+		return err
+	}
+	defer s.stop()
 	opened, err := host.Open(m.folder, host.Options{})
 	if err != nil {
 		return err
 	}
 	defer opened.Close()
-	row := overheadRow{model: m.name}
-	ctx := context.Background()
+	row := &overheadRow{}
 	embed := func(texts []core.Input) (float64, error) {
 		start := time.Now()
-		_, err := opened.EmbedInputs(ctx, texts, core.Options{})
+		_, err := opened.EmbedInputs(context.Background(), texts, core.Options{})
 		return time.Since(start).Seconds(), err
 	}
 	one, many := core.Texts(text(512)), make([]core.Input, 0, clients)
@@ -227,53 +279,76 @@ func (b *bench) againstEngine(s *server, m served) error {
 		many = append(many, core.Texts(text(128))...)
 	}
 	body := s.body(text(512))
-	for range b.rounds(9) {
-		for begun := time.Now(); time.Since(begun) < 2*time.Second; {
-			seconds, err := embed(one)
-			if err != nil {
-				return err
-			}
-			row.engine = append(row.engine, seconds)
-		}
-		for begun := time.Now(); time.Since(begun) < 2*time.Second; {
-			took, err := s.ask(body)
-			if err != nil {
-				return err
-			}
-			row.http = append(row.http, took.Seconds())
-		}
+	if _, err := s.ask(body); err != nil {
+		return err
 	}
-	for range b.rounds(6) {
-		texts, begun := 0, time.Now()
-		for time.Since(begun) < 5*time.Second {
-			if _, err := embed(many); err != nil {
-				return err
+	// again repeats something for some time and returns what each took.
+	again := func(span time.Duration, ask func() (float64, error)) (all []float64, err error) {
+		for begun := time.Now(); time.Since(begun) < span; {
+			seconds, err := ask()
+			if err != nil {
+				return nil, err
 			}
-			texts += len(many)
+			all = append(all, seconds)
 		}
-		row.batch = append(row.batch, float64(texts)/time.Since(begun).Seconds())
-		rate, _, err := s.crowd(s.body(text(128)), clients, 5*time.Second)
+		return all, nil
+	}
+	for range b.rounds(9) {
+		err := b.undisturbed(&row.Others, []*server{s}, func() (func(), error) {
+			var engine, http []float64
+			for range 4 {
+				some, err := again(250*time.Millisecond, func() (float64, error) { return embed(one) })
+				if err != nil {
+					return nil, err
+				}
+				engine = append(engine, some...)
+				if some, err = again(250*time.Millisecond, func() (float64, error) {
+					took, err := s.ask(body)
+					return took.Seconds(), err
+				}); err != nil {
+					return nil, err
+				}
+				http = append(http, some...)
+			}
+			return func() { row.Engine, row.HTTP = append(row.Engine, engine...), append(row.HTTP, http...) }, nil
+		})
 		if err != nil {
 			return err
 		}
-		row.crowd = append(row.crowd, rate)
 	}
-	b.overhead = append(b.overhead, row)
+	for range b.rounds(6) {
+		err := b.undisturbed(&row.Others, []*server{s}, func() (func(), error) {
+			begun := time.Now()
+			calls, err := again(3*time.Second, func() (float64, error) { return embed(many) })
+			if err != nil {
+				return nil, err
+			}
+			batch := float64(len(calls)*len(many)) / time.Since(begun).Seconds()
+			crowd, _, err := s.crowd(s.body(text(128)), clients, 3*time.Second)
+			return func() { row.Batch, row.Crowd = append(row.Batch, batch), append(row.Crowd, crowd) }, err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	b.Overhead[m.name] = row
 	return nil
 }
 
 // crowdRow is one server of several that took turns.
 type crowdRow struct {
-	server        string
-	rate          []float64 // texts of 128 tokens a second of 64 clients
-	latency       []float64 // seconds of these
-	single        []float64 // seconds of texts of 16 tokens of one client
-	beside        []float64 // of these beside four clients with texts of 512 tokens
-	ready, memory float64   // seconds to the start, MB at the end
+	Server        string
+	Rate          []float64 // texts of 128 tokens a second of 64 clients
+	Latency       []float64 // seconds of these
+	Single        []float64 // seconds of texts of 16 tokens of one client
+	Beside        []float64 // of these beside four clients with texts of 512 tokens
+	Ready, Memory float64   // seconds to the start, MB at the end
+	Others        []float64
 }
 
 // peers lets servers of the same shape take turns.
 func (b *bench) peers(program string) error {
+	b.Notes = nil
 	var servers []*server
 	defer func() {
 		for _, s := range servers {
@@ -291,36 +366,110 @@ func (b *bench) peers(program string) error {
 	for _, start := range []func() (*server, error){b.startONNX, b.startInfinity} {
 		s, err := start()
 		if err != nil {
-			b.notes = append(b.notes, err.Error())
+			b.Notes = append(b.Notes, err.Error())
 			continue
 		}
 		servers = append(servers, s)
 	}
 	rows := make([]crowdRow, len(servers))
-	for round := range b.rounds(4) + 1 {
+	for round := range b.rounds(3) + 1 {
 		for i, s := range servers {
 			r := &rows[i]
-			rate, latency, err := s.crowd(s.body(text(128)), clients, 10*time.Second)
+			err := b.undisturbed(&r.Others, servers, func() (func(), error) {
+				rate, latency, err := s.crowd(s.body(text(128)), clients, 5*time.Second)
+				if err != nil {
+					return nil, err
+				}
+				single, err := s.paced(s.body(text(16)), 4*time.Second)
+				if err != nil {
+					return nil, err
+				}
+				_, beside, err := s.endless(s.body(text(512)), 4, 5*time.Second, s.body(text(16)))
+				return func() {
+					r.Rate, r.Latency = append(r.Rate, rate), append(r.Latency, latency...)
+					r.Single, r.Beside = append(r.Single, single...), append(r.Beside, beside...)
+				}, err
+			})
 			if err != nil {
 				return fmt.Errorf("%s: %w", s.name, err)
 			}
-			single, err := s.paced(s.body(text(16)), 5*time.Second)
-			if err != nil {
-				return fmt.Errorf("%s: %w", s.name, err)
+			if round == 0 { // it warmed up
+				*r = crowdRow{}
 			}
-			_, beside, err := s.endless(s.body(text(512)), 4, 5*time.Second, s.body(text(16)))
-			if err != nil {
-				return fmt.Errorf("%s: %w", s.name, err)
-			}
-			if round > 0 || b.quick { // else it warmed up
-				r.rate, r.latency = append(r.rate, rate), append(r.latency, latency...)
-				r.single, r.beside = append(r.single, single...), append(r.beside, beside...)
-			}
-			r.server, r.ready, r.memory = s.name, s.ready, s.memory()
+			r.Server, r.Ready, r.Memory = s.name, s.ready, s.memory()
 		}
 	}
-	b.crowd = rows
+	b.Crowd = rows
 	return nil
+}
+
+// calm is the part of the processors' time that other programs may have in a round.
+const calm = 0.03
+
+// undisturbed measures a round, up to four times until other programs have little
+// of the processors, and keeps the one in which they had least, and how much.
+func (b *bench) undisturbed(others *[]float64, servers []*server, measure func() (keep func(), err error)) error {
+	var best func()
+	least := math.Inf(1)
+	for range 4 {
+		before := usage(servers)
+		keep, err := measure()
+		if err != nil {
+			return err
+		}
+		after := usage(servers)
+		part := 0.0
+		if all := after.all - before.all; all > 0 {
+			part = max(0, ((after.busy-before.busy)-(after.own-before.own))/all)
+		}
+		if part < least {
+			best, least = keep, part
+		}
+		if part <= calm {
+			break
+		}
+		b.say("others had %.0f %% of the processors", 100*part)
+	}
+	best()
+	*others = append(*others, least)
+	return nil
+}
+
+// used is processor time since some moment, in seconds.
+type used struct {
+	all, busy float64 // of all processors, and what they did not idle
+	own       float64 // of this process, its ended children and the servers
+}
+
+// usage reads /proc, and is zero where that is missing.
+func usage(servers []*server) (u used) {
+	const tick = 100 // a second: USER_HZ
+	data, _ := os.ReadFile("/proc/stat")
+	line, _, _ := strings.Cut(string(data), "\n")
+	for i, field := range strings.Fields(line) {
+		n, err := strconv.ParseFloat(field, 64)
+		if err != nil || i > 8 { // the name, and guests, whose time counts as user's already
+			continue
+		}
+		u.all += n / tick
+		if i != 4 && i != 5 { // idle, and waiting for a disk
+			u.busy += n / tick
+		}
+	}
+	pids := []string{"self"}
+	for _, s := range servers {
+		pids = append(pids, strconv.Itoa(s.command.Process.Pid))
+	}
+	for _, pid := range pids {
+		data, _ := os.ReadFile("/proc/" + pid + "/stat")
+		_, rest, _ := strings.Cut(string(data), ") ")
+		fields := strings.Fields(rest)
+		for i := 11; i < 15 && i < len(fields); i++ { // utime, stime, and those of children
+			n, _ := strconv.ParseFloat(fields[i], 64)
+			u.own += n / tick
+		}
+	}
+	return u
 }
 
 // machine says what ran.
@@ -333,7 +482,5 @@ func machine() string {
 			break
 		}
 	}
-	load, _ := os.ReadFile("/proc/loadavg")
-	before, _, _ := strings.Cut(string(load), " ")
-	return fmt.Sprintf("%s, %d cores, %s/%s, %s, %s kernels; load average at the end %s", name, runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version(), kernel.Active().Name, before)
+	return fmt.Sprintf("%s, %d cores, %s/%s, %s, %s kernels", name, runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version(), kernel.Active().Name)
 }

@@ -6,19 +6,20 @@ import (
 )
 
 func TestMarkdown(t *testing.T) {
-	b := bench{
-		starts:   []startRow{{"a", []float64{0.1, 0.2, 0.3}, []float64{80, 80, 90}, 30}},
-		beside:   []besideRow{{"a", []float64{0.002}, []float64{0.008, 0.009, 0.2}, []float64{100}, []float64{90}}},
-		overhead: []overheadRow{{"a", []float64{0.0104}, []float64{0.01}, []float64{80}, []float64{100}}},
-		crowd:    []crowdRow{{"x", []float64{10}, []float64{1}, []float64{0.1}, []float64{0.2}, 3, 400}},
-		notes:    []string{"a note"},
-	}
+	some := []float64{0.004, 0.021}
+	b := bench{results: results{
+		Start:    map[string]*startRow{"80M f32": {[]float64{0.1, 0.2, 0.3}, []float64{80, 80, 90}, 30, 65, some}},
+		Beside:   map[string]*besideRow{"80M f32": {[]float64{0.002}, []float64{0.008, 0.009, 0.2}, []float64{100}, []float64{90}, some}},
+		Overhead: map[string]*overheadRow{"80M f32": {[]float64{0.0104}, []float64{0.01}, []float64{80}, []float64{100}, some}},
+		Crowd:    []crowdRow{{"x", []float64{10}, []float64{1}, []float64{0.1}, []float64{0.2}, 3, 400, some}},
+		Notes:    []string{"a note"},
+	}}
 	text := b.markdown()
 	for _, want := range []string{
-		"| a | 200 ms | ≤ 150: **no** | 80 MB | 30 MB | 50 MB | ≤ 60: yes |",
-		"| a | 2.0 ms | 2.0 | 9.0 | 200.0 | 4.5 ×: yes | 65: **no** | 10 % | yes | 3 |",
-		"| a | 10.00 (10.00) ms | 10.40 (10.40) ms | 4.0 (4.0) % | yes | 100/s | 80/s | 80 % | **no** |",
-		"| x | 10.0 | 1000 ms | 1000 | 100.0 | 100.0 | 200 | 200 | 3.0 s | 400 MB |", "a note.",
+		"| 80M f32 | 200 ms | **no** | 80.0 MB | 30.0 MB | 50.0 MB | yes | 65.0 MB | **no** | 2 % |",
+		"| 80M f32 | 2.0 ms | 2.0 | 9.0 | 200.0 | 4.5 ×: yes | 65: **no** | 10 % | yes | 3 | 2 % |",
+		"| 80M f32 | 10.00 (10.00) ms | 10.40 (10.40) ms | 4.0 (4.0) % | yes | 100/s | 80/s | 80 % | **no** | 2 % |",
+		"| x | 10.0 | 1000 ms | 1000 | 100.0 | 100.0 | 200 | 200 | 3.0 s | 400 MB | 2 % |", "a note.",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is missing in\n%s", want, text)

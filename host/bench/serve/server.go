@@ -105,6 +105,42 @@ func (s *server) memory() float64 {
 	return 0
 }
 
+// unfinished lets 100 clients send bodies of 8 MB that lack their end, and returns
+// by how many MB the memory grows at most.
+func (s *server) unfinished() float64 {
+	address := strings.TrimPrefix(strings.TrimSuffix(s.url, "/v1/embeddings"), "http://")
+	before, most := s.memory(), 0.0
+	part := []byte(strings.Repeat("x", 1<<17))
+	var group sync.WaitGroup
+	for range 100 {
+		group.Go(func() {
+			c, err := net.Dial("tcp", address)
+			if err != nil {
+				return
+			}
+			defer c.Close()
+			c.SetDeadline(time.Now().Add(5 * time.Second))
+			fmt.Fprintf(c, "POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n{\"input\":\"", 8<<20)
+			for range 63 {
+				if _, err := c.Write(part); err != nil {
+					break
+				}
+			}
+			io.Copy(io.Discard, c) // the refusal, or nothing until the time is over
+		})
+	}
+	done := make(chan struct{})
+	go func() { group.Wait(); close(done) }()
+	for {
+		select {
+		case <-done:
+			return most - before
+		case <-time.After(5 * time.Millisecond):
+			most = max(most, s.memory())
+		}
+	}
+}
+
 // ask makes a request and reads the answer, which must be one with a vector.
 func (s *server) ask(body []byte) (time.Duration, error) {
 	begun := time.Now()

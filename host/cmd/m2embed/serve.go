@@ -172,13 +172,23 @@ func (s *serving) run() error {
 	if err != nil {
 		return err
 	}
-	// The engine's threads keep all processors busy, and Go looks after what else
-	// could run every 10 ms only. With some more threads of Go's, the system does.
-	// The engine's are as many as they would be without these.
+	// The engine has a thread a processor; these are as many also while there are spare ones.
+	processors := runtime.GOMAXPROCS(0)
 	if t := &s.which.options.Threads; *t == 0 {
-		*t = runtime.GOMAXPROCS(0)
+		*t = processors
 	}
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + spareThreads))
+	// Beside a long text its threads keep all processors busy, and Go looks after
+	// what else could run every 10 ms only. With some more threads of Go's, the
+	// system does. Threads that look for work cost short texts a tenth of their
+	// speed, so that there are none without long ones.
+	defer runtime.GOMAXPROCS(processors)
+	s.options.Long = func(some bool) {
+		spare := 0
+		if some {
+			spare = spareThreads
+		}
+		runtime.GOMAXPROCS(processors + spare)
+	}
 	if s.options.Waiting == 0 {
 		s.options.Waiting = -1
 	}
@@ -298,7 +308,7 @@ func (s *serving) announce(m host.Info, address string) {
 	s.call.note(`try: curl -s %s/v1/embeddings%s --json '{"input": "hello"}'`, address, token)
 }
 
-// spareThreads run requests while the engine's threads are busy.
+// spareThreads run requests while the engine's threads are busy with a long text.
 const spareThreads = 4
 
 // errGrace is the end of a server that had to give up requests.
