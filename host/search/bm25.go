@@ -27,8 +27,8 @@ func (p *posting) weighted() float64 {
 	return columnWeights[0]*float64(p.hits[0]) + columnWeights[1]*float64(p.hits[1]) + columnWeights[2]*float64(p.hits[2])
 }
 
-// score adds the BM25 of a wording to the scores of rows.
-func (v *view) score(w wording, scores []float64) error {
+// score adds the BM25 of a wording that counts so many times to the scores of rows.
+func (v *view) score(w wording, times float64, scores []float64) error {
 	rows := &v.ix.rows
 	if w.plain() {
 		lists, err := v.lists(w.words)
@@ -39,7 +39,7 @@ func (v *view) score(w wording, scores []float64) error {
 		if err != nil {
 			return err
 		}
-		factor := rarity(rows.alive(), n) * (bm25K1 + 1)
+		factor := times * rarity(rows.alive(), n) * (bm25K1 + 1)
 		var r postingReader
 		for _, l := range lists {
 			r.reset(l.postings)
@@ -62,7 +62,7 @@ func (v *view) score(w wording, scores []float64) error {
 	if err != nil {
 		return err
 	}
-	factor := rarity(rows.alive(), len(all)) * (bm25K1 + 1)
+	factor := times * rarity(rows.alive(), len(all)) * (bm25K1 + 1)
 	for _, m := range all {
 		scores[m.row] += factor * m.hits / (m.hits + rows.norms[m.row])
 	}
@@ -197,8 +197,8 @@ func (v *view) matchesBeginning(word string) (found []match, err error) {
 }
 
 // phrase visits the passages of a segment that hold words one behind the other, until
-// visit has enough. It walks through the rarest word's and looks there for the others;
-// positions are read where a passage holds all of them.
+// visit has enough. It walks through the passages of the two rarest words, and looks for
+// the others where positions of these leave room for the phrase.
 func (v *view) phrase(words []*located, parts bool, visit func(id int64, hits float64) bool) error {
 	type member struct {
 		*postingReader
@@ -222,23 +222,20 @@ candidates:
 			break
 		}
 		id := first.id
-		for _, m := range members[1:] {
-			p := m.seek(id)
-			if p == nil {
-				first = nil
-				break
-			}
-			if p.id > id {
-				target = p.id
-				continue candidates
-			}
-		}
-		if first == nil {
-			break
-		}
 		target = id + 1
-		left := 0
-		for i, m := range members {
+		// ahead is how many members are known to hold the passage.
+		for i, ahead := 0, 1; i < len(members); i++ {
+			for ; ahead < len(members) && ahead <= max(i, 1); ahead++ {
+				p := members[ahead].seek(id)
+				if p == nil {
+					break candidates
+				}
+				if p.id > id {
+					target = p.id
+					continue candidates
+				}
+			}
+			m := &members[i]
 			if m.positions == nil {
 				if err := v.positionsOf(m.list); err != nil {
 					return err
@@ -249,7 +246,7 @@ candidates:
 			if m.damaged {
 				return errPostings
 			}
-			left = 0
+			left := 0
 			for column := range starts {
 				starts[column] = phraseStarts(starts[column], at[column], m.offset, i == 0)
 				left += len(starts[column])
@@ -286,9 +283,12 @@ func phraseStarts(starts, at []uint32, offset uint32, first bool) []uint32 {
 		}
 		return starts
 	}
-	kept := starts[:0]
+	kept, i := starts[:0], 0
 	for _, p := range starts {
-		if _, ok := slices.BinarySearch(at, p+offset); ok {
+		for i < len(at) && at[i] < p+offset {
+			i++
+		}
+		if i < len(at) && at[i] == p+offset {
 			kept = append(kept, p)
 		}
 	}

@@ -120,7 +120,7 @@ func compareBM25(t *testing.T, db *sql.DB, v *view, expression, words string) (c
 	words, w.prefix = strings.CutSuffix(words, "*")
 	w.words = strings.Join(stemmer{}.stems(wordsOf(words)), " ")
 	scores := make([]float64, len(v.ix.rows.ids))
-	if err := v.score(w, scores); err != nil {
+	if err := v.score(w, 1, scores); err != nil {
 		t.Fatal(err)
 	}
 	matches, err := v.matches(w, math.MaxInt)

@@ -62,9 +62,16 @@ func (c *candidates) words(v *view) error {
 		return nil
 	}
 	scores := make([]float64, len(rows.ids))
+	times := map[wording]int{}
 	for _, one := range w.score {
-		if err := v.score(one, scores); err != nil {
-			return err
+		times[one]++
+	}
+	for _, one := range w.score {
+		if n := times[one]; n > 0 {
+			times[one] = 0
+			if err := v.score(one, float64(n), scores); err != nil {
+				return err
+			}
 		}
 	}
 	most := max(wordCandidates, 4*c.query.Top)

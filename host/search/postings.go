@@ -146,16 +146,19 @@ func (r *postingReader) reset(p postings) {
 	r.block, r.at, r.begin, r.end, r.own, r.reached, r.damaged = nil, 0, 0, 0, nil, 0, false
 }
 
-// number takes a uvarint; the common ones have one byte.
+// number takes a uvarint.
 func number(data []byte) (uint64, []byte, bool) {
-	if len(data) > 0 && data[0] < 0x80 {
-		return uint64(data[0]), data[1:], true
-	}
-	n, size := binary.Uvarint(data)
+	n, next := numberAt(data, 0)
+	return n, data[next:], next > 0
+}
+
+// numberAt reads the uvarint at a byte and returns where it ends, 0 if there is none.
+func numberAt(data []byte, at int) (n uint64, next int) {
+	n, size := binary.Uvarint(data[at:])
 	if size <= 0 {
-		return 0, nil, false
+		return 0, 0
 	}
-	return n, data[size:], true
+	return n, at + size
 }
 
 // next reads the next block that may hold an id of target or more, and reports
@@ -191,35 +194,41 @@ func (r *postingReader) next(target int64) bool {
 
 func (r *postingReader) decode(data []byte, id int64, n int) bool {
 	r.block = r.room[:n]
+	at := 0
 	for i := range r.block {
-		v, rest, ok := number(data)
-		if !ok || v>>2 == 0 || v>>2 > uint64(math.MaxInt64-max(id, 0)) {
+		var v uint64
+		if at < len(data) && data[at] < 0x80 { // as most are, and without a call
+			v = uint64(data[at])
+			at++
+		} else if v, at = numberAt(data, at); at == 0 {
 			return false
 		}
-		data = rest
-		id += int64(v >> 2)
-		p := posting{id: id}
+		if v>>2 == 0 || v>>2 >= mostIDs {
+			return false
+		}
+		if id += int64(v >> 2); id >= mostIDs {
+			return false
+		}
+		p := &r.block[i]
+		p.id = id
 		switch v & 3 {
 		case 0:
-			p.hits[textColumn] = 1
+			p.hits = [columns]uint32{textColumn: 1}
 		case 3:
-			p.hits[headingColumn] = 1
+			p.hits = [columns]uint32{headingColumn: 1}
 		case 1:
-			v, rest, ok := number(data)
-			if !ok || v > math.MaxUint32 {
+			if v, at = numberAt(data, at); at == 0 || v > math.MaxUint32 {
 				return false
 			}
-			p.hits[textColumn], data = uint32(v), rest
+			p.hits = [columns]uint32{textColumn: uint32(v)}
 		case 2:
 			for c := range p.hits {
-				v, rest, ok := number(data)
-				if !ok || v > math.MaxUint32 {
+				if v, at = numberAt(data, at); at == 0 || v > math.MaxUint32 {
 					return false
 				}
-				p.hits[c], data = uint32(v), rest
+				p.hits[c] = uint32(v)
 			}
 		}
-		r.block[i] = p
 	}
 	return true
 }
@@ -239,7 +248,7 @@ func (r *postingReader) seek(target int64) *posting {
 }
 
 // hits are the positions of the posting that the cursor stands on, by columns,
-// valid until the next call.
+// valid until the next call. They are read once, and not behind a later posting's.
 func (r *postingReader) hits() (found [columns][]uint32) {
 	r.scratch = r.scratch[:0]
 	if r.own == nil {
@@ -253,25 +262,26 @@ func (r *postingReader) hits() (found [columns][]uint32) {
 		}
 		r.own = r.positions[begin:end]
 	}
+	own := r.own
 	for ; r.reached < r.at; r.reached++ {
-		n := 0
+		n, at := 0, 0
 		for _, k := range r.block[r.reached].hits {
 			n += int(k)
 		}
-		for ; n > 0 && len(r.own) > 0; r.own = r.own[1:] {
-			if r.own[0] < 0x80 {
+		for ; n > 0 && at < len(own); at++ {
+			if own[at] < 0x80 {
 				n--
 			}
 		}
-		if n > 0 {
+		if own = own[at:]; n > 0 {
 			r.damaged = true
 			return found
 		}
 	}
-	if r.at >= len(r.block) {
+	if r.at >= len(r.block) || r.at < r.reached {
 		return found
 	}
-	own := r.own // it is read again where the cursor stays
+	r.reached = r.at + 1
 	total := 0
 	for _, n := range r.block[r.at].hits {
 		total += int(n)
@@ -280,20 +290,29 @@ func (r *postingReader) hits() (found [columns][]uint32) {
 		r.damaged = true
 		return found
 	}
-	r.scratch = slices.Grow(r.scratch, total)
+	r.scratch = slices.Grow(r.scratch, total)[:total]
+	next, k := 0, 0
 	for c, n := range r.block[r.at].hits {
-		begin, at := len(r.scratch), uint64(0)
+		begin, position := k, uint64(0)
 		for range n {
-			v, rest, ok := number(own)
-			if at += v; !ok || at > math.MaxUint32 {
+			var v uint64
+			if next < len(own) && own[next] < 0x80 {
+				v = uint64(own[next])
+				next++
+			} else if v, next = numberAt(own, next); next == 0 || v > math.MaxUint32 {
 				r.damaged = true
-				return found
+				return [columns][]uint32{}
 			}
-			own = rest
-			r.scratch = append(r.scratch, uint32(at))
+			if position += v; position > math.MaxUint32 {
+				r.damaged = true
+				return [columns][]uint32{}
+			}
+			r.scratch[k] = uint32(position)
+			k++
 		}
-		found[c] = r.scratch[begin:]
+		found[c] = r.scratch[begin:k]
 	}
+	r.own = own[next:]
 	return found
 }
 
