@@ -19,7 +19,7 @@ wasm=$root/wasm
 out=$wasm/build
 bin=$wasm/js/node_modules/.bin
 small=$root/host/small # the model of the package m2embed-small
-base=$root/host/base   # that of m2embed-base, where its weights are
+base=$root/host/base   # that of m2embed-base
 export GOTOOLCHAIN=${GOTOOLCHAIN:-auto}
 
 # dependencies installs the pinned npm packages once, and gathers the sources
@@ -78,10 +78,7 @@ js() {
 	fresh
 	cp "$wasm/js/m2embed.wasm.d.ts" "$wasm/js/dist"
 	cp "$wasm/module/m2embed.wasm" "$wasm/js/dist/m2embed.wasm"
-	rm -rf "$out/packages/m2embed-base"
-	set -- m2embed-small "$small"
-	[ ! -f "$base/model.safetensors" ] || set -- "$@" m2embed-base "$base"
-	node "$wasm/js/packages.mjs" "$@"
+	node "$wasm/js/packages.mjs" m2embed-small "$small" m2embed-base "$base"
 }
 
 # pack makes the tarballs of m2embed and the packages beside it, in wasm/build/tarballs.

@@ -70,7 +70,7 @@ async function serving(folder, command, use) {
       // By name: some listen on ::1 only.
       const answer = await fetch(`http://localhost:${port}/`).catch(() => undefined);
       if (answer) break;
-      if (tries > 150 || child.exitCode !== null) throw new Error(`the server did not start: ${said.slice(-800)}`);
+      if (tries > 900 || child.exitCode !== null) throw new Error(`the server did not start: ${said.slice(-800)}`);
       await new Promise((done) => setTimeout(done, 200));
     }
     return await use(`http://localhost:${port}`);

@@ -9,6 +9,8 @@ import { tmpdir } from 'node:os';
 import { Log, LogLevel, Miniflare } from 'miniflare';
 import { chromium } from 'playwright-core';
 
+/** How long anything may take on a busy machine, in ms. */
+const PATIENCE = 180_000;
 const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
 const args = ['--no-sandbox', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
 const types = { '.html': 'text/html', '.js': 'text/javascript', '.mjs': 'text/javascript', '.wasm': 'application/wasm', '.json': 'application/json' };
@@ -37,6 +39,7 @@ async function page(url, use) {
   const browser = await chromium.launch({ executablePath, args: [...args, '--disable-gpu'] });
   try {
     const page = await browser.newPage();
+    page.setDefaultTimeout(PATIENCE);
     const problems = [];
     page.on('pageerror', (error) => problems.push(error.message));
     page.on('requestfailed', (request) => problems.push(`${request.url()}: ${request.failure()?.errorText}`));
@@ -50,7 +53,7 @@ async function page(url, use) {
 }
 
 async function result(page) {
-  await page.waitForFunction(() => globalThis.result !== undefined, undefined, { timeout: 60_000 });
+  await page.waitForFunction(() => globalThis.result !== undefined, undefined, { timeout: PATIENCE });
   return page.evaluate(() => globalThis.result);
 }
 
@@ -73,7 +76,7 @@ export async function inExtension(folder) {
   const profile = mkdtempSync(join(tmpdir(), 'm2embed-'));
   const context = await chromium.launchPersistentContext(profile, { executablePath, headless: false, args: [...args, '--headless=new', '--disable-gpu', `--disable-extensions-except=${folder}`, `--load-extension=${folder}`] });
   try {
-    const worker = context.serviceWorkers()[0] ?? (await context.waitForEvent('serviceworker', { timeout: 30_000 }));
+    const worker = context.serviceWorkers()[0] ?? (await context.waitForEvent('serviceworker', { timeout: PATIENCE }));
     const background = await worker.evaluate(() => globalThis.result);
     const page = await context.newPage();
     await page.goto(new URL('page.html', worker.url()).href);

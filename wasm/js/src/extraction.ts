@@ -30,6 +30,8 @@ export interface FeatureExtractionOptions {
   quantize?: boolean;
   /** Of signs: bytes as they are, or (`binary`) less 128. */
   precision?: 'binary' | 'ubinary';
+  /** What the texts are for, `query` or `document` (default): puts the model's own prompt before them, as `task` of `embed` does. */
+  task?: string;
   signal?: AbortSignal;
 }
 
@@ -59,7 +61,7 @@ const POOLING = { none: 'none', mean: 'mean_hidden', cls: 'cls_hidden', first_to
 const DEVICES = { auto: 'auto', wasm: 'wasm', cpu: 'wasm', webgpu: 'webgpu', gpu: 'webgpu' } as const;
 const PRECISIONS = { auto: 'f32', fp32: 'f32', fp16: 'f16' } as const;
 const LOADING = ['module', 'signal', 'cache', 'sha256', 'fetch', 'retries', 'gpu', 'memoryLimit', 'filterBudget', 'workers', 'createWorker', 'revision', 'hub', 'token', 'onWarning', 'device', 'dtype', 'progress_callback'];
-const EXTRACTING = ['pooling', 'normalize', 'truncation', 'max_length', 'quantize', 'precision', 'signal'];
+const EXTRACTING = ['pooling', 'normalize', 'truncation', 'max_length', 'quantize', 'precision', 'task', 'signal'];
 
 export interface FeatureExtractionPipeline {
   (texts: string | string[], options: FeatureExtractionOptions & { quantize: true }): Promise<FeatureTensor<Uint8Array> | FeatureTensor<Int8Array>>;
@@ -92,6 +94,7 @@ async function extract(model: Embedder, texts: string | string[], o: FeatureExtr
     ...(o.pooling !== undefined && { pooling: mapped('pooling', o.pooling, POOLING) }),
     ...(o.max_length !== undefined && { maxLength: o.max_length }),
     ...(o.truncation === false && { truncate: 'error' as const }),
+    ...(o.task !== undefined && { task: o.task }),
     ...(o.signal !== undefined && { signal: o.signal }),
   });
   const d = model.info.hiddenSize;

@@ -2,6 +2,9 @@
 // puppeteer-core and WebDriver BiDi. Each returns { version, evaluate, close }.
 import { existsSync } from 'node:fs';
 
+/** How long anything may take on a busy machine, in ms. */
+const PATIENCE = 180_000;
+
 const flags = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
 
 function find(variable, ...paths) {
@@ -14,14 +17,16 @@ export async function chromium(url, o = {}) {
   const { chromium } = await import('playwright-core');
   const browser = await chromium.launch({ executablePath: find('CHROMIUM', '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'), args: flags, ...o });
   const page = await browser.newPage();
+  page.setDefaultTimeout(PATIENCE);
   await page.goto(url);
   return { version: browser.version(), page, evaluate: (f, argument) => page.evaluate(f, argument), close: () => browser.close() };
 }
 
 export async function firefox(url) {
   const { default: puppeteer } = await import('puppeteer-core');
-  const browser = await puppeteer.launch({ browser: 'firefox', executablePath: find('FIREFOX', '/usr/bin/firefox-esr', '/usr/bin/firefox'), headless: true, protocolTimeout: 600_000 });
+  const browser = await puppeteer.launch({ browser: 'firefox', executablePath: find('FIREFOX', '/usr/bin/firefox-esr', '/usr/bin/firefox'), headless: true, timeout: PATIENCE, protocolTimeout: 600_000 });
   const page = await browser.newPage();
+  page.setDefaultTimeout(PATIENCE);
   await page.goto(url);
   return { version: (await browser.version()).replace(/^firefox\//, ''), page, evaluate: (f, argument) => page.evaluate(f, argument), close: () => browser.close() };
 }

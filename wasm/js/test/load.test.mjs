@@ -111,7 +111,7 @@ test('what was opened is closed where there is no room for it', async (t) => {
 });
 
 async function until(condition) {
-  for (let i = 0; i < 100 && !condition(); i++) await new Promise((resolve) => setTimeout(resolve, 20));
+  for (let i = 0; i < 3000 && !condition(); i++) await new Promise((resolve) => setTimeout(resolve, 20));
   assert.ok(condition());
 }
 

@@ -1,5 +1,6 @@
 // The pipeline's shape, and vectors in fewer bits.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { cosine, cosineInt8, hamming, M2EmbedError, similarityBinary, toBinary, toInt8 } from 'm2embed';
@@ -44,6 +45,17 @@ test('pipeline has the shape of transformers.js', async (t) => {
   assert.deepEqual([bits.type, bits.dims, bits.data], ['uint8', [1, 8], toBinary((await extract('one')).data)]);
   const signed = await extract(['one'], { quantize: true });
   assert.deepEqual([signed.type, Array.from(signed.data)], ['int8', Array.from(bits.data, (x) => x - 128)]);
+});
+
+test('task puts the prompt of the model before texts', async (t) => {
+  const read = (name) => readFileSync(`${folder}/${name}`);
+  const extract = await pipeline('feature-extraction', { config: read('config.prompts.json'), tokenizer: read('tokenizer.json'), weights: read('model.safetensors') });
+  t.after(() => extract.dispose());
+  const { query } = extract.model.info.prompts;
+  assert.ok(query.length > 0);
+  assert.deepEqual((await extract(['a parcel'], { task: 'query' })).data, (await extract([`${query}a parcel`])).data);
+  assert.deepEqual((await extract(['a parcel'], { task: 'document' })).data, (await extract(['a parcel'])).data);
+  await fails(extract(['x'], { task: 'Query' }), /task "Query", want one of "query"/);
 });
 
 test('what a pipeline cannot honour is refused by name', async (t) => {

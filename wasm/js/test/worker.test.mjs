@@ -82,7 +82,7 @@ test('a report that throws ends its call and the work', async (t) => {
 });
 
 test('an early abort, or a worker that cannot be made, leaves no thread behind', async () => {
-  const script = (code) => exec(process.execPath, ['-e', `import('m2embed/worker').then(async ({ M2EmbedWorker }) => { ${code} })`], { timeout: 20_000, cwd: here });
+  const script = (code) => exec(process.execPath, ['-e', `import('m2embed/worker').then(async ({ M2EmbedWorker }) => { ${code} })`], { timeout: 120_000, cwd: here });
   const load = `(options) => M2EmbedWorker.load(${JSON.stringify(fileURLToPath(folder))}, { workers: 3, ...options })`;
   for (const wait of ['setTimeout(() => stop.abort(), 0)', 'stop.abort()', 'setTimeout(() => stop.abort(), 30)']) {
     const { stdout } = await script(`const stop = new AbortController();
