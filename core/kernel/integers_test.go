@@ -235,3 +235,29 @@ func TestNoAllocation(t *testing.T) {
 		}
 	})
 }
+
+// TestQuantizeNotFinite: a row with a value that is no number, or infinite, must
+// not end as a finite one.
+func TestQuantizeNotFinite(t *testing.T) {
+	forEachSet(t, func(t *testing.T, set *Set) {
+		for _, w := range widths {
+			integers := w.of(set)
+			for _, k := range []int{1, 7, 8, 31, 32, 33, 100} {
+				q, scales, sums := make([]byte, integers.Stride(k)), make([]float32, 1), make([]int32, 1)
+				for at := range k {
+					for _, bad := range []float64{math.NaN(), math.Copysign(math.NaN(), -1), math.Inf(1), math.Inf(-1)} {
+						a := make([]float32, k)
+						for i := range a {
+							a[i] = float32(i - k/2)
+						}
+						a[at] = float32(bad)
+						integers.Quantize(q, scales, sums, a, k, 1, k)
+						if s := float64(scales[0]); !math.IsNaN(s) && !math.IsInf(s, 0) {
+							t.Fatalf("%s, %v at %d of %d: scale %v", w.name, bad, at, k, s)
+						}
+					}
+				}
+			}
+		}
+	})
+}

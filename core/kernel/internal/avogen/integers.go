@@ -72,12 +72,13 @@ func gemmPairsAVX2(bits, rows int) {
 					}
 				}
 				for r := range rows {
-					x := v.reg()
+					// Both products, then both sums: a processor spreads them
+					// over its units better than in turns.
+					x, t := v.reg(), v.reg()
 					VPBROADCASTD(p.at(r, 4*u), x)
-					t := v.reg()
 					VPMADDWD(b[0], x, t)
-					VPADDD(t, sums[r][0], sums[r][0])
 					VPMADDWD(b[1], x, x)
+					VPADDD(t, sums[r][0], sums[r][0])
 					VPADDD(x, sums[r][1], sums[r][1])
 				}
 			}
@@ -161,29 +162,39 @@ func dot(instruction string, row, weights, sum reg.VecVirtual) {
 // quantize writes the two passes over a row of activations.
 func quantize() {
 	v := avx2
+	// Magnitudes compare as integers do, with what is no number above all: a maximum
+	// of floats would lose that. Four maxima, as one would wait for itself.
 	text("largestMagnitudeAVX2", "func(x *float32, n int) float32", "returns max |x| of n values.")
 	x, n := pointer("x"), pointer("n")
-	largest, magnitude, rest := v.zero(), v.constant("magnitude"), scalar.zero()
-	countDown("loop", n, 8, func() {
-		t := v.reg()
-		VANDPS(at(x, 0), magnitude, t)
-		VMAXPS(t, largest, largest)
-		ADDQ(operand.I32(32), x)
-	})
+	magnitude, rest := v.constant("magnitude"), scalar.zero()
+	largest := []reg.VecVirtual{v.zero(), v.zero(), v.zero(), v.zero()}
+	for _, unroll := range []int{4, 1} {
+		countDown(fmt.Sprintf("loop%d", unroll), n, 8*unroll, func() {
+			for u := range unroll {
+				t := v.reg()
+				VANDPS(at(x, 32*u), magnitude, t)
+				VPMAXSD(t, largest[u], largest[u])
+			}
+			ADDQ(operand.I32(32*unroll), x)
+		})
+	}
 	countDown("rest", n, 1, func() {
 		t := scalar.load(at(x, 0))
 		VANDPS(magnitude.AsX(), t, t)
-		VMAXPS(t, rest, rest)
+		VPMAXSD(t, rest, rest)
 		ADDQ(operand.I32(4), x)
 	})
-	high, low := XMM(), largest.AsX()
-	VEXTRACTF128(operand.U8(1), largest, high)
-	VMAXPS(high, low, low)
-	VMAXPS(rest, low, low)
-	VPERMILPS(operand.U8(0x4e), low, high)
-	VMAXPS(high, low, low)
-	VPERMILPS(operand.U8(0xb1), low, high)
-	VMAXPS(high, low, low)
+	VPMAXSD(largest[1], largest[0], largest[0])
+	VPMAXSD(largest[3], largest[2], largest[2])
+	VPMAXSD(largest[2], largest[0], largest[0])
+	high, low := XMM(), largest[0].AsX()
+	VEXTRACTI128(operand.U8(1), largest[0], high)
+	VPMAXSD(high, low, low)
+	VPMAXSD(rest, low, low)
+	VPSHUFD(operand.U8(0x4e), low, high)
+	VPMAXSD(high, low, low)
+	VPSHUFD(operand.U8(0xb1), low, high)
+	VPMAXSD(high, low, low)
 	Store(low, ReturnIndex(0))
 	VZEROUPPER()
 	RET()
