@@ -37,7 +37,8 @@ func main() {
 	flag.Var(&b.lengths, "lengths", "`tokens` of the texts, separated by commas")
 	out := flag.String("out", "testdata/bench", "`folder` of the results")
 	cache := flag.String("cache", ".cache/bench", "`folder` for generated weights, 1.6 GB")
-	only := flag.String("only", "", "run one `part` again (kernels, tokenizer, memory, share or model) and keep the results of the others")
+	flag.Var(&b.threads, "threads", "`counts` of threads of the part threads, separated by commas; empty: 1, 2, 4, 8, … up to the processors")
+	only := flag.String("only", "", "run one `part` again (kernels, tokenizer, memory, share, model or threads) and keep the results of the others")
 	render := flag.Bool("render", false, "measure nothing; write bench.md and speed.svg again from bench.json")
 	child := flag.String("child", "", "for the program itself: what a child process measures")
 	flag.Parse()
@@ -68,6 +69,7 @@ type bench struct {
 	budget  time.Duration // in which rounds begin, for each length
 	peer    string        // program that runs onnxruntime
 	kernels string        // name of the models' set of kernels; empty: the fastest
+	threads numbers       // counts that the part threads compares
 	cache   string        // folder of generated weights
 	out     string        // folder of the results; empty: write none
 	start   time.Time
@@ -115,6 +117,7 @@ func (b *bench) run(out, only string) error {
 		{"memory", b.memory},
 		{"share", b.shares},
 		{"model", b.models},
+		{"threads", b.scaling},
 	} {
 		if only != "" && only != part.name {
 			continue

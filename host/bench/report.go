@@ -25,6 +25,7 @@ type result struct {
 	Memory     []memoryRow    `json:"memory"`
 	Kept       []share.Row    `json:"share_filters_kept"`
 	Anew       []share.Row    `json:"share_filters_anew"`
+	Threads    []threadsRow   `json:"threads"`
 	Notes      []string       `json:"notes"`
 }
 
@@ -123,6 +124,9 @@ func (r result) markdown() string {
 	}
 	if len(r.Speed) > 0 {
 		r.speedTables(line)
+	}
+	if len(r.Threads) > 0 {
+		r.threadsTable(line)
 	}
 	if len(r.Kept) > 0 {
 		line("\n## The long convolution's share of a pass, f32, one thread\n")

@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -23,9 +24,13 @@ func sample() result {
 		Int8Cosine: []cosineRow{{128, 0.9998}},
 		Tokenizers: []tokenizerRow{{2000, 30, 28, 2, 0.5}},
 		Memory:     []memoryRow{{What: "conversion", Peak: 14, File: 441}},
-		Kept:       []share.Row{{Length: 128, Convolve: 0.05}},
-		Anew:       []share.Row{{Length: 128, Convolve: 0.04, Filters: 0.125}},
-		Notes:      []string{"a note"},
+		Threads: []threadsRow{
+			{"80M f32", 1, 128, 1, 5, 1000}, {"80M f32", 1, 128, 2, 5, 1900}, {"80M f32", 1, 128, 4, 5, 1710},
+			{"80M f32", 8, 128, 2, 5, 2000}, {"80M f32", 8, 128, 4, 5, 3800},
+		},
+		Kept:  []share.Row{{Length: 128, Convolve: 0.05}},
+		Anew:  []share.Row{{Length: 128, Convolve: 0.04, Filters: 0.125}},
+		Notes: []string{"a note"},
 	}
 }
 
@@ -40,6 +45,7 @@ func TestMarkdown(t *testing.T) {
 		"| 2000 | 30.0 | 28.0 | 2.00 | 0.50 | 14.0× |",
 		"| conversion | 441 MB | 14 MB | 0.03 |",
 		"| 128 | 5.0 % | 4.0 % | 12.5 % |",
+		"| model | tokens | 1 | 2 | 4 | loss |", "| 80M f32 | 128 | 1000 | 1900 | 1710 | 10 % |", "| 80M f32 | 8 × 128 | – | 2000 | 3800 | 0 % |",
 		"128: 0.999800", "a note",
 	} {
 		if !strings.Contains(text, want) {
@@ -94,6 +100,17 @@ func TestMedian(t *testing.T) {
 	}{{[]float64{3}, 3}, {[]float64{3, 1}, 2}, {[]float64{9, 1, 5}, 5}} {
 		if got := median(c.values); got != c.want {
 			t.Errorf("median(%v) = %v, want %v", c.values, got, c.want)
+		}
+	}
+}
+
+func TestThreadCounts(t *testing.T) {
+	for _, c := range []struct {
+		processors int
+		want       []int
+	}{{1, []int{1}}, {2, []int{1, 2}}, {3, []int{1, 2, 3}}, {16, []int{1, 2, 4, 8, 16}}} {
+		if got := threadCounts(c.processors); !slices.Equal(got, c.want) {
+			t.Errorf("%d processors: %v, want %v", c.processors, got, c.want)
 		}
 	}
 }
