@@ -18,7 +18,7 @@ func (r *Run) forward() {
 		for _, rows := range r.parts(layer) {
 			r.add(&filterStage, layer, rows)
 			r.add(&mixerStage, layer, rows)
-			r.add(&mlpStage, layer, rows)
+			r.addMLP(layer, rows)
 		}
 	}
 	r.add(&poolStage, 0, allRows)

@@ -24,10 +24,7 @@ var mlpStage = stage{
 func (r *Run) mlp(s *scratch, x *task, block int) {
 	y, index, c := r.layer(x), x.layer, r.model.config
 	d, inner := c.HiddenSize, c.IntermediateSize
-	from, to := r.mixed, r.hidden
-	if x.part == firstRows && r.spans { // all rows follow and need h
-		from, to = r.first, r.first
-	}
+	from, _ := r.mlpRows(x)
 	first, last := span(block, r.block, r.rows(x))
 	rows := last - first
 	mStride, gStride, fStride := y.mlpWidth(c), y.gatedWidth(), y.wo.outputs()
@@ -64,11 +61,27 @@ func (r *Run) mlp(s *scratch, x *task, block int) {
 		r.multiply(s, f[b*y.wo.q:], fStride, g[b*y.wo.p:], gStride, rows, w)
 	}
 	r.record("wo", index, first, 0, rows, d, f, fStride)
+	r.endLayer(x, first, rows, f, fStride, m, mStride)
+}
+
+// mlpRows are the rows that an MLP takes and those that it makes.
+func (r *Run) mlpRows(x *task) (from, to []float32) {
+	if x.part == firstRows && r.spans { // all rows follow and need h
+		return r.first, r.first
+	}
+	return r.mixed, r.hidden
+}
+
+// endLayer makes rows of h = LayerNorm(m + f).
+func (r *Run) endLayer(x *task, first, rows int, f []float32, fStride int, m []float32, mStride int) {
+	y, c := r.layer(x), r.model.config
+	d := c.HiddenSize
+	_, to := r.mlpRows(x)
 	for i := range rows {
 		r.model.set.LayerNorm(to[(first+i)*d:(first+i+1)*d], f[i*fStride:][:d], m[i*mStride:][:d], y.norm.weight, y.norm.bias, c.LayerNormEps)
 	}
-	r.record("mlp_out", index, first, 0, rows, d, to[first*d:], d)
-	r.quantizeInput(index+1, first, rows)
+	r.record("mlp_out", x.layer, first, 0, rows, d, to[first*d:], d)
+	r.quantizeInput(x.layer+1, first, rows)
 }
 
 // multiply computes c = a·W^T + bias for a block of rows.

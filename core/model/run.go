@@ -3,7 +3,6 @@ package model
 import (
 	"errors"
 	"runtime"
-	"time"
 
 	"m2embed/core/fft"
 	"m2embed/core/kernel"
@@ -37,6 +36,7 @@ type Run struct {
 	features [2][2][]float32
 	filters  [2]layerFilter
 	scratch  []scratch // one a thread
+	columns  columns
 	vectors  []float32 // (B, D): results
 	first    []float32 // (B, D): where spans are asked for, the last layer's first rows
 	spans    bool      // a sequence has spans: the last layer runs whole
@@ -115,14 +115,7 @@ func (r *Run) Step() (done bool) {
 // that pays for.
 func (r *Run) work(first, last int, operations float64) error {
 	w := r.model.workers
-	if w.count == 1 {
-		return w.run(first, last, 1, r.doUnit)
-	}
-	threads := min(w.paying(operations), last-first)
-	began := time.Now()
-	err := w.run(first, last, threads, r.doUnit)
-	w.measured(operations, threads, time.Since(began))
-	return err
+	return w.run(first, last, min(w.paying(operations), last-first), operations, r.doUnit)
 }
 
 // Err says why the pass ended early, as a *Fault or because of Stop, or is nil.
@@ -239,7 +232,7 @@ func (r *Run) Bytes() int {
 	for _, f := range r.features {
 		floats += cap(f[0]) + cap(f[1])
 	}
-	bytes := 4*floats + r.input.Bytes()
+	bytes := 4*floats + r.input.Bytes() + r.columns.bytes()
 	for i := range r.scratch {
 		bytes += r.scratch[i].bytes()
 	}

@@ -12,6 +12,7 @@ type scratch struct {
 	gated    []float32    // (rows, 2I filled up)
 	wo       []float32    // (rows, D filled up)
 	rows     kernel.Quantized
+	columns  []blockRows // of a pass that is cut by columns
 	blocks   kernel.Blocks
 	sums     []float64 // (D)
 	pooled   []float32 // (D)
@@ -45,5 +46,9 @@ func (s *scratch) bytes() int {
 	for _, g := range s.group {
 		floats += cap(g)
 	}
-	return 4*floats + s.rows.Bytes() + s.blocks.Bytes()
+	bytes := 4*floats + s.rows.Bytes() + s.blocks.Bytes()
+	for i := range s.columns {
+		bytes += s.columns[i].rows.Bytes()
+	}
+	return bytes
 }

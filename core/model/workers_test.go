@@ -16,7 +16,7 @@ func TestWorkersPanic(t *testing.T) {
 		w := newWorkers(threads)
 		for _, bad := range []int{0, 1, 50, 99} {
 			var inside atomic.Int64
-			err := w.run(0, 100, threads, func(_, unit int) {
+			err := w.run(0, 100, threads, 1e6, func(_, unit int) {
 				inside.Add(1)
 				defer inside.Add(-1)
 				if unit == bad {
@@ -31,11 +31,11 @@ func TestWorkersPanic(t *testing.T) {
 				t.Errorf("%d threads, unit %d: %d units still run", threads, bad, n)
 			}
 			var sum atomic.Int64
-			if err := w.run(0, 100, threads, func(_, unit int) { sum.Add(int64(unit)) }); err != nil || sum.Load() != 4950 {
+			if err := w.run(0, 100, threads, 1e6, func(_, unit int) { sum.Add(int64(unit)) }); err != nil || sum.Load() != 4950 {
 				t.Errorf("%d threads: the round after has error %v and sum %d, want 4950", threads, err, sum.Load())
 			}
 		}
-		if err := w.run(0, 100, threads, func(_, _ int) { panic("all") }); err == nil {
+		if err := w.run(0, 100, threads, 1e6, func(_, _ int) { panic("all") }); err == nil {
 			t.Errorf("%d threads: no error where all units panic", threads)
 		}
 		w.close()
@@ -50,7 +50,7 @@ func TestWorkersShared(t *testing.T) {
 	w.mu.Lock()
 	var met atomic.Int64
 	all := make(chan struct{})
-	err := w.run(0, 20, 4, func(worker, unit int) {
+	err := w.run(0, 20, 4, 1e6, func(worker, unit int) {
 		switch {
 		case unit < 10 && worker != 0:
 			t.Errorf("unit %d ran on thread %d while another run had it", unit, worker)
@@ -77,7 +77,7 @@ func TestWorkersSome(t *testing.T) {
 	for round := range 2000 {
 		threads, units := 1+round*7%6, round*5%40
 		done := make([]atomic.Int32, units)
-		err := w.run(0, units, threads, func(worker, unit int) {
+		err := w.run(0, units, threads, 1e6, func(worker, unit int) {
 			if worker >= threads {
 				t.Errorf("round %d: thread %d of %d", round, worker, threads)
 			}
@@ -112,26 +112,88 @@ func TestPaying(t *testing.T) {
 	}
 	fast := w.paying(1e6)
 	for range 100 {
-		w.measured(1e6, 1, time.Millisecond) // a nanosecond an operation
+		w.measured(1e6, 8, 1, time.Millisecond, time.Millisecond) // a nanosecond an operation
 	}
 	if slow := w.paying(1e6); slow != 8 || fast > 4 {
 		t.Errorf("a million operations pay for %d threads at 0.05 ns and %d at 1 ns", fast, slow)
 	}
-	w.measured(1e6, 1, time.Hour)
+	w.measured(1e6, 8, 1, time.Hour, time.Hour)
 	if n := w.paying(1); n != 1 {
 		t.Errorf("one operation pays for %d threads after a round that was held up", n)
+	}
+}
+
+// TestWaits: where threads wait for each other, work pays for fewer, and for as
+// many as before once they do no more; what only stems from units that don't
+// divide by the threads is no wait.
+func TestWaits(t *testing.T) {
+	const work, pace = 2e6, 0.1 // 200 microseconds
+	w := newWorkers(8)
+	defer w.close()
+	rounds := func(n, units int, lost time.Duration) (threads int) {
+		for range n {
+			threads = min(units, w.paying(work))
+			busy := time.Duration(work * pace)
+			took := busy*time.Duration(blocks(units, threads))/time.Duration(units) + lost
+			if threads == 1 {
+				took = busy
+			}
+			w.measured(work, units, threads, took, busy)
+		}
+		return threads
+	}
+	if n := rounds(100, 16, 0); n != 8 {
+		t.Errorf("%d threads without waits, want 8", n)
+	}
+	if n := rounds(100, 11, 0); n != 8 {
+		t.Errorf("%d threads for 11 units, want 8", n)
+	}
+	if n := rounds(40, 16, 2*time.Millisecond); n != 1 {
+		t.Errorf("%d threads where each round waits for 2 ms, want 1", n)
+	}
+	if n := rounds(1000, 16, 0); n != 8 {
+		t.Errorf("%d threads once the waits are over, want 8", n)
+	}
+}
+
+// TestLateHelper: a round whose units are all done does not wait for a helper that
+// has not come, and the helper takes part in a later one.
+func TestLateHelper(t *testing.T) {
+	w := newWorkers(2)
+	defer w.close()
+	h := w.helpers[0]
+	for !h.asleep.Load() {
+		time.Sleep(time.Millisecond)
+	}
+	h.asleep.Store(false) // so that nobody wakes it
+	if err := w.run(0, 10, 2, 1e6, func(worker, unit int) {
+		if worker != 0 {
+			t.Errorf("unit %d ran on thread %d, which sleeps", unit, worker)
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	h.wake <- struct{}{}
+	both := make(chan struct{})
+	if err := w.run(0, 2, 2, 1e6, func(worker, _ int) {
+		if worker == 1 {
+			close(both)
+		}
+		<-both // until each thread has a unit
+	}); err != nil {
+		t.Fatal(err)
 	}
 }
 
 // TestLateWake: a wake-up that was meant for the round before does not begin
 // the next one.
 func TestLateWake(t *testing.T) {
-	h := &helper{wake: make(chan struct{}, 1)}
+	h := newSleeper()
 	var count atomic.Uint64
 	count.Store(1)
 	awake := make(chan struct{})
 	go func() {
-		h.await(&count, 2)
+		h.await(func() bool { return count.Load() == 2 })
 		close(awake)
 	}()
 	wake := func() {
