@@ -3,13 +3,14 @@ package batch
 import (
 	"bufio"
 	"bytes"
+	"compress/flate"
 	"compress/gzip"
 	"context"
 	"crypto/sha256"
 	"encoding/csv"
 	"encoding/hex"
-	"encoding/json"
 	"encoding/json/jsontext"
+	"encoding/json/v2"
 	"errors"
 	"fmt"
 	"hash"
@@ -226,8 +227,14 @@ func readHashed(ctx context.Context, name string, columns Columns, maxBytes int,
 		case "csv":
 			err = r.csv(data)
 		}
-		if errors.Is(err, io.ErrUnexpectedEOF) {
+		var corrupt flate.CorruptInputError
+		switch {
+		case errors.Is(err, io.ErrUnexpectedEOF):
 			err = errors.New("the compressed data end early: the file is cut off")
+		case errors.Is(err, gzip.ErrHeader):
+			err = errors.New("what follows the compressed data is not gzip")
+		case errors.Is(err, gzip.ErrChecksum), errors.As(err, &corrupt):
+			err = fmt.Errorf("the compressed data are damaged: %w", err)
 		}
 		if err != nil {
 			return in, err
@@ -283,8 +290,11 @@ func (r *reader) lines(data io.Reader, most int, each func(line []byte) error) e
 
 // object takes id and text out of a line of JSON.
 func (r *reader) object(line []byte) error {
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(line, &members); err != nil || members == nil {
+	var members map[string]jsontext.Value
+	switch err := json.Unmarshal(line, &members, jsontext.AllowInvalidUTF8(true)); {
+	case errors.Is(err, jsontext.ErrDuplicateName):
+		return r.reject(r.id(), ReasonMalformed, "a member is there twice")
+	case err != nil || members == nil:
 		return r.reject(r.id(), ReasonMalformed, "not a JSON object")
 	}
 	id := r.id()
@@ -293,16 +303,15 @@ func (r *reader) object(line []byte) error {
 		key = "id"
 	}
 	if raw, ok := members[key]; ok {
-		var number json.Number
-		switch {
-		case raw[0] == '"':
+		switch raw.Kind() {
+		case '"':
 			if text, err := jsontext.AppendUnquote(nil, raw); err != nil {
 				return r.reject(id, ReasonInvalidUTF8, "the id is not UTF-8: %s", raw)
 			} else {
 				id = string(text)
 			}
-		case json.Unmarshal(raw, &number) == nil && number != "":
-			id = number.String()
+		case '0':
+			id = string(raw)
 		default:
 			return r.reject(id, ReasonMalformed, "member %q is %s, want a string or a number", key, raw)
 		}
@@ -318,7 +327,7 @@ func (r *reader) object(line []byte) error {
 		sort.Strings(names)
 		return r.reject(r.nameOr(id), ReasonMalformed, "no member %q, there are %q", r.columns.Text, names)
 	}
-	if raw[0] != '"' {
+	if raw.Kind() != '"' {
 		return r.reject(r.nameOr(id), ReasonMalformed, "member %q is %s, want a string", r.columns.Text, raw)
 	}
 	// Unlike encoding/json, this tells of bytes that are no UTF-8 and of halves of

@@ -1,14 +1,23 @@
 // Command batch measures what jobs of "m2embed batch" cost beside the bare engine:
-// its rate, four processes beside one, and memory over a large input. What is
-// compared takes turns. It writes testdata/bench/batch.md.
+// its rate, four processes beside one, memory over a large input, and other ways to
+// embed the same texts. What is compared takes turns. It writes testdata/bench/batch.md.
+//
+//	go run ./host/bench/batch
+//	go run ./host/bench/batch -parts memory    a part; the others are as they were measured before
+//	go run ./host/bench/batch -parts peers -peers .cache/bench/batchpeer
+//
+// Peers are sentence-transformers and Ray Data, which -peers installs with PyTorch, of
+// 5 GB, into the folder that it names.
 package main
 
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,20 +27,23 @@ import (
 	"time"
 
 	"m2embed/core"
+	"m2embed/core/kernel"
 	"m2embed/host"
 	"m2embed/host/batch"
 )
 
 // The worker flags are those of the processes that this one starts.
 var (
-	documents = flag.Int("documents", 20000, "`number` of documents of 128 tokens")
-	rounds    = flag.Int("rounds", 5, "`number` of rounds")
-	large     = flag.Int64("bytes", 2<<30, "`size` of the large input; 0 leaves it out")
-	out       = flag.String("out", "testdata/bench/batch.md", "`file` for the report")
-	worker    = flag.String("worker", "", "run shards of the prepared `folder`, and nothing else")
-	part      = flag.Int("part", 0, "with --worker: the `remainder` of the shards to run")
-	parts     = flag.Int("parts", 1, "with --worker: the `number` of workers")
-	threads   = flag.Int("threads", 2, "with --worker: `threads` of a forward pass")
+	wanted      = flag.String("parts", "rates,memory", "`names` of what to measure: rates, memory, peers")
+	environment = flag.String("peers", ".cache/bench/batchpeer", "`folder` of a Python environment with sentence-transformers and Ray; made if it is not there")
+	documents   = flag.Int("documents", 5000, "`number` of documents of 128 tokens")
+	rounds      = flag.Int("rounds", 5, "`number` of rounds")
+	large       = flag.Int64("bytes", 2<<30, "`size` of the large input")
+	out         = flag.String("out", "testdata/bench/batch.md", "`file` for the report")
+	worker      = flag.String("worker", "", "run shards of the prepared `folder`, and nothing else")
+	part        = flag.Int("part", 0, "with --worker: the `remainder` of the shards to run")
+	parts       = flag.Int("workers", 1, "with --worker: the `number` of workers")
+	threads     = flag.Int("threads", 2, "with --worker: `threads` of a forward pass")
 )
 
 func main() {
@@ -128,7 +140,44 @@ func run() error {
 	if err := b.write(); err != nil {
 		return err
 	}
-	load, _ := os.ReadFile("/proc/loadavg")
+	measure := map[string]func() (string, error){"rates": b.rates, "memory": b.large, "peers": b.peers}
+	found := map[string]string{}
+	for _, name := range strings.Split(*wanted, ",") {
+		if measure[name] == nil {
+			return fmt.Errorf("there is no part %q", name)
+		}
+		if found[name], err = measure[name](); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	// Each part is kept as it is written, so that another run can leave it out.
+	kept := filepath.Join(".cache", "bench", "batch.json")
+	sections := map[string]string{}
+	if data, err := os.ReadFile(kept); err == nil {
+		if err := json.Unmarshal(data, &sections); err != nil {
+			return fmt.Errorf("%s: %w", kept, err)
+		}
+	}
+	maps.Copy(sections, found)
+	data, err := json.Marshal(sections)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(os.MkdirAll(filepath.Dir(kept), 0o777), os.WriteFile(kept, data, 0o666)); err != nil {
+		return err
+	}
+	report := fmt.Sprintf("# Jobs of many documents\n\n%s/%s, %d processors, %s kernels. Written by `go run ./host/bench/batch`.\n", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), kernel.Active().Name)
+	for _, name := range []string{"rates", "memory", "peers"} {
+		if sections[name] != "" {
+			report += "\n" + sections[name]
+		}
+	}
+	fmt.Print(report)
+	return os.WriteFile(*out, []byte(report), 0o666)
+}
+
+// rates compares jobs with the bare engine.
+func (b *bench) rates() (string, error) {
 	ways := []struct {
 		name string
 		run  func(round int) (sample, error)
@@ -144,21 +193,20 @@ func run() error {
 			i = (i + round) % len(ways)
 			s, err := ways[i].run(round)
 			if err != nil {
-				return fmt.Errorf("%s: %w", ways[i].name, err)
+				return "", fmt.Errorf("%s: %w", ways[i].name, err)
 			}
 			found[i] = append(found[i], s)
 		}
 	}
 	r := &strings.Builder{}
-	fmt.Fprintf(r, `# Jobs beside the bare engine
+	fmt.Fprintf(r, `## Beside the bare engine
 
-m2-bert-small, %d documents of 128 tokens to Parquet, medians of %d rounds that took turns; %s/%s, %d processors, load average at
-the start %s. Written by %s. Processor time is of all threads, starts of processes included: it
-says what a way costs, however many others share the processors.
+m2-bert-small, %d documents of 128 tokens to Parquet, medians of %d rounds that took turns. Processor time is of all threads,
+starts of processes included: it says what a way costs, however many others share the processors.
 
 | way | documents/s | : bare | documents a second of processor time | : bare |
 | --- | ---: | ---: | ---: | ---: |
-`, *documents, *rounds, runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), strings.Join(strings.Fields(string(load))[:3], " "), "`./build.sh bench`")
+`, *documents, *rounds)
 	for i, w := range ways {
 		n := float64(*documents)
 		wall := n / median(found[i], func(s sample) float64 { return s.wall })
@@ -170,15 +218,7 @@ says what a way costs, however many others share the processors.
 	fmt.Fprintf(r, "\nFour processes take %.2f times the processor time of one, and %.2f times as long. A worker's memory peaked at %.0f MB.\n",
 		ratio(found[3], found[2], func(s sample) float64 { return s.processor }),
 		ratio(found[3], found[2], func(s sample) float64 { return s.wall }), float64(b.peak)/1e6)
-	if *large > 0 {
-		line, err := b.large()
-		if err != nil {
-			return err
-		}
-		r.WriteString(line)
-	}
-	fmt.Print(r)
-	return os.WriteFile(*out, []byte(r.String()), 0o666)
+	return r.String(), nil
 }
 
 func median(of []sample, value func(sample) float64) float64 {
@@ -202,8 +242,12 @@ func ratio(a, b []sample, value func(sample) float64) float64 {
 func (b *bench) input() string { return filepath.Join(b.folder, "in.jsonl") }
 
 func (b *bench) write() error {
-	return writeFile(b.input(), func(w *bufio.Writer) {
-		for i, text := range b.list {
+	return writeDocuments(b.input(), b.list)
+}
+
+func writeDocuments(name string, texts []string) error {
+	return writeFile(name, func(w *bufio.Writer) {
+		for i, text := range texts {
 			fmt.Fprintf(w, `{"id":"document-%d","text":%q}`+"\n", i, text)
 		}
 	})
@@ -262,7 +306,7 @@ func (b *bench) workers(round, n int) (sample, error) {
 		var started []*exec.Cmd
 		for i := range n {
 			c := exec.Command(b.program, "--worker", filepath.Join(b.folder, fmt.Sprint("workers", n, "-", round)),
-				fmt.Sprint("--part=", i), fmt.Sprint("--parts=", n), fmt.Sprint("--threads=", max(2/n, 1)))
+				fmt.Sprint("--part=", i), fmt.Sprint("--workers=", n), fmt.Sprint("--threads=", max(2/n, 1)))
 			c.Stderr = os.Stderr
 			if err := c.Start(); err != nil {
 				return err
@@ -315,6 +359,6 @@ func (b *bench) large() (string, error) {
 	if m.Total.Documents != n || m.Total.Rejected != 1 {
 		return "", fmt.Errorf("%d documents and %d rejected of %d and 1", m.Total.Documents, m.Total.Rejected, n)
 	}
-	return fmt.Sprintf("\n`m2embed batch --text` over %.2f GB of JSON lines (%d documents of %d kB, cut at 128 tokens, and a line of 30 MB, which is\nrejected as too-large) peaked at %.0f MB, in %s.\n",
+	return fmt.Sprintf("## Memory\n\n`m2embed batch --text` over %.2f GB of JSON lines (%d documents of %d kB, cut at 128 tokens, and a line of 30 MB, which is\nrejected as too-large) peaked at %.0f MB, in %s.\n",
 		float64(*large)/1e9, n, len(text)/1000, float64(peak(c.ProcessState))/1e6, took.Round(time.Second)), nil
 }

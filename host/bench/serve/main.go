@@ -406,12 +406,16 @@ func (b *bench) peers(program string) error {
 // calm is the part of the processors' time that other programs may have in a round.
 const calm = 0.03
 
-// undisturbed measures a round, up to four times until other programs have little
+// undisturbed measures a round, up to four times (twice if it is to be quick) until other programs have little
 // of the processors, and keeps the one in which they had least, and how much.
 func (b *bench) undisturbed(others *[]float64, servers []*server, measure func() (keep func(), err error)) error {
 	var best func()
 	least := math.Inf(1)
-	for range 4 {
+	tries := 4
+	if b.quick {
+		tries = 2
+	}
+	for range tries {
 		before := usage(servers)
 		keep, err := measure()
 		if err != nil {
