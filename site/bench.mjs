@@ -11,7 +11,7 @@ import { chromium } from 'playwright-core';
 import { serve } from './serve.mjs';
 
 const dist = fileURLToPath(new URL('dist', import.meta.url));
-const model = readdirSync(`${dist}/models`).find((name) => !name.endsWith('.json'));
+const model = readdirSync(`${dist}/models`).find((name) => name.startsWith('m2-bert-small-'));
 const D = 256;
 const WORDS = 60;
 const parts = process.argv.slice(2);

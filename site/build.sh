@@ -31,9 +31,18 @@ package() {
 	fi
 }
 
+# kernel compiles the loop of the search unless it is newer than its source.
+kernel() {
+	built=$site/kernel/.built/cosines.wasm
+	[ "$built" -nt "$site/kernel/cosines.ts" ] ||
+		"$root/wasm/js/node_modules/.bin/asc" "$site/kernel/cosines.ts" -o "$built" -O3 --runtime stub \
+			--importMemory --noExportMemory --noAssert --enable simd --disableWarning 112
+}
+
 build() {
 	dependencies
 	package
+	kernel
 	(cd "$site" && node_modules/.bin/tsc --noEmit && node library.mjs && node_modules/.bin/vite build)
 }
 

@@ -15,11 +15,11 @@ function model(name, folder) {
 
 const builtIn = model('m2-bert-small', here('../host/small'));
 
-/** The larger one, which is fetched when it is chosen; null where the repository holds no weights of it. */
-const larger = existsSync(here('../host/base/model.safetensors')) ? model('m2-bert-base', here('../host/base')) : null;
+/** The larger one, which is fetched when it is chosen. */
+const larger = model('m2-bert-base', here('../host/base'));
 
 /** What the page knows of a model. */
-const known = (of) => of && { name: of.name, folder: of.folder, bytes: of.bytes };
+const known = ({ name, folder, bytes }) => ({ name, folder, bytes });
 
 /** The library that the page comes with, as library.mjs made it. */
 function library() {
@@ -42,7 +42,7 @@ function assets() {
     name: 'assets',
     generateBundle() {
       this.emitFile({ type: 'asset', fileName: shipped.file, source: shipped.bytes });
-      for (const { folder, files, card } of [builtIn, ...(larger ? [larger] : [])]) {
+      for (const { folder, files, card } of [builtIn, larger]) {
         this.emitFile({ type: 'asset', fileName: `${folder}/card.md`, source: card });
         for (const { name, bytes } of files) this.emitFile({ type: 'asset', fileName: `${folder}/${name}`, source: bytes });
       }
@@ -71,7 +71,7 @@ function precache() {
       order: 'post',
       handler(_, bundle) {
         const worker = bundle['sw.js'];
-        const names = Object.keys(bundle).filter((name) => !/^(sw\.js$|pdf\/|LICENSE|NOTICE)|card\.md$|\.safetensors$|\.map$/.test(name) && !name.startsWith(`${larger?.folder}/`)).sort();
+        const names = Object.keys(bundle).filter((name) => !/^(sw\.js$|pdf\/|LICENSE|NOTICE)|card\.md$|\.safetensors$|\.map$/.test(name) && !name.startsWith(`${larger.folder}/`)).sort();
         const hash = createHash('sha256');
         for (const name of names) hash.update(name).update(bundle[name].code ?? bundle[name].source);
         names.push('./', 'icon.svg', 'manifest.webmanifest');
@@ -112,6 +112,7 @@ export default defineConfig({
     __LIBRARY__: JSON.stringify(shipped.file),
     __LIBRARIES__: JSON.stringify(libraries),
     __MODEL__: JSON.stringify(known(builtIn)),
+    __COSINES__: JSON.stringify(readFileSync(here('kernel/.built/cosines.wasm'), 'base64')),
     __LARGER__: JSON.stringify(known(larger)),
   },
   resolve: {

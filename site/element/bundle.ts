@@ -186,7 +186,11 @@ export class SiteIndex implements Words {
 
   score(phrases: readonly Phrase[]): Float64Array {
     const scores = new Float64Array(this.count);
-    for (const one of phrases) bm25(scores, this.find(one), this.count, (row) => this.rows.lengths[row]!, this.mean);
+    for (const one of phrases) {
+      const found = this.find(one);
+      const weight = bm25(found.size, this.count, this.mean);
+      for (const [row, often] of found) scores[row]! += weight(often, this.rows.lengths[row]!);
+    }
     return scores;
   }
 

@@ -31,7 +31,7 @@ const beside = ({ name, folder, bytes }: typeof __MODEL__): ModelChoice => ({
 export const builtIn = beside(__MODEL__);
 
 /** A larger one, which is fetched when it is chosen. */
-export const larger = __LARGER__ && beside(__LARGER__);
+export const larger = beside(__LARGER__);
 
 /** Weights up to this size are also loaded by background workers. */
 const SMALL = 120e6;

@@ -20,7 +20,7 @@ export const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core
 export const builtIn = readdirSync(`${dist}/models`).find((name) => !name.endsWith('.json') && !name.startsWith('m2-bert-base'));
 export const trained = !builtIn.startsWith('tiny');
 /** How long anything may take on a busy machine, in ms. */
-export const PATIENCE = 120_000;
+export const PATIENCE = 300_000;
 
 const ARGUMENTS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
 const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
@@ -59,7 +59,7 @@ export async function startServer(t, folder = dist, hooks = {}) {
  */
 export async function visit(t, { server, path = '#try', elsewhere = [], errors = [], in: within, ...options } = {}) {
   server ??= await startServer(t);
-  const context = await (within ?? (await open())).newContext({ viewport: { width: 1280, height: 860 }, permissions: ['clipboard-read', 'clipboard-write'], acceptDownloads: true, ...options });
+  const context = await (within ?? (await open())).newContext({ viewport: { width: 1280, height: 860 }, permissions: ['clipboard-read', 'clipboard-write'], acceptDownloads: true, reducedMotion: 'reduce', ...options });
   context.setDefaultTimeout(PATIENCE);
   const outside = [];
   const broken = [];
@@ -86,6 +86,9 @@ export async function visit(t, { server, path = '#try', elsewhere = [], errors =
   if (path !== undefined) await page.goto(server.url + path);
   return { page, context, server };
 }
+
+/** Waits until what was changed is on the screen; visitors of tests want no motion. */
+export const drawn = (page) => page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
 
 /** Waits until the model is ready. */
 export const ready = (page) => page.waitForSelector('#model-button[data-phase="ready"]', { timeout: PATIENCE });
@@ -126,7 +129,7 @@ export async function look(page, name) {
   for (const [colorScheme, width] of [['light', 1280], ['dark', 1280], ['light', 320]]) {
     await page.setViewportSize({ width, height: 860 });
     await page.emulateMedia({ colorScheme });
-    await page.waitForTimeout(250);
+    await drawn(page);
     await page.screenshot({ path: `${screenshots}/${name}-${width < 500 ? 'narrow' : colorScheme}.png` });
     assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${name} ${width}: no sideways scrolling`);
     await page.evaluate(axe);

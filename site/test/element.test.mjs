@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { firefox } from '../../wasm/js/test/browsers.mjs';
 import { html, writeSite } from '../demo.mjs';
-import { axe, look, repository, startServer, visit } from './browser.mjs';
+import { axe, look, PATIENCE, repository, startServer, visit } from './browser.mjs';
 
 const POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'; worker-src 'self'; style-src 'self'; img-src 'self'";
 const program = `${repository}site/.built/m2embed`;
@@ -33,10 +33,10 @@ async function ask(page, query, meaning = true) {
   await page.evaluate(() => (window.found = []));
   await page.evaluate(() => (window.listening ??= document.addEventListener('m2embed-search', ({ detail }) => window.found.push(detail)) ?? true));
   await page.locator('m2embed-search').locator('input').fill(query);
-  await page.waitForFunction(([text, mind]) => window.found.some((one) => one.query === text && (one.meaning || !mind)), [query, meaning], { timeout: 60_000 });
+  await page.waitForFunction(([text, mind]) => window.found.some((one) => one.query === text && (one.meaning || !mind)), [query, meaning], { timeout: PATIENCE });
   return results(page);
 }
-const told = (page, pattern) => page.waitForFunction(([source]) => new RegExp(source).test(document.querySelector('m2embed-search').shadowRoot.querySelector('.status').textContent), [pattern.source], { timeout: 60_000 });
+const told = (page, pattern) => page.waitForFunction(([source]) => new RegExp(source).test(document.querySelector('m2embed-search').shadowRoot.querySelector('.status').textContent), [pattern.source], { timeout: PATIENCE });
 
 test('words answer before the model, then words and meaning together; keyboard; accessible in light and dark', async (t) => {
   const folder = site(t);
@@ -125,17 +125,17 @@ test('Firefox finds the same', async (t) => {
   const server = await startServer(t, site(t));
   const browser = await firefox(server.url);
   t.after(() => browser.close());
-  const ask = (query) => browser.evaluate(async (text) => {
+  const ask = (query) => browser.evaluate(async ([text, patience]) => {
     const element = document.querySelector('m2embed-search');
     let last;
     const done = new Promise((resolve, reject) => {
-      setTimeout(() => reject(new Error('no answer by meaning')), 60_000);
+      setTimeout(() => reject(new Error('no answer by meaning')), patience);
       element.addEventListener('m2embed-search', ({ detail }) => (last = detail).meaning && resolve());
     });
     await element.ask(text);
     await done;
     return [...element.shadowRoot.querySelectorAll('li > a b')].map((b) => b.textContent);
-  }, query);
+  }, [query, PATIENCE]);
   assert.ok((await ask('a one-legged pirate who prepares meals')).slice(0, 3).some((title) => /Treasure Island/.test(title)));
   assert.match((await ask('lentil soup'))[0], /Lentil|Dal|Soup/i);
 });

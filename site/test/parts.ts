@@ -1,4 +1,6 @@
-/** What the ranking test needs of the page. */
+/** What the tests that need no page take of it. */
 export { rank } from '../src/search/rank.js';
+export { parseJson, parseJsonLines } from '../src/search/table.js';
+export { Vectors } from '../src/search/vectors.js';
 export { WordIndex } from '../src/search/word-index.js';
 export { meaning, parse } from '../src/search/words.js';

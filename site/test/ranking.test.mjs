@@ -5,20 +5,13 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
-import { build } from 'vite';
+import { meaning, parse, rank, Vectors, WordIndex } from './parts.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-
-/** A module of the page, for Node. */
-async function load(entry) {
-  const built = await build({ configFile: false, logLevel: 'error', root: `${root}site`, build: { write: false, minify: false, target: 'es2022', lib: { entry: `${root}site/${entry}`, formats: ['es'] } } });
-  return import(`data:text/javascript;base64,${Buffer.from(built[0].output[0].code).toString('base64')}`);
-}
 
 test('words and meaning rank as in host/search', async (t) => {
   const { Documents: n, Queries: queries } = JSON.parse(readFileSync(`${root}host/search/testdata/ranking.json`, 'utf8'));
   const { texts } = JSON.parse(gunzipSync(readFileSync(`${root}testdata/eval/heldout.json.gz`)));
-  const { rank, WordIndex, parse, meaning } = await load('test/ranking.ts');
   const { M2Embed } = await import(`${root}wasm/js/dist/index.js`);
   const model = await M2Embed.load(`${root}host/small/`);
   t.after(() => model.dispose());
@@ -49,4 +42,31 @@ test('words and meaning rank as in host/search', async (t) => {
     assert.ok(Math.abs(near - good) <= (mode === 'words' ? 0 : 1), `${query}, ${mode}: ${near} good, want ${good}`);
   }
   t.diagnostic(`${queries.length} queries, of which ${different} have near ties of their first ten in another order`);
+});
+
+test('cosines of vectors in 8 bits are near the exact ones, whatever their length and number', () => {
+  const unit = (d) => {
+    const vector = Float32Array.from({ length: d }, () => Math.random() - 0.5);
+    const length = Math.hypot(...vector);
+    return vector.map((x) => x / length);
+  };
+  const dot = (a, b) => a.reduce((sum, x, i) => sum + x * b[i], 0);
+  for (const [d, n] of [[1, 3], [16, 1], [100, 1024], [256, 5000], [1024, 1025]]) {
+    const all = Array.from({ length: n }, () => unit(d));
+    const vectors = new Vectors(d);
+    vectors.reserve(n >> 1);
+    for (const vector of all) vectors.push(vector);
+    vectors.push(unit(d + 1));
+    vectors.remove(n >> 1);
+    for (const query of [unit(d), all.at(-1)]) {
+      const found = vectors.cosines(query);
+      assert.equal(found.length, n + 1);
+      for (const [row, vector] of all.entries()) {
+        if (row === n >> 1) assert.ok(Number.isNaN(found[row]));
+        else assert.ok(Math.abs(found[row] - dot(query, vector)) < 0.01, `D ${d}, row ${row}: ${found[row]}, want ${dot(query, vector)}`);
+      }
+      assert.ok(Number.isNaN(found[n]), 'a vector of another length');
+    }
+  }
+  assert.equal(new Vectors(256).cosines(unit(256)).length, 0);
 });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { strToU8, zipSync } from 'fflate';
 import { firefox } from '../../wasm/js/test/browsers.mjs';
-import { idle, ready, says, startServer, visit } from './browser.mjs';
+import { idle, PATIENCE, ready, says, startServer, visit } from './browser.mjs';
 import { pdf } from './files.mjs';
 
 const file = (name, content, mimeType = '') => ({ name, mimeType, buffer: Buffer.from(content) });
@@ -184,7 +184,7 @@ test('Firefox reads the same', async (t) => {
   const browser = await firefox(`${server.url}#search`);
   t.after(() => browser.close());
   const { page } = browser;
-  await page.waitForSelector('#model-button[data-phase="ready"]', { timeout: 120_000 });
+  await page.waitForSelector('#model-button[data-phase="ready"]', { timeout: PATIENCE });
   const files = [...Object.entries(encoded).map(([name, [bytes]]) => [name, bytes.toString('base64')]), ['letter.docx', docx.buffer.toString('base64')], ['page.html', html.buffer.toString('base64')]];
   await page.evaluate((all) => {
     const transfer = new DataTransfer();
@@ -193,7 +193,7 @@ test('Firefox reads the same', async (t) => {
     input.files = transfer.files;
     input.dispatchEvent(new Event('change'));
   }, files);
-  await page.waitForFunction((n) => document.querySelectorAll('.documents button.danger').length === n && document.querySelector('#job').hidden, { timeout: 120_000 }, files.length);
+  await page.waitForFunction((n) => document.querySelectorAll('.documents button.danger').length === n && document.querySelector('#job').hidden, { timeout: PATIENCE }, files.length);
   const { 'letter.docx': letter, 'page.html': garden, ...others } = await page.evaluate(readLibrary);
   assert.deepEqual(asRead(others), wanted);
   assert.match(letter.text, /^The harbour\n\nBread & lemons\tcome early\.\n/);

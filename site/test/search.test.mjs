@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { addText, builtIn, copied, idle, PATIENCE, prose, ready, repository, says, startServer, visit } from './browser.mjs';
+import { addText, builtIn, copied, drawn, idle, PATIENCE, prose, ready, repository, says, startServer, visit } from './browser.mjs';
 import { libraryFile, lines, sample, table, texts } from './files.mjs';
 
 const openSearch = async (t, options) => {
@@ -228,7 +228,7 @@ test('long names push nothing out of the page', async (t) => {
   await idle(page);
   for (const width of [1280, 320]) {
     await page.setViewportSize({ width, height: 800 });
-    await page.waitForTimeout(200);
+    await drawn(page);
     assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${width}: no sideways scrolling`);
     const place = await page.$eval('.documents button.danger', (button) => button.getBoundingClientRect().right);
     assert.ok(place <= width, `${width}: the button to delete ends at ${place}`);

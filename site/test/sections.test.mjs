@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { addText, axe, copied, dist, idle, look, openWithGpu, ready, repository, says, screenshots, startServer, trained, visit } from './browser.mjs';
+import { addText, axe, copied, dist, drawn, idle, look, openWithGpu, PATIENCE, ready, repository, says, screenshots, startServer, trained, visit } from './browser.mjs';
 import { sample } from './files.mjs';
 
 /** A visitor with a small library. */
@@ -133,12 +133,12 @@ test('the map of a larger library: outliers at the edge, zoom and fit, UMAP call
   const picture = () => page.evaluate(() => document.querySelector('.plane canvas').toDataURL());
   const names = () => page.$$eval('.plane .names span', (all) => all.map((one) => `${one.textContent} ${one.style.left}`).join());
   const before = [await picture(), await names()];
+  const shows = (same) => page.waitForFunction(([was, is]) => (document.querySelector('.plane canvas').toDataURL() === was) === is, [before[0], same]);
   await page.click('[aria-label="Zoom in"]');
-  await page.waitForTimeout(200);
-  assert.notEqual(await picture(), before[0]);
+  await shows(false);
   await page.click('#map-fit');
-  await page.waitForTimeout(200);
-  assert.deepEqual([await picture(), await names()], before);
+  await shows(true);
+  assert.equal(await names(), before[1]);
   await page.click('#map-umap');
   await page.click('#map-cancel');
   await says(page, '#map-status', /by the two directions/);
@@ -155,7 +155,7 @@ async function compare(page, lengths) {
 
 /** Waits for the end of a comparison; gives its status and the cells of the table, as they are copied. */
 async function compared(page) {
-  await page.waitForFunction(() => document.querySelector('#compare-run').textContent === 'Run again', null, { timeout: 150_000 });
+  await page.waitForFunction(() => document.querySelector('#compare-run').textContent === 'Run again', null, { timeout: PATIENCE });
   const text = await copied(page, '#compare-copy');
   const rows = text.split('\n\n')[0].split('\n').slice(2);
   return { status: await page.textContent('#compare-status'), text, rows: rows.map((row) => row.split('|').map((cell) => cell.trim().replaceAll(',', ''))) };
@@ -269,7 +269,7 @@ test('every section is accessible, in light, dark and narrow', async (t) => {
     for (const [colorScheme, width, height] of [['light', 1280, 860], ['dark', 1280, 860], ['light', 390, 844]]) {
       await page.setViewportSize({ width, height });
       await page.emulateMedia({ colorScheme });
-      await page.waitForTimeout(250);
+      await drawn(page);
       const look = width < 500 ? 'narrow' : colorScheme;
       await page.screenshot({ path: `${screenshots}/${name}-${look}.png` });
       assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${name} ${look}: no sideways scrolling`);
@@ -280,7 +280,7 @@ test('every section is accessible, in light, dark and narrow', async (t) => {
   await page.click('#model-button');
   for (const colorScheme of ['light', 'dark']) {
     await page.emulateMedia({ colorScheme });
-    await page.waitForTimeout(250);
+    await drawn(page);
     await page.screenshot({ path: `${screenshots}/model-${colorScheme}.png` });
     await check(`model ${colorScheme}`);
   }

@@ -13,7 +13,7 @@ let work: AbortController | undefined;
 export async function chosenModel(): Promise<ModelChoice> {
   const id = settings.get(KEY);
   if (id === null || id === builtIn.id) return builtIn;
-  if (id === larger?.id) return larger;
+  if (id === larger.id) return larger;
   const stored = (await listModels().catch(() => [])).find((model) => model.id === id);
   return stored ? choiceOf(stored) : builtIn;
 }
@@ -81,7 +81,7 @@ export function startDrawer(): void {
       );
     models.replaceChildren(
       row(builtIn, `${size(builtIn.bytes)}, comes with the page`),
-      ...(larger ? [row(larger, `${size(larger.bytes)}, finds more and takes longer; fetched when it is used`)] : []),
+      row(larger, `${size(larger.bytes)}, finds more and takes longer; fetched when it is used`),
       ...stored.map((meta) => row(choiceOf(meta), `${size(meta.bytes)}, from ${meta.source === 'url' ? new URL(meta.url ?? '', document.baseURI).hostname : 'your disk'}`, () => void remove(meta.id))),
       ...parts.map((part) =>
         h(

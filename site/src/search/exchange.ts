@@ -58,18 +58,26 @@ interface Whole {
   passages: Passage[];
 }
 
+/** A file of which parts can be had: one that the visitor chose stays on the disk. */
+type Parts = Blob | ArrayBuffer;
+
+const sizeOf = (file: Parts): number => (file instanceof Blob ? file.size : file.byteLength);
+
+const part = async (file: Parts, from: number, to: number): Promise<ArrayBuffer> => (file instanceof Blob ? file.slice(from, to).arrayBuffer() : file.slice(from, to));
+
 /** Reads a library file; everything in it is checked. */
-async function readLibrary(file: Blob): Promise<Whole[]> {
+async function readLibrary(file: Parts): Promise<Whole[]> {
   const fail = (what: string): never => {
     throw new Error(`This is not a library that was exported here: ${what}. Choose a file that “Export” wrote.`);
   };
-  if (file.size < 8) fail('it is too short');
-  const length = Number(new DataView(await file.slice(0, 8).arrayBuffer()).getBigUint64(0, true));
-  if (length > file.size - 8) fail('its header is longer than the file');
+  const size = sizeOf(file);
+  if (size < 8) fail('it is too short');
+  const length = Number(new DataView(await part(file, 0, 8)).getBigUint64(0, true));
+  if (length > size - 8) fail('its header is longer than the file');
   let header: Record<string, unknown>;
   let about: unknown;
   try {
-    header = JSON.parse(await file.slice(8, 8 + length).text()) as Record<string, unknown>;
+    header = JSON.parse(new TextDecoder().decode(await part(file, 8, 8 + length))) as Record<string, unknown>;
     const metadata = header['__metadata__'] as { format?: unknown; documents?: unknown } | undefined;
     if (metadata?.format !== FORMAT || typeof metadata.documents !== 'string') return fail('its metadata is of something else');
     about = JSON.parse(metadata.documents);
@@ -78,15 +86,15 @@ async function readLibrary(file: Blob): Promise<Whole[]> {
     throw error;
   }
   if (!Array.isArray(about)) return fail('it lists no documents');
-  const data = file.slice(8 + length);
+  const data = 8 + length;
   const read = async (name: string, dtype: string, columns: number, bytes = 4): Promise<ArrayBuffer> => {
     const entry = header[name] as Partial<TensorEntry> | undefined;
     const [from, to] = entry?.data_offsets ?? [];
     const [rows, wide] = entry?.shape ?? [];
-    if (entry?.dtype !== dtype || wide !== columns || !Number.isInteger(rows) || !Number.isInteger(from) || !Number.isInteger(to) || from! < 0 || to! > data.size || to! - from! !== bytes * rows! * columns) {
+    if (entry?.dtype !== dtype || wide !== columns || !Number.isInteger(rows) || !Number.isInteger(from) || !Number.isInteger(to) || from! < 0 || to! > size - data || to! - from! !== bytes * rows! * columns) {
       fail(`${name} is missing or damaged`);
     }
-    return data.slice(from, to).arrayBuffer();
+    return part(file, data + from!, data + to!);
   };
   const whole: Whole[] = [];
   for (const [i, one] of (about as Partial<About>[]).entries()) {
@@ -104,7 +112,7 @@ async function readLibrary(file: Blob): Promise<Whole[]> {
       if (start < 0 || end < start || end > text.length) return fail(`a passage of document ${i + 1} lies outside its text`);
       passages.push({ start, end, tokens });
     }
-    if (!vectors.every(Number.isFinite)) return fail(`a vector of document ${i + 1} is not finite`);
+    if (entry?.dtype !== 'I8' && !vectors.every(Number.isFinite)) return fail(`a vector of document ${i + 1} is not finite`);
     whole.push({ about: one as About, vectors, passages });
   }
   return whole;
@@ -127,7 +135,7 @@ function unit(integers: Int8Array, d: number): Float32Array {
  * cut and embedded in the same way, are left out.
  * @throws Error with a sentence for the visitor
  */
-export async function importLibrary(file: Blob): Promise<Document[]> {
+export async function importLibrary(file: Parts): Promise<Document[]> {
   const whole = await readLibrary(file);
   await library.open();
   const added: Document[] = [];
@@ -171,7 +179,7 @@ function shippedAs(id: string, { about: { name, text, places, readAs, mode, mode
   return { document: { id, name, text, ...(arePlaces(places) && { places }), ...(typeof readAs === 'string' && { readAs }), mode, model: space, dimension, passages, done: passages.length, added: 0 }, vectors };
 }
 
-async function fetched(address: URL, what: string): Promise<Blob> {
+async function fetched(address: URL, what: string): Promise<ArrayBuffer> {
   let response: Response;
   try {
     response = await fetch(address, { credentials: 'same-origin' });
@@ -179,8 +187,7 @@ async function fetched(address: URL, what: string): Promise<Blob> {
     throw new Error(`${what} could not be fetched (${(cause as Error).message}).`, { cause });
   }
   if (!response.ok) throw new Error(`${what} could not be fetched (status ${response.status}).`);
-  // Chromium fails now and then to make a blob of a response that was preloaded.
-  return new Blob([await response.arrayBuffer()]);
+  return response.arrayBuffer();
 }
 
 /** The file of the library that the address names, while it is open. */
@@ -198,7 +205,8 @@ async function openLinked(linked: string): Promise<void> {
   if (address.origin !== location.origin && !__LIBRARIES__.includes(address.origin)) throw new Error(`The library of this link lies on ${address.host.slice(0, 100)}. This page opens libraries of ${[location.host, ...__LIBRARIES__].join(', ')} only. Download the file and import it.`);
   const file = await fetched(address, `The library of this link, ${shown},`);
   const whole = await readLibrary(file);
-  linkedFile = file;
+  // What a Blob holds need not be in memory.
+  linkedFile = new Blob([file]);
   library.ship(whole.map((one, i) => shippedAs(`linked ${i}`, one)), decodeURIComponent(address.pathname.split('/').at(-1) ?? '').slice(0, 100));
 }
 

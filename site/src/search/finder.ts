@@ -4,6 +4,7 @@ import { CHOSEN, chosen } from './chosen.js';
 import type { Document, Entry } from './library.js';
 import { isNumbered, placeAt } from './place.js';
 import { rank, type Hit, type Mode } from './rank.js';
+import { Vectors } from './vectors.js';
 import { WordIndex } from './word-index.js';
 import { parse } from './words.js';
 import { breath } from '../dom.js';
@@ -15,6 +16,9 @@ export class Finder {
   private index = new WordIndex();
   /** The passage of each row of the index. */
   private rows: (Entry | undefined)[] = [];
+  /** The number of each row's document. */
+  private groups: number[] = [];
+  private vectors: Vectors | undefined;
   private rowsOf = new Map<Document['id'], number[]>();
   private work: Promise<void> = Promise.resolve();
   /** The passages that the index is up to. */
@@ -42,24 +46,35 @@ export class Finder {
       if (there.has(id)) continue;
       for (const row of rows) {
         this.index.remove(row);
+        this.vectors?.remove(row);
         this.rows[row] = undefined;
       }
       this.rowsOf.delete(id);
     }
-    if (this.index.worn) {
+    // What comes next may be of another model.
+    if (this.index.worn || this.index.count === 0) {
       this.index = new WordIndex();
+      this.vectors = undefined;
       this.rows = [];
+      this.groups = [];
       this.rowsOf.clear();
     }
+    const [first] = entries;
+    if (!first) return;
+    const vectors = (this.vectors ??= new Vectors(first.vector.length));
+    vectors.reserve(entries.length);
     let started = performance.now();
     for (const { document, start, end } of runs) {
       let rows = this.rowsOf.get(document.id);
       if (!rows) this.rowsOf.set(document.id, (rows = []));
+      const group = rows.length > 0 ? this.groups[rows[0]!]! : this.rows.length;
       // What is there already is skipped.
       for (let i = start + rows.length; i < end; i++) {
         const entry = entries[i]!;
         rows.push(this.index.add(document.text.slice(entry.passage.start, entry.passage.end), `${titleOf(document)}\n${headingOf(entry)}`));
         this.rows.push(entry);
+        this.groups.push(group);
+        vectors.push(entry.vector);
         if (performance.now() - started > SLICE) {
           await breath();
           started = performance.now();
@@ -70,17 +85,15 @@ export class Finder {
 
   /** Documents by their best passages, or passages where there is but one document to search. `vector` has unit length. */
   search(query: string, mode: Mode, vector: Float32Array | undefined, within: string): Hit[] {
-    const { rows } = this;
+    const { rows, groups } = this;
     const alone = (within !== '' && within !== CHOSEN) || this.rowsOf.size === 1;
-    const groups = new Map([...this.rowsOf.keys()].map((id, i) => [id, i]));
-    return rank(this.index, vector && this.cosines(vector), {
+    return rank(this.index, vector && this.vectors?.cosines(vector), {
       terms: parse(query),
       mode: vector ? mode : 'words',
       group: (row) => {
         const entry = rows[row];
         if (!entry || (within === CHOSEN ? !chosen.has(entry.document, entry.index) : within !== '' && String(entry.document.id) !== within)) return undefined;
-        const { id } = entry.document;
-        return alone ? row : groups.get(id);
+        return alone ? row : groups[row];
       },
     });
   }
@@ -88,24 +101,6 @@ export class Finder {
   /** The passage of a hit's row. */
   entry(row: number): Entry | undefined {
     return this.rows[row];
-  }
-
-  private cosines(query: Float32Array): Float32Array {
-    const cosines = new Float32Array(this.rows.length).fill(NaN);
-    const d = query.length;
-    for (let row = 0; row < this.rows.length; row++) {
-      const vector = this.rows[row]?.vector;
-      if (!vector) continue;
-      let [a, b] = [0, 0];
-      let j = 0;
-      for (; j + 1 < d; j += 2) {
-        a += query[j]! * vector[j]!;
-        b += query[j + 1]! * vector[j + 1]!;
-      }
-      if (j < d) a += query[j]! * vector[j]!;
-      cosines[row] = a + b;
-    }
-    return cosines;
   }
 }
 

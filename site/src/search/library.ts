@@ -35,11 +35,20 @@ export interface Removed {
 }
 
 /** One passage of the library. */
-export interface Entry {
-  document: Document;
-  index: number;
-  passage: Passage;
-  vector: Float32Array;
+export class Entry {
+  /** `of` has the vectors (n, D) of the whole document. */
+  constructor(
+    readonly document: Document,
+    readonly index: number,
+    readonly passage: Passage,
+    private readonly of: Float32Array,
+  ) {}
+
+  /** D numbers. */
+  get vector(): Float32Array {
+    const d = this.document.dimension;
+    return this.of.subarray(this.index * d, (this.index + 1) * d);
+  }
 }
 
 interface Stored extends Omit<Document, 'passages' | 'done'> {
@@ -232,12 +241,12 @@ class Library extends EventTarget {
 
   /** A document's passages that have a vector; those of earlier calls stay the same. */
   private entriesOf(document: Document): readonly Entry[] {
-    const { id, dimension: d, done, passages } = document;
+    const { id, done, passages } = document;
     const of = this.vectors.get(id);
     let made = this.made.get(document);
     if (!made || made.of !== of) this.made.set(document, (made = { of, entries: [] }));
     const { entries } = made;
-    for (let index = entries.length; of && index < done; index++) entries.push({ document, index, passage: passages[index]!, vector: of.subarray(index * d, (index + 1) * d) });
+    for (let index = entries.length; of && index < done; index++) entries.push(new Entry(document, index, passages[index]!, of));
     return entries;
   }
 

@@ -11,6 +11,9 @@ interface Text {
 
 type Parts = Map<string, Uint8Array>;
 
+/** Cells of a workbook, empty ones among others counted. */
+const MOST_CELLS = 10e6;
+
 /** Pictures, sounds and fonts are left where they are. */
 const XML = /\.(xml|rels|opf|x?html?)$|^mimetype$/i;
 
@@ -78,11 +81,16 @@ function runs(paragraph: Element): string {
       case 'tracked-changes':
         break;
       default:
-        // Hidden runs of Word.
-        if (!all(child, 'vanish').some((mark) => mark.parentElement?.parentElement === child && !/^(0|false)$/.test(attribute(mark, 'val')))) text += (child.localName === 'p' ? '\n' : '') + runs(child);
+        if (!isHidden(child)) text += (child.localName === 'p' ? '\n' : '') + runs(child);
     }
   }
   return text;
+}
+
+/** Whether a run of Word is hidden, by its own properties. */
+function isHidden(run: Element): boolean {
+  for (const properties of run.children) for (const mark of properties.children) if (mark.localName === 'vanish' && !/^(0|false)$/.test(attribute(mark, 'val'))) return true;
+  return false;
 }
 
 /** Paragraphs that stand in no other one, as text; those of one table row on one line. */
@@ -147,9 +155,10 @@ export function readPptx(bytes: Uint8Array, name: string): Text {
   const parts = open(bytes, name);
   const path = 'ppt/presentation.xml';
   const order = relations(parts, path);
-  const slides = all(need(parts, path, name, 'a presentation'), 'sldId').map((slide) => order.get([...slide.attributes].find((one) => one.name.includes(':') && one.localName === 'id')?.value ?? '') ?? '');
+  // Each part once, however often it is named: a small file could be a large text.
+  const slides = new Set(all(need(parts, path, name, 'a presentation'), 'sldId').map((slide) => order.get([...slide.attributes].find((one) => one.name.includes(':') && one.localName === 'id')?.value ?? '') ?? ''));
   return joined(
-    slides.map((slide, i) => {
+    [...slides].map((slide, i) => {
       const pages = [slide, ...[...relations(parts, slide).values()].filter((target) => target.includes('notesSlide'))];
       const text = pages.flatMap((one) => {
         const page = xml(parts, one);
@@ -186,8 +195,10 @@ export function readEpub(bytes: Uint8Array, name: string): Text {
     const item = items.get(attribute(reference, 'idref'));
     // The list of contents would be found for every chapter's name.
     if (!item || /\bnav\b/.test(attribute(item, 'properties'))) continue;
-    const page = parts.get(resolve(root, attribute(item, 'href')));
+    const path = resolve(root, attribute(item, 'href'));
+    const page = parts.get(path);
     if (!page) continue;
+    parts.delete(path); // read once, however often it is named
     const source = new TextDecoder().decode(page);
     const chapter = readHtml(source.replace(/<title[^<>]*>[^<]*<\/title>/i, '').replace(/<([a-z]+)([^<>]*)\/>/gi, '<$1$2></$1>'));
     if (chapter.text === '') continue;
@@ -195,7 +206,7 @@ export function readEpub(bytes: Uint8Array, name: string): Text {
     places.push(...chapter.places.map(({ at, label }) => ({ at: at + text.length, label })));
     text += chapter.text;
   }
-  if (text === '' && [...parts.keys()].includes('META-INF/encryption.xml')) throw new Error(`${name} is protected against copying; nothing can be read in it.`);
+  if (text === '' && parts.has('META-INF/encryption.xml')) throw new Error(`${name} is protected against copying; nothing can be read in it.`);
   return { text, places };
 }
 
@@ -210,11 +221,14 @@ export function readXlsx(bytes: Uint8Array, name: string): { name: string; rows:
   const dates = dateStyles(parts);
   const epoch = /^(1|true)$/.test(attribute(all(book, 'workbookPr')[0] ?? book.documentElement, 'date1904')) ? 24107 : 25569;
   const sheets: { name: string; rows: string[][] }[] = [];
+  let room = MOST_CELLS;
   for (const sheet of all(book, 'sheet')) {
     if (/hidden/i.test(attribute(sheet, 'state'))) continue;
     const id = [...sheet.attributes].find((one) => one.name.includes(':') && one.localName === 'id')?.value ?? '';
-    const page = xml(parts, order.get(id) ?? '');
+    const part = order.get(id) ?? '';
+    const page = xml(parts, part);
     if (!page) continue;
+    parts.delete(part); // read once, however often it is named
     const rows: string[][] = [];
     for (const row of all(page, 'row')) {
       const cells: string[] = [];
@@ -223,6 +237,9 @@ export function readXlsx(bytes: Uint8Array, name: string): { name: string; rows:
         const kind = attribute(cell, 't');
         const at = columnOf(attribute(cell, 'r'), cells.length);
         if (at > 16_383) continue;
+        // A cell at the end of a row claims all those before it.
+        room -= Math.max(1, at + 1 - cells.length);
+        if (room < 0) throw new Error(`${name} has more than ${MOST_CELLS / 1e6} million cells, or claims to. Save the part that matters as CSV and drop that.`);
         while (cells.length < at) cells.push('');
         if (kind === 's') cells[at] = shared[Number(value)] ?? '';
         else if (kind === 'inlineStr') cells[at] = spoken(all(cell, 'is')[0] ?? cell);

@@ -124,7 +124,9 @@ export function rank(index: Words, cosines: Float32Array | undefined, query: Que
   if (vectors) {
     let squares = 0;
     let n = 0;
-    for (const cosine of cosines) {
+    // By number: iterators take several times as long.
+    for (let row = 0; row < cosines.length; row++) {
+      const cosine = cosines[row]!;
       if (Number.isNaN(cosine)) continue;
       n++;
       mean += cosine;

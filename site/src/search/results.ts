@@ -20,7 +20,7 @@ import { marks, meaning, parse, type Term } from './words.js';
 /** Milliseconds after the last key before a search starts, where searches take long. */
 const PAUSE = 110;
 /** Searches that take no longer than this, in ms, start with each key. */
-const QUICK = 40;
+const QUICK = 80;
 /** Passages from which on a relevance floor makes sense. */
 const FEW = 50;
 const MODES: readonly (readonly [Mode, string, string])[] = [

@@ -20,6 +20,9 @@ export class VirtualList {
   private spare: HTMLElement[] = [];
   private count = 0;
   private height = 0;
+  /** Where the list is scrolled to and how much of it is seen: to ask the page lays it out, so that each is kept. */
+  private top = 0;
+  private seen = 0;
   private active = -1;
   private frame = 0;
   private timer: ReturnType<typeof setTimeout> | undefined;
@@ -39,6 +42,8 @@ export class VirtualList {
     });
     new ResizeObserver(() => {
       this.height = 0;
+      this.seen = root.clientHeight;
+      this.top = root.scrollTop;
       this.render();
     }).observe(root);
   }
@@ -50,7 +55,7 @@ export class VirtualList {
       this.active = -1;
       this.options.root.removeAttribute('aria-activedescendant');
     }
-    if (!keepPlace) this.options.root.scrollTop = 0;
+    if (!keepPlace && this.top > 0) this.options.root.scrollTop = this.top = 0;
     for (const element of this.rows.values()) this.drop(element);
     this.rows.clear();
     this.render();
@@ -66,6 +71,7 @@ export class VirtualList {
     if (this.frame === 0) {
       this.frame = requestAnimationFrame(() => {
         this.frame = 0;
+        this.top = this.options.root.scrollTop;
         this.render();
       });
     }
@@ -73,7 +79,7 @@ export class VirtualList {
 
   private render(): void {
     const { root, draw, settled } = this.options;
-    if (root.clientHeight === 0) return;
+    if (this.seen === 0) return;
     if (this.height === 0) {
       const probe = this.make();
       this.height = probe.getBoundingClientRect().height || 120;
@@ -81,8 +87,8 @@ export class VirtualList {
       for (const [i, element] of this.rows) element.style.top = `${i * this.height}px`;
     }
     this.space.style.height = `${this.count * this.height}px`;
-    const first = Math.max(0, Math.floor(root.scrollTop / this.height));
-    const last = Math.min(this.count, Math.ceil((root.scrollTop + root.clientHeight) / this.height));
+    const first = Math.max(0, Math.floor(this.top / this.height));
+    const last = Math.min(this.count, Math.ceil((this.top + this.seen) / this.height));
     const [from, to] = [Math.max(0, first - AHEAD), Math.min(this.count, last + AHEAD)];
     for (const [i, element] of this.rows) {
       if (i < from || i >= to) {
@@ -149,6 +155,7 @@ export class VirtualList {
     const top = i * this.height;
     if (top < root.scrollTop) root.scrollTop = top;
     else if (top + this.height > root.scrollTop + root.clientHeight) root.scrollTop = top + this.height - root.clientHeight;
+    this.top = root.scrollTop;
     this.render();
     const element = this.rows.get(i);
     if (element) {

@@ -5,7 +5,7 @@
  * phrases: its order is another.)
  */
 
-import { COMPOUND, parts, stem, wordsOf, type Phrase } from './words.js';
+import { parts, stem, wordsOf, type Phrase } from './words.js';
 
 const K1 = 1.2;
 const B = 0.75;
@@ -20,9 +20,15 @@ const MANY = 100;
 interface Row {
   text: string;
   heading: string;
-  /** Words in all three columns. */
-  length: number;
   live: boolean;
+  /** Whether a word of the text has pieces. */
+  compound: boolean;
+}
+
+/** The rows that hold a stem, ascending, and how often in each column, packed. */
+interface Posting {
+  rows: number[];
+  counts: number[];
 }
 
 /** What ranking asks of an index of words. */
@@ -33,7 +39,7 @@ export interface Words {
   find(phrase: Phrase, most?: number): Map<number, number>;
   /** The rows that hold words, in this very form but for case and accents. */
   holds(row: number, folded: readonly string[], fold: (word: string) => string): boolean;
-  /** BM25 (rows) of phrases; 0 in rows without any. */
+  /** BM25 (rows) of phrases, until the next call; 0 in rows without any. */
   score(phrases: readonly Phrase[]): Float64Array;
 }
 
@@ -49,9 +55,13 @@ export class WordIndex implements Words {
   private readonly known = new Map<string, Known>();
   /** Stems by their numbers, in which postings are kept. */
   private readonly terms = new Map<string, number>();
-  private readonly postings: { rows: number[]; counts: number[] }[] = [];
+  private readonly postings: Posting[] = [];
+  /** Words of each row, in all three columns. */
+  private readonly lengthOf: number[] = [];
   /** Packed counts of the passage that is being added, by stem. */
   private counts = new Uint32Array(1 << 12);
+  /** Those of the last query: a new array with each key makes the browser tidy its memory all the time. */
+  private scores = new Float64Array();
   private live = 0;
   private lengths = 0;
 
@@ -70,6 +80,7 @@ export class WordIndex implements Words {
     const row = this.rows.length;
     const touched: number[] = [];
     let length = 0;
+    let compound = false;
     const count = (term: number, column: number): void => {
       length++;
       const before = this.counts[term]!;
@@ -79,7 +90,9 @@ export class WordIndex implements Words {
     for (const word of wordsOf(text)) {
       const { term, pieces } = this.know(word);
       count(term, 0);
-      if (pieces) for (const piece of pieces) count(piece, 2);
+      if (!pieces) continue;
+      compound = true;
+      for (const piece of pieces) count(piece, 2);
     }
     for (const word of wordsOf(heading)) count(this.know(word).term, 1);
     for (const term of touched) {
@@ -88,7 +101,8 @@ export class WordIndex implements Words {
       posting.counts.push(this.counts[term]!);
       this.counts[term] = 0;
     }
-    this.rows.push({ text, heading, length, live: true });
+    this.rows.push({ text, heading, live: true, compound });
+    this.lengthOf.push(length);
     this.live++;
     this.lengths += length;
     return row;
@@ -120,7 +134,7 @@ export class WordIndex implements Words {
     return term;
   }
 
-  private postingOf(stemmed: string): { rows: number[]; counts: number[] } | undefined {
+  private postingOf(stemmed: string): Posting | undefined {
     const term = this.terms.get(stemmed);
     return term === undefined ? undefined : this.postings[term];
   }
@@ -132,7 +146,7 @@ export class WordIndex implements Words {
     gone.live = false;
     gone.text = gone.heading = '';
     this.live--;
-    this.lengths -= gone.length;
+    this.lengths -= this.lengthOf[row]!;
   }
 
   find({ stems, prefix, parts: inParts }: Phrase, most = Infinity): Map<number, number> {
@@ -162,8 +176,8 @@ export class WordIndex implements Words {
     const near = candidates.length > MANY ? beginnings(stems) : undefined;
     const wanted = new Set(endings);
     for (const row of candidates) {
-      const { text, heading, live } = this.rows[row]!;
-      if (!live || (near && !near.test(text) && !near.test(heading) && !COMPOUND.test(text))) continue;
+      const { text, heading, live, compound } = this.rows[row]!;
+      if (!live || (near && !compound && !near.test(text) && !near.test(heading))) continue;
       const columns = inParts ? [[], [], parts(text)] : [wordsOf(text), wordsOf(heading), parts(text)];
       let sum = 0;
       for (const [column, words] of columns.entries()) sum += WEIGHTS[column]! * occurrences(words.map(stem), stems, wanted);
@@ -179,17 +193,24 @@ export class WordIndex implements Words {
   }
 
   score(phrases: readonly Phrase[]): Float64Array {
-    const scores = new Float64Array(this.rows.length);
+    if (this.scores.length !== this.rows.length) this.scores = new Float64Array(this.rows.length);
+    const scores = this.scores.fill(0);
     const mean = this.lengths / Math.max(1, this.live);
-    for (const one of phrases) bm25(scores, this.places(one), this.live, (row) => this.rows[row]!.length, mean);
+    const weigh = (size: number): Weigh => bm25(size, this.live, mean);
+    for (const one of phrases) {
+      const posting = one.stems.length === 1 && !one.prefix && !one.parts && this.live === this.rows.length ? this.postingOf(one.stems[0]!) : undefined;
+      if (posting) {
+        // What `find` finds, without a map of it.
+        const { rows, counts } = posting;
+        const weight = weigh(rows.length);
+        for (let i = 0; i < rows.length; i++) scores[rows[i]!]! += weight(weighted(counts[i]!), this.lengthOf[rows[i]!]!);
+      } else {
+        const found = this.find(one);
+        const weight = weigh(found.size);
+        for (const [row, often] of found) scores[row]! += weight(often, this.lengthOf[row]!);
+      }
+    }
     return scores;
-  }
-
-  /** What `find` finds, without the map where a posting says it all. */
-  private places(one: Phrase): Places {
-    const posting = one.stems.length === 1 && !one.prefix && !one.parts && this.live === this.rows.length ? this.postingOf(one.stems[0]!) : undefined;
-    if (!posting) return this.find(one);
-    return { size: posting.rows.length, forEach: (visit) => posting.rows.forEach((row, i) => visit(weighted(posting.counts[i]!), row)) };
   }
 
   /** How many passages there are. */
@@ -198,18 +219,14 @@ export class WordIndex implements Words {
   }
 }
 
-/** Rows with how often they hold a phrase, weighted. */
-interface Places {
-  size: number;
-  forEach(visit: (count: number, row: number) => void): void;
-}
+/** BM25 of a phrase that a passage of `length` words holds so often. */
+type Weigh = (often: number, length: number) => number;
 
-/** Adds a phrase's BM25 to the scores of rows, among `count` rows of `mean` words on average. */
-export function bm25(scores: Float64Array, found: Places, count: number, lengthOf: (row: number) => number, mean: number): void {
-  if (found.size === 0) return;
-  const rare = Math.log((count - found.size + 0.5) / (found.size + 0.5));
+/** Weighs a phrase that `size` of `count` passages hold, which have `mean` words on average. */
+export function bm25(size: number, count: number, mean: number): Weigh {
+  const rare = Math.log((count - size + 0.5) / (size + 0.5));
   const idf = rare > 0 ? rare : 1e-6;
-  found.forEach((often, row) => (scores[row]! += (idf * often * (K1 + 1)) / (often + K1 * (1 - B + (B * lengthOf(row)) / mean))));
+  return (often, length) => (idf * often * (K1 + 1)) / (often + K1 * (1 - B + (B * length) / mean));
 }
 
 function weighted(count: number): number {
@@ -226,8 +243,11 @@ function beginnings(stems: readonly string[]): RegExp {
 /** What two ascending lists of rows, of which the first is the shorter, have in common. */
 function both(few: readonly number[], many: readonly number[]): number[] {
   if (few.length * 16 > many.length) {
-    const there = new Set(many);
-    return few.filter((row) => there.has(row));
+    let at = 0;
+    return few.filter((row) => {
+      while (many[at]! < row) at++;
+      return many[at] === row;
+    });
   }
   return few.filter((row) => {
     let low = 0;
