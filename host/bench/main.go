@@ -38,7 +38,7 @@ func main() {
 	out := flag.String("out", "testdata/bench", "`folder` of the results")
 	cache := flag.String("cache", ".cache/bench", "`folder` for generated weights, 1.6 GB")
 	flag.Var(&b.threads, "threads", "`counts` of threads of the part threads, separated by commas; empty: 1, 2, 4, 8, … up to the processors")
-	only := flag.String("only", "", "run one `part` again (kernels, tokenizer, memory, share, model or threads) and keep the results of the others")
+	only := flag.String("only", "", "run one `part` again (kernels, tokenizer, memory, share, model, threads or latency) and keep the results of the others")
 	render := flag.Bool("render", false, "measure nothing; write bench.md and speed.svg again from bench.json")
 	child := flag.String("child", "", "for the program itself: what a child process measures")
 	flag.Parse()
@@ -118,6 +118,7 @@ func (b *bench) run(out, only string) error {
 		{"share", b.shares},
 		{"model", b.models},
 		{"threads", b.scaling},
+		{"latency", b.latency},
 	} {
 		if only != "" && only != part.name {
 			continue

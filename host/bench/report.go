@@ -26,6 +26,7 @@ type result struct {
 	Kept       []share.Row    `json:"share_filters_kept"`
 	Anew       []share.Row    `json:"share_filters_anew"`
 	Threads    []threadsRow   `json:"threads"`
+	Latency    []latencyRow   `json:"latency"`
 	Notes      []string       `json:"notes"`
 }
 
@@ -127,6 +128,9 @@ func (r result) markdown() string {
 	}
 	if len(r.Threads) > 0 {
 		r.threadsTable(line)
+	}
+	if len(r.Latency) > 0 {
+		r.latencyTable(line)
 	}
 	if len(r.Kept) > 0 {
 		line("\n## The long convolution's share of a pass, f32, one thread\n")

@@ -28,9 +28,10 @@ func sample() result {
 			{"80M f32", 1, 128, 1, 5, 1000}, {"80M f32", 1, 128, 2, 5, 1900}, {"80M f32", 1, 128, 4, 5, 1710},
 			{"80M f32", 8, 128, 2, 5, 2000}, {"80M f32", 8, 128, 4, 5, 3800},
 		},
-		Kept:  []share.Row{{Length: 128, Convolve: 0.05}},
-		Anew:  []share.Row{{Length: 128, Convolve: 0.04, Filters: 0.125}},
-		Notes: []string{"a note"},
+		Latency: []latencyRow{{"80M f32", 2, 16, 1.3, 12345, 20000, 15000}},
+		Kept:    []share.Row{{Length: 128, Convolve: 0.05}},
+		Anew:    []share.Row{{Length: 128, Convolve: 0.04, Filters: 0.125}},
+		Notes:   []string{"a note"},
 	}
 }
 
@@ -46,7 +47,7 @@ func TestMarkdown(t *testing.T) {
 		"| conversion | 441 MB | 14 MB | 0.03 |",
 		"| 128 | 5.0 % | 4.0 % | 12.5 % |",
 		"| model | tokens | 1 | 2 | 4 | loss |", "| 80M f32 | 128 | 1000 | 1900 | 1710 | 10 % |", "| 80M f32 | 8 × 128 | – | 2000 | 3800 | 0 % |",
-		"128: 0.999800", "a note",
+		"| 80M f32 | 2 | 0.0013 | 12.3 | 20.0 | 15.0 |", "128: 0.999800", "a note",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is missing in\n%s", want, text)
