@@ -57,7 +57,7 @@ test_go() {
 	# The packages that look at the numbers that kernels make. The others cannot
 	# change: they do not multiply, or with m2embed.wasm, or ask those for vectors.
 	# All but the 80M shape in 8 bits at 2,048 tokens, which takes the plain kernels
-	# minutes. In 32 bits the test itself stops at 128 tokens with them.
+	# minutes. In 32 bits the test itself stops at 5 tokens with them, 128 in the soak.
 	go test -timeout 40m -tags noasm -skip '^TestInt8Golden80M$' \
 		./core ./core/fft ./core/kernel ./core/model ./host ./host/convert ./host/oracle
 }
@@ -261,6 +261,7 @@ set_version() {
 soak() {
 	say "long Go tests"
 	M2EMBED_SOAK=1 go test -timeout 120m ./core/... ./host/...
+	M2EMBED_SOAK=1 go test -timeout 60m -tags noasm -run '^TestGolden80M$' ./core/model
 	go test -timeout 60m ./host/internal/tokenizertest -args -strings 5000000 -seed 7
 	say "fuzzing"
 	for place in $(grep -roE '^func Fuzz[A-Za-z0-9]+' --include='*_test.go' core host | sed 's/func //' | sort); do

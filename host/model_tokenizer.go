@@ -21,6 +21,9 @@ type foreign struct {
 	config model.Config
 }
 
+// errRustSpans: the places of bytes are core's to find.
+var errRustSpans = errors.New("spans of a text need core's tokenizer; the Rust tokenizer takes spans of token ids alone")
+
 // useRust puts the Rust tokenizer before the engine.
 func (m *Model) useRust() error {
 	if m.files.Tokenizer == nil {
@@ -53,6 +56,9 @@ func (f foreign) embed(ctx context.Context, inputs []core.Input, o core.Options)
 		ids[i] = in
 		if in.IDs != nil {
 			continue
+		}
+		if len(in.Spans) > 0 {
+			return nil, &core.InputError{Index: i, Err: errRustSpans}
 		}
 		err := ctx.Err()
 		if err != nil {

@@ -101,6 +101,9 @@ func readWhole(data []byte, inMemory bool) error {
 // is made, garbage included, stays within 64 MB and four times the file, it takes
 // no second, and an error repeats little of the file.
 func TestHostileMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("measures time, which emulators take more of")
+	}
 	for name, data := range hostileFiles(t) {
 		for _, inMemory := range []bool{true, false} {
 			t.Run(fmt.Sprint(name, ", in memory: ", inMemory), func(t *testing.T) {
