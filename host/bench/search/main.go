@@ -6,14 +6,20 @@
 // words.
 //
 //	go run ./host/bench/search -passages 100000
+//
+// With -export the passages, their vectors and the queries lie in a folder
+// afterwards, for the programs in peers.
 package main
 
 import (
+	"bufio"
 	"compress/gzip"
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -21,7 +27,9 @@ import (
 	"strings"
 	"time"
 
+	"m2embed/core/model"
 	"m2embed/host"
+	"m2embed/host/npy"
 	"m2embed/host/search"
 )
 
@@ -56,6 +64,7 @@ func run() error {
 	passages := flag.Int("passages", 100000, "`number` of passages")
 	queries := flag.Int("queries", 200, "`number` of queries")
 	folder := flag.String("folder", "", "`folder` that keeps the index for the next run; empty for none")
+	out := flag.String("export", "", "`folder` to write the passages, their vectors and the queries into, and measure nothing")
 	flag.Parse()
 	if *folder == "" {
 		var err error
@@ -84,6 +93,19 @@ func run() error {
 		return err
 	}
 	defer ix.Close()
+	r := rand.New(rand.NewPCG(3, 4))
+	asked := make([]string, *queries)
+	for i := range asked {
+		q := make([]string, 2+r.IntN(7))
+		for k := range q {
+			q[k] = words[r.IntN(len(words))]
+		}
+		asked[i] = strings.Join(q, " ")
+	}
+	words = nil
+	if *out != "" {
+		return export(ctx, *out, ix, m, asked)
+	}
 	start := time.Now()
 	if _, err := ix.Query(ctx, "the first query", search.Query{}); err != nil {
 		return err
@@ -96,16 +118,6 @@ func run() error {
 	if size > 0 {
 		fmt.Printf("%d passages: %d B a passage, %d of them text\n", info.Passages, info.Bytes/int64(info.Passages), size/info.Passages)
 	}
-	r := rand.New(rand.NewPCG(3, 4))
-	asked := make([]string, *queries)
-	for i := range asked {
-		q := make([]string, 2+r.IntN(7))
-		for k := range q {
-			q[k] = words[r.IntN(len(words))]
-		}
-		asked[i] = strings.Join(q, " ")
-	}
-	words = nil
 	for _, kind := range []struct {
 		name string
 		mode search.Mode
@@ -187,4 +199,69 @@ func fill(ctx context.Context, path string, passages int, words []string, d int)
 	took := time.Since(start)
 	fmt.Printf("indexed without embedding: %.0f passages a second\n", float64(passages)/took.Seconds())
 	return size, nil
+}
+
+// export writes passages.txt and queries.txt, one a line, and vectors.npy and
+// queries.npy, all of unit length.
+func export(ctx context.Context, folder string, ix *search.Index, m *host.Model, queries []string) error {
+	if err := os.MkdirAll(folder, 0o777); err != nil {
+		return err
+	}
+	d := m.Info().Dimension
+	texts, vectors, err := exportTo(folder, "passages.txt", "vectors.npy", d)
+	if err != nil {
+		return err
+	}
+	err = ix.Passages(ctx, func(p search.StoredPassage) error {
+		row := make([]float32, d)
+		for i, x := range p.Vector {
+			row[i] = float32(int8(x))
+		}
+		if _, err := fmt.Fprintln(texts, strings.Join(strings.Fields(p.Text), " ")); err != nil {
+			return err
+		}
+		return vectors.WriteRow(unit(row))
+	})
+	if err := errors.Join(err, vectors.Close(), texts.Flush()); err != nil {
+		return err
+	}
+	if texts, vectors, err = exportTo(folder, "queries.txt", "queries.npy", d); err != nil {
+		return err
+	}
+	for _, q := range queries {
+		v, err := m.For(model.TaskQuery).Embed(ctx, q)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(texts, q)
+		if err := vectors.WriteRow(unit(v[0])); err != nil {
+			return err
+		}
+	}
+	return errors.Join(vectors.Close(), texts.Flush())
+}
+
+func exportTo(folder, texts, vectors string, d int) (*bufio.Writer, *npy.Writer, error) {
+	t, err := os.Create(filepath.Join(folder, texts))
+	if err != nil {
+		return nil, nil, err
+	}
+	v, err := os.Create(filepath.Join(folder, vectors))
+	if err != nil {
+		return nil, nil, err
+	}
+	w, err := npy.NewWriter(v, d)
+	return bufio.NewWriter(t), w, err
+}
+
+func unit(v []float32) []float32 {
+	var squares float64
+	for _, x := range v {
+		squares += float64(x) * float64(x)
+	}
+	out := make([]float32, len(v))
+	for i, x := range v {
+		out[i] = float32(float64(x) / math.Sqrt(squares))
+	}
+	return out
 }
