@@ -36,7 +36,7 @@ const docx = packed('letter.docx', {
   'word/footnotes.xml': '<w:footnotes xmlns:w="w"><w:footnote><w:p><w:r><w:t>Except on Tuesdays.</w:t></w:r></w:p></w:footnote></w:footnotes>',
 });
 const pptx = packed('talk.pptx', {
-  'ppt/presentation.xml': '<p:presentation xmlns:p="p" xmlns:r="r"><p:sldIdLst><p:sldId id="256" r:id="r2"/><p:sldId id="257" r:id="r1"/></p:sldIdLst></p:presentation>',
+  'ppt/presentation.xml': '<p:presentation xmlns:p="p" xmlns:r="r"><p:sldIdLst><p:sldId id="256" r:id="r2"/><p:sldId id="257" r:id="r1"/><p:sldId id="258" r:id="r1"/></p:sldIdLst></p:presentation>',
   'ppt/_rels/presentation.xml.rels': relations('slides/slide1.xml', 'slides/slide2.xml'),
   'ppt/slides/slide1.xml': '<p:sld xmlns:p="p" xmlns:a="a"><a:p><a:r><a:t>Last slide</a:t></a:r></a:p></p:sld>',
   'ppt/slides/slide2.xml': '<p:sld xmlns:p="p" xmlns:a="a"><a:p><a:r><a:t>First slide</a:t></a:r></a:p></p:sld>',
@@ -57,7 +57,7 @@ const odt = packed('novel.odt', {
 });
 const epub = packed('book.epub', {
   'META-INF/container.xml': '<container><rootfiles><rootfile full-path="OEBPS/content.opf"/></rootfiles></container>',
-  'OEBPS/content.opf': '<package><manifest><item id="n" href="nav.xhtml" properties="nav"/><item id="b" href="text/two.xhtml"/><item id="a" href="text/one%20a.xhtml"/></manifest><spine><itemref idref="n"/><itemref idref="a"/><itemref idref="b"/></spine></package>',
+  'OEBPS/content.opf': '<package><manifest><item id="n" href="nav.xhtml" properties="nav"/><item id="b" href="text/two.xhtml"/><item id="a" href="text/one%20a.xhtml"/></manifest><spine><itemref idref="n"/><itemref idref="a"/><itemref idref="b"/><itemref idref="a"/></spine></package>',
   'OEBPS/nav.xhtml': '<html><body>Contents</body></html>',
   'OEBPS/text/one a.xhtml': '<html><head><title>x</title></head><body><h1>One</h1><p>The lamp <a id="x"/>turns.</p></body></html>',
   'OEBPS/text/two.xhtml': '<html><body><h1>Two</h1><p>Birds nest below.</p></body></html>',
@@ -219,6 +219,9 @@ test('what cannot be read is named, and leaves nothing behind', async (t) => {
     [file('cut.docx', docx.buffer.subarray(0, 300)), /cut\.docx is damaged/],
     [packed('empty.docx', { 'other.xml': '<x/>' }), /word\/document\.xml is missing/],
     [file('bad.json', '{"a": '), /bad\.json is not JSON/],
+    [packed('outer.zip', { 'inner.zip': zipSync({ 'a.txt': strToU8('within') }) }), /inner\.zip is an archive within an archive/],
+    [packed('sparse.xlsx', { 'xl/workbook.xml': '<workbook xmlns:r="r"><sheets><sheet name="S" r:id="r1"/></sheets></workbook>', 'xl/_rels/workbook.xml.rels': relations('sheet.xml'), 'xl/sheet.xml': `<worksheet>${'<row><c r="XFD1"><v>1</v></c></row>'.repeat(620)}</worksheet>` }), /more than 10 million cells, or claims to/],
+    [file('loop.pdf', pdf(['One page.']).toString('latin1').replace(/\/Kids \[[^\]]*\]/, '/Kids [2 0 R]')), /loop\.pdf could not be read as a PDF/],
   ]) {
     await page.setInputFiles('#files', [one]);
     await says(page, '#notices', sentence);

@@ -26,7 +26,7 @@ export const MOST = 64e6;
 /** Endings of what is not text, so that the sentence about it helps. */
 const OLD = /^(doc|xls|ppt|dot|xlt|pps|pub|msg)$/;
 const FOREIGN: Record<string, string> = { rtf: 'a rich text. Save it as DOCX or plain text', pages: 'a Pages document. Export it as PDF or DOCX', key: 'a Keynote presentation. Export it as PDF', numbers: 'a Numbers table. Export it as CSV', mobi: 'a Kindle book. Convert it to EPUB', azw3: 'a Kindle book. Convert it to EPUB', djvu: 'a DjVu document. Convert it to PDF', '7z': 'an archive of another kind. Pack it as zip', rar: 'an archive of another kind. Pack it as zip', gz: 'an archive of another kind. Pack it as zip' };
-const READABLE = /\.(txt|text|md|markdown|html?|xhtml|pdf|docx|xlsx|pptx|od[tsp]|epub|eml|srt|vtt|csv|tsv|tab|jsonl?|ndjson|tex|rst|org|adoc|log|xml|ya?ml|toml|ini|css|sql|sh|go|rs|py|rb|js|mjs|ts|tsx|jsx|java|kt|c|h|cc|cpp|hpp|cs|swift|php|pl|lua|r|jl|scala|hs|ex|clj)$/i;
+const READABLE = /\.(zip|txt|text|md|markdown|html?|xhtml|pdf|docx|xlsx|pptx|od[tsp]|epub|eml|srt|vtt|csv|tsv|tab|jsonl?|ndjson|tex|rst|org|adoc|log|xml|ya?ml|toml|ini|css|sql|sh|go|rs|py|rb|js|mjs|ts|tsx|jsx|java|kt|c|h|cc|cpp|hpp|cs|swift|php|pl|lua|r|jl|scala|hs|ex|clj)$/i;
 
 /** How far reading is, of a document with pages. */
 export type Follow = (done: number, total: number) => void;
