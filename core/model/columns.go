@@ -47,23 +47,36 @@ func (c *columns) reserve(n, d, width int) {
 func (c *columns) bytes() int { return 4 * (cap(c.mlp) + cap(c.gated) + cap(c.wo)) }
 
 // addMLP adds the MLP of a layer: a stage over blocks of rows or, where those are
-// fewer than the threads, stages over columns.
+// fewer than the threads and it takes less time, stages over columns.
 func (r *Run) addMLP(layer int, rows part) {
 	n := len(r.ids)
 	if rows == firstRows {
 		n = len(r.sequences)
 	}
 	y, c := &r.model.weights.layers[layer], r.model.config
-	if blocks(n, r.block) >= r.model.workers.count || n > columnRows || !y.byColumns(c) {
+	units := blocks(n, r.block)
+	if units >= r.model.workers.count || n > columnRows || !y.byColumns(c) {
+		r.add(&mlpStage, layer, rows)
+		return
+	}
+	// The stages over columns meet three times more, but on any number of threads.
+	first, byColumns, operations := len(r.tasks), 0.0, 0.0
+	for _, s := range []*stage{&outStage, &gatedStage, &woStage, &normStage} {
+		r.add(s, layer, rows)
+	}
+	for _, x := range r.tasks[first:] {
+		work := x.cost * float64(x.units)
+		operations += work
+		byColumns += r.model.workers.takes(work, x.units)
+	}
+	if byColumns > r.model.workers.takes(operations, units) {
+		r.drop(first)
 		r.add(&mlpStage, layer, rows)
 		return
 	}
 	r.columns.reserve(n, c.HiddenSize, y.gatedWidth())
 	for i := range r.scratch {
 		r.scratch[i].columns = grow(r.scratch[i].columns, max(len(y.gated.blocks), len(y.wo.blocks)))
-	}
-	for _, s := range []*stage{&outStage, &gatedStage, &woStage, &normStage} {
-		r.add(s, layer, rows)
 	}
 }
 

@@ -30,6 +30,7 @@ func traced(t *testing.T, m *Model, pooling Pooling, sequences ...Sequence) (sum
 	r.trace = func(name string, layer, row, column, rows, columns int, x []float32, stride int) {
 		add(fmt.Sprint(name, layer), row, column, rows, columns, x, stride)
 	}
+	m.workers.pace.Store(math.Float64bits(1e3)) // so slow that any number of threads pays
 	runAgain(t, r, pooling, false, sequences...)
 	for i := range sequences {
 		for name, x := range map[string][]float32{"vector": r.Vector(i), "spans": r.SpanVectors(i)} {
@@ -57,7 +58,7 @@ func TestColumns(t *testing.T) {
 				t.Run(fmt.Sprintf("%s/%s/GLU %v", set.Name, name, glu), func(t *testing.T) {
 					rows := load(t, c, w, LoadOptions{Kernels: set, Threads: 1})
 					columns := load(t, c, w, LoadOptions{Kernels: set, Threads: 4})
-					for _, lengths := range [][]int{{1}, {18}, {33, 30}, {64}} {
+					for _, lengths := range [][]int{{1}, {33, 30}, {64}} {
 						var batch []Sequence
 						for i, n := range lengths {
 							batch = append(batch, alone(goldenweights.InputIDs(fmt.Sprint("columns.", i), n, 104, 890)))

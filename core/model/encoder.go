@@ -74,6 +74,14 @@ func (r *Run) add(s *stage, layer int, rows part) {
 	r.count(x)
 }
 
+// drop takes the tasks from one on out of the pass again.
+func (r *Run) drop(first int) {
+	for _, x := range r.tasks[first:] {
+		r.total -= float64(x.units) * x.cost
+	}
+	r.tasks = r.tasks[:first]
+}
+
 // count counts a task's units, and what they cost into the pass's total.
 func (r *Run) count(x *task) {
 	units := x.stage.units(r, x)

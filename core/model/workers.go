@@ -275,6 +275,13 @@ func (w *workers) paying(work float64) int {
 	return max(1, min(w.count, int(math.Sqrt(alone/measure(&w.wait, leastWait)))))
 }
 
+// takes is how long a round of work takes that is cut into units, in nanoseconds, on
+// as many threads as pay.
+func (w *workers) takes(work float64, units int) float64 {
+	threads := float64(min(w.paying(work), units))
+	return work*measure(&w.pace, firstPace)/threads + (threads-1)*measure(&w.wait, leastWait)
+}
+
 // measured takes a round of units on threads into the pace and the waits: how long
 // it took, and how long its threads worked together.
 func (w *workers) measured(work float64, units, threads int, took, busy time.Duration) {
