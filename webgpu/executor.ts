@@ -421,11 +421,10 @@ export class Executor {
       }
       this.device.queue.writeBuffer(buffers[plan.mask]!, 0, mask as Uint32Array<ArrayBuffer>);
     }
-    await this.submit(loaded.steps, options);
-    const output = buffers[plan.output]!;
-    const encoder = this.device.createCommandEncoder();
-    encoder.copyBufferToBuffer(output, 0, loaded.readBack, 0, output.size);
-    this.device.queue.submit([encoder.finish()]);
+    await this.submit(loaded.steps, options, (encoder) => {
+      const output = buffers[plan.output]!;
+      encoder.copyBufferToBuffer(output, 0, loaded.readBack, 0, output.size);
+    });
     await loaded.readBack.mapAsync(0x1);
     const values = new Float32Array(loaded.readBack.getMappedRange().slice(0));
     loaded.readBack.unmap();
@@ -434,9 +433,12 @@ export class Executor {
 
   /**
    * Submits steps in chunks of bounded work. One chunk computes while the next
-   * is recorded; the wait between them is where a run can be stopped.
+   * is recorded; the wait between them is where a run can be stopped. The first
+   * chunk is short: the GPU starts on it while the others are recorded. The last
+   * one ends with what `finish` records.
    */
-  private async submit(steps: Step[], options: RunOptions): Promise<void> {
+  private async submit(steps: Step[], options: RunOptions, finish?: (encoder: GPUCommandEncoder) => void): Promise<void> {
+    const firstSteps = 16;
     const total = steps.reduce((sum, s) => sum + s.work, 0);
     let done = 0;
     let before: Promise<unknown> | undefined;
@@ -452,8 +454,9 @@ export class Executor {
         pass.setBindGroup(0, s.group);
         pass.dispatchWorkgroups(...s.groups);
         work += s.work;
-      } while (at < steps.length && work + steps[at]!.work <= this.chunk);
+      } while (at < steps.length && work + steps[at]!.work <= this.chunk && (before || at < firstSteps));
       pass.end();
+      if (at === steps.length) finish?.(encoder);
       this.device.queue.submit([encoder.finish()]);
       const now = this.device.queue.onSubmittedWorkDone();
       await before;

@@ -80,6 +80,7 @@ type bench struct {
 	limits   plan.Limits
 	options  plan.Options
 	quick    time.Duration // aim for one measurement
+	kernel   *regexp.Regexp
 	report   report
 }
 
@@ -89,7 +90,9 @@ func main() {
 	torch := flag.String("torch", "", "python that has PyTorch; runs torch_reference.py too")
 	replaced := flag.String("kernels", "", "folder with .wgsl files that replace the built-in ones")
 	only := flag.String("only", "", "regular expression of the parts to run: kernels, tiles, and model names")
+	kernel := flag.String("kernel", "", "regular expression of the kernels to run")
 	block := flag.Int("block", 0, "aim for the convolution's scratch, MiB")
+	spectra := flag.Int("spectra", 0, "budget of the filters' spectra that are kept, MiB")
 	mlp := flag.Int("mlp", 0, "aim for the MLP's scratch, MiB")
 	lengths := flag.Int("max", 32768, "longest text")
 	budget := flag.Duration("budget", 100*time.Millisecond, "time of one batch of a measurement")
@@ -104,8 +107,12 @@ func main() {
 	device, err := native.OpenDevice()
 	check(err)
 	defer device.Close()
-	b := &bench{device: device, limits: device.Limits(), quick: *budget, options: plan.Options{BlockBytes: *block << 20, MLPBytes: *mlp << 20}}
+	b := &bench{device: device, limits: device.Limits(), quick: *budget, options: plan.Options{BlockBytes: *block << 20, MLPBytes: *mlp << 20, SpectraBytes: *spectra << 20}}
+	if *spectra == 0 {
+		b.options.SpectraBytes = device.Info.SpectraBytes()
+	}
 	b.executor = native.NewExecutor(device)
+	b.kernel = regexp.MustCompile(*kernel)
 	if *replaced != "" {
 		b.executor.Source = func(kernel string) string {
 			if text, err := os.ReadFile(filepath.Join(*replaced, kernel+".wgsl")); err == nil {
@@ -134,7 +141,7 @@ func main() {
 
 // warm keeps the GPU busy until its clocks have risen.
 func (b *bench) warm() {
-	p, err := plan.Product(1, 1024, 256, 1024, 256, 1024, b.limits, plan.Options{})
+	p, err := plan.Product(1, 1024, 256, 1024, 256, 1024, plan.After{}, b.limits, plan.Options{})
 	check(err)
 	l, err := b.executor.Load(context.Background(), p, pattern{}.of(p))
 	check(err)

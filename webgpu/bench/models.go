@@ -161,7 +161,7 @@ func (b *bench) parts(l *native.Loaded, p *plan.Plan) map[string]part {
 			repeat = max(1, min(100, int(b.quick.Seconds()*1e3/each)))
 		}
 		for _, i := range dispatches {
-			if p.Pipelines[p.Dispatches[i].Pipeline].Kernel == "matmul" {
+			if p.Pipelines[p.Dispatches[i].Pipeline].Kernel == "matmul" || p.Pipelines[p.Dispatches[i].Pipeline].Kernel == "matmul_tall" {
 				q.Work += p.Dispatches[i].Work / 1e9
 			}
 		}

@@ -23,6 +23,8 @@ var (
 	Matmul string
 	//go:embed matmul_small.wgsl
 	MatmulSmall string
+	//go:embed matmul_tall.wgsl
+	MatmulTall string
 	//go:embed normalize.wgsl
 	Normalize string
 	//go:embed pool.wgsl
@@ -31,12 +33,8 @@ var (
 	Pooler string
 	//go:embed short_filter.wgsl
 	ShortFilter string
-	//go:embed sine.wgsl
-	Sine string
 	//go:embed transpose.wgsl
 	Transpose string
-	//go:embed unified_convolution.wgsl
-	UnifiedConvolution string
 )
 
 // Source returns the WGSL text of a kernel by the name of its file, without
@@ -59,6 +57,8 @@ func Source(name string) string {
 		return Matmul
 	case "matmul_small":
 		return MatmulSmall
+	case "matmul_tall":
+		return MatmulTall
 	case "normalize":
 		return Normalize
 	case "pool":
@@ -67,12 +67,8 @@ func Source(name string) string {
 		return Pooler
 	case "short_filter":
 		return ShortFilter
-	case "sine":
-		return Sine
 	case "transpose":
 		return Transpose
-	case "unified_convolution":
-		return UnifiedConvolution
 	}
 	return ""
 }

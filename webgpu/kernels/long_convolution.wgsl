@@ -1,42 +1,48 @@
-// Long convolution by fast Fourier transform. For each channel's real input u
-// of length L, zero outside, and P the power of two ≥ max(L, 64):
+// Long convolution by fast Fourier transform. For each row's real input u of
+// length L, zero outside, and P the power of two ≥ max(L, 64),
 //
 //     y[t] = D u[t] + sum of k_fwd[j] u[t-j] + sum of k_rev[i] u[t+1+i]
 //
-// as a circular convolution of length 2P. A real sequence g of length 2P is
-// packed into P complex numbers g[2i] + i g[2i+1]; with E and O the spectra of
-// its even and odd places, which the packed spectrum Z gives as
+// as a circular convolution of length N = 2P. Channels a and b = a + 1 of a text
+// travel as real and imaginary part of one complex sequence. With Z its
+// spectrum and H_a, H_b those of the filters, the result's is
 //
-//     E[q] = (Z[q] + conj Z[P-q]) / 2,   O[q] = (Z[q] - conj Z[P-q]) / 2i,
+//     Y[k] = (H_a + H_b)/2 · Z[k] + (H_a - H_b)/2 · conj Z[N-k].
 //
-// the spectrum of the convolution with a filter of parts F and G is
-//
-//     E' = F E + w G O,   O' = F O + G E,   w = exp(-2πi q / P),
-//
-// packed again as E' + i O'. Filters are stored packed in the same way, so
-// the product is the only place that knows of the packing. D is added to the
-// filter's place 0, the reverse taps stand at the end of its 2P places.
-//
-// Transforms are Stockham's, radix 8, with a last pass of radix 4 or 2 where
-// the length asks for it; unscaled forwards. The inverse is the forward one
-// with real and imaginary part exchanged before and after, scaled by 1/P.
-// 256 invocations hold 2,048 complex numbers, 8 each, and exchange them
-// through 16 KiB of workgroup memory, WebGPU's default limit; a short
-// transform shares its workgroup with others.
+// (Two texts would share a filter and spare the second term, but then the
+// rounding of one would depend on the other.) Filters are made in pairs too, and
+// taken apart by H_a = (Z[k] + conj Z[N-k])/2, H_b = (Z[k] - conj Z[N-k])/2i.
+// They are real, so H[N-k] = conj H[k]: P numbers hold a spectrum, 1/2N times the
+// true one, with H[P], which is real like H[0], as number 0's imaginary part.
+// D is added to the filter's place 0, the reverse taps stand at the end of its N
+// places.
 //
 // Unified (P ≤ 2,048): `unified` does the whole of a row in workgroup memory.
-// Streamed (larger P = N1 · N2): `columns` transforms over n1 and multiplies by
-// twiddles, `rows` transforms over n2, multiplies by the filter and goes back
-// over k2, `columns_inverse` finishes; scratch holds (rows, N1, N2) complex
-// numbers. Rows k1 and N1-k1 mirror each other and share a workgroup.
+// Streamed (larger N = N1 · N2, place n1·N2 + n2, number k1 + N1·k2): `columns`
+// transforms over n1 and multiplies by roots of unity, `rows` transforms over
+// n2, multiplies by the filter and goes back over k2, `columns_inverse`
+// finishes. Scratch holds (pairs, N1, N2) complex numbers. Number k1 + N1·k2 is
+// mirrored by N1-k1 + N1·(N2-1-k2), so rows k1 and N1-k1 meet in a workgroup, and
+// row N1-k1 lies N1/2 rows behind row k1; rows 0 and N1/2 mirror themselves.
+// A filter's spectrum has rows 0 to N1/2 - 1, halves of rows 0 and N1/2 in row 0.
 //
-// Twiddles are host-made from 64-bit floats: WGSL's own sin and cos are only
-// good to 2⁻¹¹.
+// Transforms are Stockham's, radix 16, with a last pass of radix 8, 4 or 2
+// where the length asks for it. Each invocation holds 16 numbers, so that one
+// exchange through workgroup memory does for 256, two for 4,096. The inverse is
+// the forward transform with real and imaginary part exchanged before and after.
+//
+// Every index into an invocation's 16 numbers is a literal: a loop's index would
+// move them from registers to memory, which costs a factor of four or more.
+//
+// Roots of unity are host-made from 64-bit floats: WGSL's own sin and cos are
+// only good to 2⁻¹¹.
 
-override SIZE_LOG: u32 = 11;    // log2 of this dispatch's transforms, 3 to 11
-override OTHER_LOG: u32 = 0;    // streamed: log2 of the other factor of P
-
-const HELD = 2048u;             // complex numbers of a workgroup
+override SIZE_LOG: u32 = 12;    // log2 of this dispatch's transforms, 5 to 12
+override OTHER_LOG: u32 = 0;    // streamed: log2 of the other factor of N
+override THREADS: u32 = 256;    // invocations; 16 numbers each
+// Real and imaginary parts go through workgroup memory one after the other
+// (1), which takes 16 KiB for 256 invocations, or together (2).
+override PLANES: u32 = 1;
 
 struct Shape {
   rows: u32,            // rows of this dispatch: channels · texts, or channels of a filter
@@ -55,197 +61,309 @@ struct Shape {
 @group(0) @binding(3) var<storage, read> gate: array<f32>;            // (D, columns)
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;         // (D, columns)
 @group(0) @binding(5) var<storage, read> spectrum: array<vec2<f32>>;  // (channels, P)
-@group(0) @binding(6) var<storage, read_write> scratch: array<vec2<f32>>;  // (rows, P); for filters: the spectrum
+@group(0) @binding(6) var<storage, read_write> scratch: array<vec2<f32>>;  // (pairs, N); for filters: the spectrum
 @group(0) @binding(7) var<storage, read> skip: array<f32>;            // D term, (D)
 @group(0) @binding(8) var<storage, read> deltas: array<f32>;          // decay rates, (D)
 @group(0) @binding(9) var<storage, read> time: array<f32>;            // decay's time t, (Lmax)
 
-var<workgroup> held: array<vec2<f32>, HELD>;
+var<workgroup> held: array<f32, 16 * PLANES * THREADS>;
 
-// Neighbouring invocations write 8 places apart in the first pass and in runs
-// of 8 that are 64 apart in the second; the exclusive ors spread both over the
-// banks.
-fn place(i: u32) -> u32 { return i ^ ((i >> 4u) & 15u) ^ ((i >> 3u) & 8u); }
+alias Sixteen = array<vec2<f32>, 16>;
+
+// Neighbouring invocations write 16 places apart in the first pass, and in
+// runs of 16 that are 256 apart in the second; the exclusive ors spread both
+// over the 32 banks. place(a + b) = place(a) ^ place(b) where a and b share no
+// bit, so that an invocation's 16 places are one number and 16 constants.
+fn place(i: u32) -> u32 { return i ^ ((i >> 5u) & 31u) ^ ((i >> 4u) & 16u); }
 
 fn multiply(a: vec2<f32>, b: vec2<f32>) -> vec2<f32> {
   return vec2<f32>(fma(a.x, b.x, -(a.y * b.y)), fma(a.x, b.y, a.y * b.x));
 }
 
 fn conjugate(a: vec2<f32>) -> vec2<f32> { return vec2<f32>(a.x, -a.y); }
-fn times_i(a: vec2<f32>) -> vec2<f32> { return vec2<f32>(-a.y, a.x); }
 fn over_i(a: vec2<f32>) -> vec2<f32> { return vec2<f32>(a.y, -a.x); }
 
-// exp(-2πi k / 2^log) for 0 ≤ k < 2^log
-fn root(log: u32, k: u32) -> vec2<f32> {
-  let half = 1u << (log - 1u);
-  let w = twiddle[half + (k & (half - 1u))];
-  return select(w, -w, k >= half);
+// exp(-2πi k / 2^log) for 0 ≤ k < 2^(log-1)
+fn root(log: u32, k: u32) -> vec2<f32> { return twiddle[(1u << (log - 1u)) + k]; }
+
+// Radix 4 in place: numbers a, b, c, d of v become outputs 0, 1, 2, 3.
+fn radix4(v: ptr<function, Sixteen>, a: u32, b: u32, c: u32, d: u32) {
+  let even = (*v)[a] + (*v)[c]; let apart = (*v)[a] - (*v)[c];
+  let odd = (*v)[b] + (*v)[d]; let turned = over_i((*v)[b] - (*v)[d]);
+  (*v)[a] = even + odd; (*v)[b] = apart + turned; (*v)[c] = even - odd; (*v)[d] = apart - turned;
 }
 
-alias Eight = array<vec2<f32>, 8>;
-
-fn radix8(v: ptr<function, Eight>) {
-  const c = 0.70710678118654752;
-  let a0 = (*v)[0] + (*v)[4]; let b0 = (*v)[0] - (*v)[4];
-  let a1 = (*v)[1] + (*v)[5]; let d1 = (*v)[1] - (*v)[5];
-  let a2 = (*v)[2] + (*v)[6]; let b2 = over_i((*v)[2] - (*v)[6]);
-  let a3 = (*v)[3] + (*v)[7]; let d3 = (*v)[3] - (*v)[7];
-  let b1 = vec2<f32>(d1.x + d1.y, d1.y - d1.x) * c;
-  let b3 = vec2<f32>(d3.y - d3.x, -d3.x - d3.y) * c;
-  let a02 = a0 + a2; let s02 = a0 - a2; let a13 = a1 + a3; let s13 = over_i(a1 - a3);
-  let b02 = b0 + b2; let r02 = b0 - b2; let b13 = b1 + b3; let r13 = over_i(b1 - b3);
-  (*v)[0] = a02 + a13; (*v)[4] = a02 - a13; (*v)[2] = s02 + s13; (*v)[6] = s02 - s13;
-  (*v)[1] = b02 + b13; (*v)[5] = b02 - b13; (*v)[3] = r02 + r13; (*v)[7] = r02 - r13;
+fn swap(v: ptr<function, Sixteen>, a: u32, b: u32) {
+  let t = (*v)[a];
+  (*v)[a] = (*v)[b];
+  (*v)[b] = t;
 }
 
-// Radix 4 and 2 over numbers s, s + 8/R, …, number r times w1^r.
-fn last4(v: ptr<function, Eight>, s: u32, w1: vec2<f32>) {
+// Radix 16 as 4 · 4: the root exp(-2πi cr/16) stands between column c and
+// output r; a last transposition puts the outputs in order.
+fn radix16(v: ptr<function, Sixteen>) {
+  const c = 0.92387953251128676;
+  const s = 0.38268343236508977;
+  const h = 0.70710678118654752;
+  radix4(v, 0u, 4u, 8u, 12u); radix4(v, 1u, 5u, 9u, 13u);
+  radix4(v, 2u, 6u, 10u, 14u); radix4(v, 3u, 7u, 11u, 15u);
+  (*v)[5] = multiply((*v)[5], vec2<f32>(c, -s));
+  (*v)[6] = vec2<f32>((*v)[6].x + (*v)[6].y, (*v)[6].y - (*v)[6].x) * h;
+  (*v)[7] = multiply((*v)[7], vec2<f32>(s, -c));
+  (*v)[9] = vec2<f32>((*v)[9].x + (*v)[9].y, (*v)[9].y - (*v)[9].x) * h;
+  (*v)[10] = over_i((*v)[10]);
+  (*v)[11] = vec2<f32>((*v)[11].y - (*v)[11].x, -(*v)[11].x - (*v)[11].y) * h;
+  (*v)[13] = multiply((*v)[13], vec2<f32>(s, -c));
+  (*v)[14] = vec2<f32>((*v)[14].y - (*v)[14].x, -(*v)[14].x - (*v)[14].y) * h;
+  (*v)[15] = multiply((*v)[15], vec2<f32>(-c, s));
+  radix4(v, 0u, 1u, 2u, 3u); radix4(v, 4u, 5u, 6u, 7u);
+  radix4(v, 8u, 9u, 10u, 11u); radix4(v, 12u, 13u, 14u, 15u);
+  swap(v, 1u, 4u); swap(v, 2u, 8u); swap(v, 3u, 12u);
+  swap(v, 6u, 9u); swap(v, 7u, 13u); swap(v, 11u, 14u);
+}
+
+// Multiplies number q of v by w^q.
+fn twist16(v: ptr<function, Sixteen>, w: vec2<f32>) {
+  let w2 = multiply(w, w);
+  let w3 = multiply(w, w2);
+  let w4 = multiply(w2, w2);
+  let w8 = multiply(w4, w4);
+  let w12 = multiply(w4, w8);
+  (*v)[1] = multiply((*v)[1], w);
+  (*v)[2] = multiply((*v)[2], w2);
+  (*v)[3] = multiply((*v)[3], w3);
+  (*v)[4] = multiply((*v)[4], w4);
+  (*v)[5] = multiply((*v)[5], multiply(w4, w));
+  (*v)[6] = multiply((*v)[6], multiply(w4, w2));
+  (*v)[7] = multiply((*v)[7], multiply(w4, w3));
+  (*v)[8] = multiply((*v)[8], w8);
+  (*v)[9] = multiply((*v)[9], multiply(w8, w));
+  (*v)[10] = multiply((*v)[10], multiply(w8, w2));
+  (*v)[11] = multiply((*v)[11], multiply(w8, w3));
+  (*v)[12] = multiply((*v)[12], w12);
+  (*v)[13] = multiply((*v)[13], multiply(w12, w));
+  (*v)[14] = multiply((*v)[14], multiply(w12, w2));
+  (*v)[15] = multiply((*v)[15], multiply(w12, w3));
+}
+
+// Radix 8, 4 and 2 over numbers s, s + 16/R, …, number r times w1^r.
+fn last8(v: ptr<function, Sixteen>, s: u32, w1: vec2<f32>) {
+  const h = 0.70710678118654752;
   let w2 = multiply(w1, w1);
+  let w3 = multiply(w1, w2);
+  let w4 = multiply(w2, w2);
+  (*v)[s + 2u] = multiply((*v)[s + 2u], w1);
+  (*v)[s + 4u] = multiply((*v)[s + 4u], w2);
+  (*v)[s + 6u] = multiply((*v)[s + 6u], w3);
+  (*v)[s + 8u] = multiply((*v)[s + 8u], w4);
+  (*v)[s + 10u] = multiply((*v)[s + 10u], multiply(w4, w1));
+  (*v)[s + 12u] = multiply((*v)[s + 12u], multiply(w3, w3));
+  (*v)[s + 14u] = multiply((*v)[s + 14u], multiply(w4, w3));
+  radix4(v, s, s + 4u, s + 8u, s + 12u);
+  radix4(v, s + 2u, s + 6u, s + 10u, s + 14u);
+  let b1 = vec2<f32>((*v)[s + 6u].x + (*v)[s + 6u].y, (*v)[s + 6u].y - (*v)[s + 6u].x) * h;
+  let b2 = over_i((*v)[s + 10u]);
+  let b3 = vec2<f32>((*v)[s + 14u].y - (*v)[s + 14u].x, -(*v)[s + 14u].x - (*v)[s + 14u].y) * h;
+  let a0 = (*v)[s]; let a1 = (*v)[s + 4u]; let a2 = (*v)[s + 8u]; let a3 = (*v)[s + 12u];
+  let b0 = (*v)[s + 2u];
+  (*v)[s] = a0 + b0; (*v)[s + 8u] = a0 - b0;
+  (*v)[s + 2u] = a1 + b1; (*v)[s + 10u] = a1 - b1;
+  (*v)[s + 4u] = a2 + b2; (*v)[s + 12u] = a2 - b2;
+  (*v)[s + 6u] = a3 + b3; (*v)[s + 14u] = a3 - b3;
+}
+
+fn last4(v: ptr<function, Sixteen>, s: u32, w1: vec2<f32>) {
+  let w2 = multiply(w1, w1);
+  (*v)[s + 4u] = multiply((*v)[s + 4u], w1);
+  (*v)[s + 8u] = multiply((*v)[s + 8u], w2);
+  (*v)[s + 12u] = multiply((*v)[s + 12u], multiply(w1, w2));
+  radix4(v, s, s + 4u, s + 8u, s + 12u);
+}
+
+fn last2(v: ptr<function, Sixteen>, s: u32, w1: vec2<f32>) {
   let a = (*v)[s];
-  let b = multiply((*v)[s + 2u], w1);
-  let c = multiply((*v)[s + 4u], w2);
-  let d = multiply((*v)[s + 6u], multiply(w1, w2));
-  let even = a + c; let odd = b + d; let apart = a - c; let turned = over_i(b - d);
-  (*v)[s] = even + odd; (*v)[s + 2u] = apart + turned; (*v)[s + 4u] = even - odd; (*v)[s + 6u] = apart - turned;
+  let b = multiply((*v)[s + 8u], w1);
+  (*v)[s] = a + b; (*v)[s + 8u] = a - b;
 }
 
-fn last2(v: ptr<function, Eight>, s: u32, w1: vec2<f32>) {
-  let a = (*v)[s];
-  let b = multiply((*v)[s + 4u], w1);
-  (*v)[s] = a + b; (*v)[s + 4u] = a - b;
-}
-
-// Number q of v to or from place `at + q · step`: in workgroup memory …
-fn hold(v: ptr<function, Eight>, at: u32, step: u32) {
-  held[place(at + 0u * step)] = (*v)[0];
-  held[place(at + 1u * step)] = (*v)[1];
-  held[place(at + 2u * step)] = (*v)[2];
-  held[place(at + 3u * step)] = (*v)[3];
-  held[place(at + 4u * step)] = (*v)[4];
-  held[place(at + 5u * step)] = (*v)[5];
-  held[place(at + 6u * step)] = (*v)[6];
-  held[place(at + 7u * step)] = (*v)[7];
-}
-
-fn fetch(v: ptr<function, Eight>, at: u32, step: u32) {
-  (*v)[0] = held[place(at + 0u * step)];
-  (*v)[1] = held[place(at + 1u * step)];
-  (*v)[2] = held[place(at + 2u * step)];
-  (*v)[3] = held[place(at + 3u * step)];
-  (*v)[4] = held[place(at + 4u * step)];
-  (*v)[5] = held[place(at + 5u * step)];
-  (*v)[6] = held[place(at + 6u * step)];
-  (*v)[7] = held[place(at + 7u * step)];
-}
-
-// … and in scratch.
-fn store(v: ptr<function, Eight>, at: u32, step: u32) {
-  scratch[at + 0u * step] = (*v)[0];
-  scratch[at + 1u * step] = (*v)[1];
-  scratch[at + 2u * step] = (*v)[2];
-  scratch[at + 3u * step] = (*v)[3];
-  scratch[at + 4u * step] = (*v)[4];
-  scratch[at + 5u * step] = (*v)[5];
-  scratch[at + 6u * step] = (*v)[6];
-  scratch[at + 7u * step] = (*v)[7];
-}
-
-fn load(v: ptr<function, Eight>, at: u32, step: u32) {
-  (*v)[0] = scratch[at + 0u * step];
-  (*v)[1] = scratch[at + 1u * step];
-  (*v)[2] = scratch[at + 2u * step];
-  (*v)[3] = scratch[at + 3u * step];
-  (*v)[4] = scratch[at + 4u * step];
-  (*v)[5] = scratch[at + 5u * step];
-  (*v)[6] = scratch[at + 6u * step];
-  (*v)[7] = scratch[at + 7u * step];
-}
-
-// Transforms 2^SIZE_LOG numbers, forwards. Invocation j of the 2^SIZE_LOG / 8
-// that share them holds numbers j + q·2^SIZE_LOG/8 in v[q], before and after.
-// Number i lies at place(origin + i·step).
-fn transform(v: ptr<function, Eight>, origin: u32, step: u32, j: u32) {
-  let eighth = 1u << (SIZE_LOG - 3u);
-  for (var log = 0u; log < SIZE_LOG; log += 3u) {
-    if (log > 0u) {
-      workgroupBarrier();
-      fetch(v, origin + j * step, eighth * step);
-      workgroupBarrier();
-    }
-    if (log + 3u <= SIZE_LOG) {
-      let k = j & ((1u << log) - 1u);
-      if (log > 0u) {
-        let w1 = root(log + 3u, k);
-        let w2 = multiply(w1, w1);
-        let w3 = multiply(w1, w2);
-        let w4 = multiply(w2, w2);
-        (*v)[1] = multiply((*v)[1], w1);
-        (*v)[2] = multiply((*v)[2], w2);
-        (*v)[3] = multiply((*v)[3], w3);
-        (*v)[4] = multiply((*v)[4], w4);
-        (*v)[5] = multiply((*v)[5], multiply(w4, w1));
-        (*v)[6] = multiply((*v)[6], multiply(w3, w3));
-        (*v)[7] = multiply((*v)[7], multiply(w4, w3));
-      }
-      radix8(v);
-      if (log + 3u < SIZE_LOG) {
-        let first = ((j - k) << 3u) + k;
-        hold(v, origin + first * step, step << log);
-      }
-    } else if (SIZE_LOG % 3u == 2u) {
-      last4(v, 0u, root(SIZE_LOG, j));
-      last4(v, 1u, root(SIZE_LOG, j + eighth));
-    } else {
-      last2(v, 0u, root(SIZE_LOG, j));
-      last2(v, 1u, root(SIZE_LOG, j + eighth));
-      last2(v, 2u, root(SIZE_LOG, j + 2u * eighth));
-      last2(v, 3u, root(SIZE_LOG, j + 3u * eighth));
-    }
-  }
-}
-
-// Multiplies the mirror pair of frequencies k and P-k, held at places a and b,
-// by the filter, whose values there are fa and fb. The result is left with its
-// parts exchanged, for the inverse transform.
-fn filter_pair(a: u32, b: u32, fa: vec2<f32>, fb: vec2<f32>, w: vec2<f32>, scale: f32) {
-  let za = held[a];
-  let zb = conjugate(held[b]);
-  let e = (za + zb) * 0.5;
-  let o = over_i(za - zb) * 0.5;
-  let f = (fa + conjugate(fb)) * 0.5;
-  let g = over_i(fa - conjugate(fb)) * 0.5;
-  let even = (multiply(f, e) + multiply(w, multiply(g, o))) * scale;
-  let odd = (multiply(f, o) + multiply(g, e)) * scale;
-  held[a] = (even + times_i(odd)).yx;
-  held[b] = (conjugate(even) + times_i(conjugate(odd))).yx;
-}
-
-// Numbers 2i and 2i+1 of a row of u, as one complex number.
-fn input_pair(first: u32, i: u32) -> vec2<f32> {
-  var z = vec2<f32>();
-  if (2u * i < shape.length) { z.x = u[first + 2u * i]; }
-  if (2u * i + 1u < shape.length) { z.y = u[first + 2u * i + 1u]; }
-  return z;
-}
-
-fn output(i: u32, value: f32) {
-  if (shape.mode == 1u) {
-    y[i] = value * gate[i];
-  } else if (shape.mode == 2u) {
-    y[i] += value;
+// The last pass where 4 does not divide SIZE_LOG.
+fn last_pass(v: ptr<function, Sixteen>, j: u32) {
+  let threads = 1u << (SIZE_LOG - 4u);
+  if (SIZE_LOG % 4u == 3u) {
+    last8(v, 0u, root(SIZE_LOG, j));
+    last8(v, 1u, root(SIZE_LOG, j + threads));
+  } else if (SIZE_LOG % 4u == 2u) {
+    last4(v, 0u, root(SIZE_LOG, j));
+    last4(v, 1u, root(SIZE_LOG, j + threads));
+    last4(v, 2u, root(SIZE_LOG, j + 2u * threads));
+    last4(v, 3u, root(SIZE_LOG, j + 3u * threads));
   } else {
-    y[i] = value;
+    last2(v, 0u, root(SIZE_LOG, j));
+    last2(v, 1u, root(SIZE_LOG, j + threads));
+    last2(v, 2u, root(SIZE_LOG, j + 2u * threads));
+    last2(v, 3u, root(SIZE_LOG, j + 3u * threads));
+    last2(v, 4u, root(SIZE_LOG, j + 4u * threads));
+    last2(v, 5u, root(SIZE_LOG, j + 5u * threads));
+    last2(v, 6u, root(SIZE_LOG, j + 6u * threads));
+    last2(v, 7u, root(SIZE_LOG, j + 7u * threads));
   }
 }
 
-fn output_pair(first: u32, i: u32, z: vec2<f32>) {
-  if (2u * i < shape.length) { output(first + 2u * i, z.x); }
-  if (2u * i + 1u < shape.length) { output(first + 2u * i + 1u, z.y); }
+// Real and imaginary parts of number q of v, to place to + q · step …
+fn put_real(v: ptr<function, Sixteen>, to: u32, step: u32) {
+  held[to ^ place(0u * step)] = (*v)[0].x; held[to ^ place(1u * step)] = (*v)[1].x;
+  held[to ^ place(2u * step)] = (*v)[2].x; held[to ^ place(3u * step)] = (*v)[3].x;
+  held[to ^ place(4u * step)] = (*v)[4].x; held[to ^ place(5u * step)] = (*v)[5].x;
+  held[to ^ place(6u * step)] = (*v)[6].x; held[to ^ place(7u * step)] = (*v)[7].x;
+  held[to ^ place(8u * step)] = (*v)[8].x; held[to ^ place(9u * step)] = (*v)[9].x;
+  held[to ^ place(10u * step)] = (*v)[10].x; held[to ^ place(11u * step)] = (*v)[11].x;
+  held[to ^ place(12u * step)] = (*v)[12].x; held[to ^ place(13u * step)] = (*v)[13].x;
+  held[to ^ place(14u * step)] = (*v)[14].x; held[to ^ place(15u * step)] = (*v)[15].x;
 }
 
-// Place n of a filter's 2P places: forward taps from the front, reverse taps
+fn put_imaginary(v: ptr<function, Sixteen>, to: u32, step: u32) {
+  held[to ^ place(0u * step)] = (*v)[0].y; held[to ^ place(1u * step)] = (*v)[1].y;
+  held[to ^ place(2u * step)] = (*v)[2].y; held[to ^ place(3u * step)] = (*v)[3].y;
+  held[to ^ place(4u * step)] = (*v)[4].y; held[to ^ place(5u * step)] = (*v)[5].y;
+  held[to ^ place(6u * step)] = (*v)[6].y; held[to ^ place(7u * step)] = (*v)[7].y;
+  held[to ^ place(8u * step)] = (*v)[8].y; held[to ^ place(9u * step)] = (*v)[9].y;
+  held[to ^ place(10u * step)] = (*v)[10].y; held[to ^ place(11u * step)] = (*v)[11].y;
+  held[to ^ place(12u * step)] = (*v)[12].y; held[to ^ place(13u * step)] = (*v)[13].y;
+  held[to ^ place(14u * step)] = (*v)[14].y; held[to ^ place(15u * step)] = (*v)[15].y;
+}
+
+// … and from place start + q · step.
+fn get_real(v: ptr<function, Sixteen>, start: u32, step: u32) {
+  (*v)[0].x = held[start ^ place(0u * step)]; (*v)[1].x = held[start ^ place(1u * step)];
+  (*v)[2].x = held[start ^ place(2u * step)]; (*v)[3].x = held[start ^ place(3u * step)];
+  (*v)[4].x = held[start ^ place(4u * step)]; (*v)[5].x = held[start ^ place(5u * step)];
+  (*v)[6].x = held[start ^ place(6u * step)]; (*v)[7].x = held[start ^ place(7u * step)];
+  (*v)[8].x = held[start ^ place(8u * step)]; (*v)[9].x = held[start ^ place(9u * step)];
+  (*v)[10].x = held[start ^ place(10u * step)]; (*v)[11].x = held[start ^ place(11u * step)];
+  (*v)[12].x = held[start ^ place(12u * step)]; (*v)[13].x = held[start ^ place(13u * step)];
+  (*v)[14].x = held[start ^ place(14u * step)]; (*v)[15].x = held[start ^ place(15u * step)];
+}
+
+fn get_imaginary(v: ptr<function, Sixteen>, start: u32, step: u32) {
+  (*v)[0].y = held[start ^ place(0u * step)]; (*v)[1].y = held[start ^ place(1u * step)];
+  (*v)[2].y = held[start ^ place(2u * step)]; (*v)[3].y = held[start ^ place(3u * step)];
+  (*v)[4].y = held[start ^ place(4u * step)]; (*v)[5].y = held[start ^ place(5u * step)];
+  (*v)[6].y = held[start ^ place(6u * step)]; (*v)[7].y = held[start ^ place(7u * step)];
+  (*v)[8].y = held[start ^ place(8u * step)]; (*v)[9].y = held[start ^ place(9u * step)];
+  (*v)[10].y = held[start ^ place(10u * step)]; (*v)[11].y = held[start ^ place(11u * step)];
+  (*v)[12].y = held[start ^ place(12u * step)]; (*v)[13].y = held[start ^ place(13u * step)];
+  (*v)[14].y = held[start ^ place(14u * step)]; (*v)[15].y = held[start ^ place(15u * step)];
+}
+
+// Number q of v moves from place to + q · step to start + q · step; both are
+// given through place().
+fn exchange(v: ptr<function, Sixteen>, to: u32, to_step: u32, start: u32, step: u32) {
+  let second = (PLANES - 1u) * 16u * THREADS;
+  put_real(v, to, to_step);
+  if (PLANES == 1u) {
+    workgroupBarrier();
+    get_real(v, start, step);
+    workgroupBarrier();
+  }
+  put_imaginary(v, to | second, to_step);
+  workgroupBarrier();
+  if (PLANES == 2u) { get_real(v, start, step); }
+  get_imaginary(v, start | second, step);
+  workgroupBarrier();
+}
+
+// Number q of v becomes what stands at the mirrored place of another row, from
+// its end on; a row that mirrors itself about number 0 is turned by one more.
+fn exchange_mirrored(v: ptr<function, Sixteen>, origin: u32, other: u32, j: u32, turned: bool) {
+  let threads = 1u << (SIZE_LOG - 4u);
+  exchange(v, place(origin + j), threads, place(other + select(threads - 1u - j, (threads - j) & (threads - 1u), turned)), threads);
+  let w = *v;
+  let first = turned && j == 0u;
+  (*v)[0] = select(w[15], w[0], first);
+  (*v)[1] = select(w[14], w[15], first); (*v)[2] = select(w[13], w[14], first);
+  (*v)[3] = select(w[12], w[13], first); (*v)[4] = select(w[11], w[12], first);
+  (*v)[5] = select(w[10], w[11], first); (*v)[6] = select(w[9], w[10], first);
+  (*v)[7] = select(w[8], w[9], first); (*v)[8] = select(w[7], w[8], first);
+  (*v)[9] = select(w[6], w[7], first); (*v)[10] = select(w[5], w[6], first);
+  (*v)[11] = select(w[4], w[5], first); (*v)[12] = select(w[3], w[4], first);
+  (*v)[13] = select(w[2], w[3], first); (*v)[14] = select(w[1], w[2], first);
+  (*v)[15] = select(w[0], w[1], first);
+}
+
+// Transforms 2^SIZE_LOG numbers, forwards. Invocation j of the 2^SIZE_LOG / 16
+// that share them holds numbers j + q·2^SIZE_LOG/16 in v[q], before and after.
+// Number i lies at place(origin + i·step).
+fn transform(v: ptr<function, Sixteen>, origin: u32, step: u32, j: u32) {
+  let threads = 1u << (SIZE_LOG - 4u);
+  let own = place(origin + j * step);
+  radix16(v);
+  exchange(v, place(origin + 16u * j * step), step, own, threads * step);
+  if (SIZE_LOG >= 8u) {
+    twist16(v, root(8u, j & 15u));
+    radix16(v);
+  }
+  if (SIZE_LOG > 8u) {
+    let k = j & 15u;
+    exchange(v, place(origin + (16u * (j - k) + k) * step), 16u * step, own, threads * step);
+    if (SIZE_LOG == 12u) {
+      twist16(v, root(12u, j));
+      radix16(v);
+    }
+  }
+  if (SIZE_LOG % 4u != 0u) { last_pass(v, j); }
+}
+
+// A row of u or y; it has no elements behind the last channel.
+struct Row { first: u32, length: u32 }
+
+fn row_at(channel: u32, text: u32) -> Row {
+  let first = (shape.first_channel + channel) * shape.row + text * shape.length;
+  return Row(first, select(0u, shape.length, channel < shape.rows / shape.texts));
+}
+
+fn input(row: Row, i: u32) -> f32 {
+  if (i < row.length) { return u[row.first + i]; }
+  return 0.0;
+}
+
+fn inputs(a: Row, b: Row, i: u32) -> vec2<f32> { return vec2<f32>(input(a, i), input(b, i)); }
+
+// What a number of the result meets: its gate, or what it is added to.
+fn other(row: Row, i: u32) -> f32 {
+  if (i < row.length) {
+    if (shape.mode == 1u) { return gate[row.first + i]; }
+    if (shape.mode == 2u) { return y[row.first + i]; }
+  }
+  return 0.0;
+}
+
+fn others(a: Row, b: Row, i: u32) -> vec2<f32> { return vec2<f32>(other(a, i), other(b, i)); }
+
+fn output(row: Row, i: u32, value: f32, met: f32) {
+  if (i < row.length) { y[row.first + i] = select(value + met, value * met, shape.mode == 1u); }
+}
+
+// Parts are exchanged after the inverse.
+fn outputs(a: Row, b: Row, i: u32, value: vec2<f32>, met: vec2<f32>) {
+  output(a, i, value.y, met.x);
+  output(b, i, value.x, met.y);
+}
+
+// Number z of a pair, whose mirror is m, by filters a and b; parts exchanged
+// for the inverse.
+fn filtered(z: vec2<f32>, m: vec2<f32>, a: vec2<f32>, b: vec2<f32>) -> vec2<f32> {
+  return (multiply(z, a + b) + multiply(conjugate(m), a - b)).yx;
+}
+
+// Filters' spectra a and b, scaled, of number z whose mirror is m.
+fn apart(z: vec2<f32>, m: vec2<f32>, scale: f32) -> vec4<f32> {
+  return vec4<f32>(z + conjugate(m), over_i(z - conjugate(m))) * scale;
+}
+
+// Place n of a filter's N places: forward taps from the front, reverse taps
 // from the back, both under the decay exp(-t |delta|), and D at place 0.
 fn filter_place(row: u32, n: u32, places: u32) -> f32 {
+  if (row >= shape.rows) { return 0.0; }
   let channel = shape.first_channel + row;
   let rate = abs(deltas[channel]);
   if (n < shape.length) {
@@ -259,195 +377,421 @@ fn filter_place(row: u32, n: u32, places: u32) -> f32 {
   return 0.0;
 }
 
-// Places 2i and 2i+1 of a filter as one complex number, for i and its 7
-// successors by `step`.
-fn load_filter(v: ptr<function, Eight>, row: u32, i: u32, step: u32, places: u32) {
-  (*v)[0] = vec2<f32>(filter_place(row, 2u * (i + 0u * step), places), filter_place(row, 2u * (i + 0u * step) + 1u, places));
-  (*v)[1] = vec2<f32>(filter_place(row, 2u * (i + 1u * step), places), filter_place(row, 2u * (i + 1u * step) + 1u, places));
-  (*v)[2] = vec2<f32>(filter_place(row, 2u * (i + 2u * step), places), filter_place(row, 2u * (i + 2u * step) + 1u, places));
-  (*v)[3] = vec2<f32>(filter_place(row, 2u * (i + 3u * step), places), filter_place(row, 2u * (i + 3u * step) + 1u, places));
-  (*v)[4] = vec2<f32>(filter_place(row, 2u * (i + 4u * step), places), filter_place(row, 2u * (i + 4u * step) + 1u, places));
-  (*v)[5] = vec2<f32>(filter_place(row, 2u * (i + 5u * step), places), filter_place(row, 2u * (i + 5u * step) + 1u, places));
-  (*v)[6] = vec2<f32>(filter_place(row, 2u * (i + 6u * step), places), filter_place(row, 2u * (i + 6u * step) + 1u, places));
-  (*v)[7] = vec2<f32>(filter_place(row, 2u * (i + 7u * step), places), filter_place(row, 2u * (i + 7u * step) + 1u, places));
+// Places n, n + step, … of filters a and a + 1.
+fn load_filters(v: ptr<function, Sixteen>, a: u32, n: u32, step: u32, places: u32) {
+  (*v)[0] = vec2<f32>(filter_place(a, n + 0u * step, places), filter_place(a + 1u, n + 0u * step, places));
+  (*v)[1] = vec2<f32>(filter_place(a, n + 1u * step, places), filter_place(a + 1u, n + 1u * step, places));
+  (*v)[2] = vec2<f32>(filter_place(a, n + 2u * step, places), filter_place(a + 1u, n + 2u * step, places));
+  (*v)[3] = vec2<f32>(filter_place(a, n + 3u * step, places), filter_place(a + 1u, n + 3u * step, places));
+  (*v)[4] = vec2<f32>(filter_place(a, n + 4u * step, places), filter_place(a + 1u, n + 4u * step, places));
+  (*v)[5] = vec2<f32>(filter_place(a, n + 5u * step, places), filter_place(a + 1u, n + 5u * step, places));
+  (*v)[6] = vec2<f32>(filter_place(a, n + 6u * step, places), filter_place(a + 1u, n + 6u * step, places));
+  (*v)[7] = vec2<f32>(filter_place(a, n + 7u * step, places), filter_place(a + 1u, n + 7u * step, places));
+  (*v)[8] = vec2<f32>(filter_place(a, n + 8u * step, places), filter_place(a + 1u, n + 8u * step, places));
+  (*v)[9] = vec2<f32>(filter_place(a, n + 9u * step, places), filter_place(a + 1u, n + 9u * step, places));
+  (*v)[10] = vec2<f32>(filter_place(a, n + 10u * step, places), filter_place(a + 1u, n + 10u * step, places));
+  (*v)[11] = vec2<f32>(filter_place(a, n + 11u * step, places), filter_place(a + 1u, n + 11u * step, places));
+  (*v)[12] = vec2<f32>(filter_place(a, n + 12u * step, places), filter_place(a + 1u, n + 12u * step, places));
+  (*v)[13] = vec2<f32>(filter_place(a, n + 13u * step, places), filter_place(a + 1u, n + 13u * step, places));
+  (*v)[14] = vec2<f32>(filter_place(a, n + 14u * step, places), filter_place(a + 1u, n + 14u * step, places));
+  (*v)[15] = vec2<f32>(filter_place(a, n + 15u * step, places), filter_place(a + 1u, n + 15u * step, places));
 }
 
-fn row_start(row: u32) -> u32 {
-  return (shape.first_channel + row / shape.texts) * shape.row + (row % shape.texts) * shape.length;
+// A unified filter's number k and, as the mirrored one's value, number k + P.
+fn filter_at(channel: u32, k: u32) -> vec4<f32> {
+  let size = 1u << (SIZE_LOG - 1u);
+  let a = spectrum[channel * size + k];
+  let b = conjugate(spectrum[channel * size + ((size - k) & (size - 1u))]);
+  return select(vec4<f32>(a, b), vec4<f32>(a.x, 0.0, a.y, 0.0), k == 0u);
 }
 
-@compute @workgroup_size(256)
-fn unified_filter(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) id: u32) {
-  let eighth = 1u << (SIZE_LOG - 3u);
-  let size = 8u * eighth;
-  let j = id % eighth;
-  let slot = id / eighth;
-  let row = group.x * (HELD >> SIZE_LOG) + slot;
-  var v: Eight;
-  if (row < shape.rows) {
-    load_filter(&v, row, j, eighth, 2u * size);
-  }
-  transform(&v, slot * size, 1u, j);
-  workgroupBarrier();
-  hold(&v, slot * size + j, eighth);
-  workgroupBarrier();
-  if (row < shape.rows) {
-    for (var k = j; k < size; k += eighth) {
-      let a = held[place(slot * size + k)];
-      let b = conjugate(held[place(slot * size + ((size - k) & (size - 1u)))]);
-      let even = (a + b) * 0.5;
-      let odd = over_i(a - b) * 0.5;
-      // The spectrum of the whole sequence; number P, which is real, goes with number 0.
-      let h = select(even + multiply(root(SIZE_LOG + 1u, k), odd), vec2<f32>(even.x + odd.x, even.x - odd.x), k == 0u);
-      scratch[(shape.filter_channel + row) * size + k] = h;
-    }
-  }
+// Numbers q and q + 8 of v, k and k + P of the spectrum.
+fn filter_numbers(v: ptr<function, Sixteen>, mirror: ptr<function, Sixteen>, q: u32, channel_a: u32, channel_b: u32, k: u32) {
+  let a = filter_at(channel_a, k);
+  let b = filter_at(channel_b, k);
+  (*v)[q] = filtered((*v)[q], (*mirror)[q], a.xy, b.xy);
+  (*v)[q + 8u] = filtered((*v)[q + 8u], (*mirror)[q + 8u], a.zw, b.zw);
 }
 
-// In the column phases SIZE_LOG is log2 N1 and OTHER_LOG log2 N2; a workgroup
-// takes 2,048 / N1 neighbouring columns n2. Twiddle k1·n2 of P is folded in.
-fn twist(v: ptr<function, Eight>, n2: u32, j: u32) {
-  let eighth = 1u << (SIZE_LOG - 3u);
-  (*v)[0] = multiply((*v)[0], root(SIZE_LOG + OTHER_LOG, (j + 0u * eighth) * n2));
-  (*v)[1] = multiply((*v)[1], root(SIZE_LOG + OTHER_LOG, (j + 1u * eighth) * n2));
-  (*v)[2] = multiply((*v)[2], root(SIZE_LOG + OTHER_LOG, (j + 2u * eighth) * n2));
-  (*v)[3] = multiply((*v)[3], root(SIZE_LOG + OTHER_LOG, (j + 3u * eighth) * n2));
-  (*v)[4] = multiply((*v)[4], root(SIZE_LOG + OTHER_LOG, (j + 4u * eighth) * n2));
-  (*v)[5] = multiply((*v)[5], root(SIZE_LOG + OTHER_LOG, (j + 5u * eighth) * n2));
-  (*v)[6] = multiply((*v)[6], root(SIZE_LOG + OTHER_LOG, (j + 6u * eighth) * n2));
-  (*v)[7] = multiply((*v)[7], root(SIZE_LOG + OTHER_LOG, (j + 7u * eighth) * n2));
-}
-
-@compute @workgroup_size(256)
-fn columns(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) id: u32) {
-  let eighth = 1u << (SIZE_LOG - 3u);
-  let wide = HELD >> SIZE_LOG;
-  let column = id % wide;
-  let j = id / wide;
-  let n2 = group.x * wide + column;
-  let first = row_start(group.y);
-  var v: Eight;
-  v[0] = input_pair(first, ((j + 0u * eighth) << OTHER_LOG) + n2);
-  v[1] = input_pair(first, ((j + 1u * eighth) << OTHER_LOG) + n2);
-  v[2] = input_pair(first, ((j + 2u * eighth) << OTHER_LOG) + n2);
-  v[3] = input_pair(first, ((j + 3u * eighth) << OTHER_LOG) + n2);
-  transform(&v, column, wide, j);
-  twist(&v, n2, j);
-  store(&v, (group.y << (SIZE_LOG + OTHER_LOG)) + (j << OTHER_LOG) + n2, eighth << OTHER_LOG);
-}
-
-@compute @workgroup_size(256)
-fn columns_filter(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) id: u32) {
-  let eighth = 1u << (SIZE_LOG - 3u);
-  let wide = HELD >> SIZE_LOG;
-  let column = id % wide;
-  let j = id / wide;
-  let n2 = group.x * wide + column;
-  let places = 2u << (SIZE_LOG + OTHER_LOG);
-  var v: Eight;
-  load_filter(&v, group.y, (j << OTHER_LOG) + n2, eighth << OTHER_LOG, places);
-  transform(&v, column, wide, j);
-  twist(&v, n2, j);
-  store(&v, ((shape.filter_channel + group.y) << (SIZE_LOG + OTHER_LOG)) + (j << OTHER_LOG) + n2, eighth << OTHER_LOG);
-}
-
-@compute @workgroup_size(256)
-fn columns_inverse(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) id: u32) {
-  let eighth = 1u << (SIZE_LOG - 3u);
-  let wide = HELD >> SIZE_LOG;
-  let column = id % wide;
-  let j = id / wide;
-  let n2 = group.x * wide + column;
-  let first = row_start(group.y);
-  let start = group.y << (SIZE_LOG + OTHER_LOG);
-  var v: Eight;
-  load(&v, start + (j << OTHER_LOG) + n2, eighth << OTHER_LOG);
-  twist(&v, n2, j);
-  transform(&v, column, wide, j);
-  output_pair(first, ((j + 0u * eighth) << OTHER_LOG) + n2, v[0].yx);
-  output_pair(first, ((j + 1u * eighth) << OTHER_LOG) + n2, v[1].yx);
-  output_pair(first, ((j + 2u * eighth) << OTHER_LOG) + n2, v[2].yx);
-  output_pair(first, ((j + 3u * eighth) << OTHER_LOG) + n2, v[3].yx);
-}
-
-// In the row phases SIZE_LOG is log2 N2 and OTHER_LOG log2 N1. Pair 0 is rows 0
-// and N1/2, which mirror themselves; pair p is rows p and N1-p.
-fn pair_row(pair: u32, member: u32) -> u32 {
-  let n1 = 1u << OTHER_LOG;
-  if (member == 0u) { return pair; }
-  return select(n1 - pair, n1 / 2u, pair == 0u);
-}
-
-@compute @workgroup_size(256)
-fn rows(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) id: u32) {
-  let eighth = 1u << (SIZE_LOG - 3u);
-  let size = 8u * eighth;
-  let j = id % eighth;
-  let slot = id / eighth;
-  let pair = group.x * (HELD >> SIZE_LOG) / 2u + slot / 2u;
-  let member = slot & 1u;
-  let live = 2u * pair < (1u << OTHER_LOG);
-  let start = group.y << (SIZE_LOG + OTHER_LOG);
-  let own = start + (pair_row(pair, member) << SIZE_LOG);
-  let origin = slot * size;
-  let filter_start = (shape.filter_channel + group.y / shape.texts) << (SIZE_LOG + OTHER_LOG);
-  let scale = 1.0 / f32(1u << (SIZE_LOG + OTHER_LOG));
-  var v: Eight;
-  if (live) {
-    load(&v, own + j, eighth);
-  }
+@compute @workgroup_size(THREADS)
+fn unified(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) id: u32) {
+  let threads = 1u << (SIZE_LOG - 4u);
+  let j = id % threads;
+  let slot = id / threads;
+  let pair = group.x * (THREADS / threads) + slot;
+  let a = 2u * (pair / shape.texts);
+  let text = pair % shape.texts;
+  let row_a = row_at(a, text);
+  let row_b = row_at(a + 1u, text);
+  let filter_a = shape.filter_channel + a;
+  let filter_b = filter_a + select(0u, 1u, row_b.length > 0u);   // numbers behind the last filter could be none
+  let origin = slot << SIZE_LOG;
+  var v: Sixteen;
+  v[0] = inputs(row_a, row_b, j + 0u * threads);
+  v[1] = inputs(row_a, row_b, j + 1u * threads);
+  v[2] = inputs(row_a, row_b, j + 2u * threads);
+  v[3] = inputs(row_a, row_b, j + 3u * threads);
+  v[4] = inputs(row_a, row_b, j + 4u * threads);
+  v[5] = inputs(row_a, row_b, j + 5u * threads);
+  v[6] = inputs(row_a, row_b, j + 6u * threads);
+  v[7] = inputs(row_a, row_b, j + 7u * threads);
   for (var direction = 0u; direction < 2u; direction++) {
     transform(&v, origin, 1u, j);
     if (direction == 0u) {
-      workgroupBarrier();
-      hold(&v, origin + j, eighth);
-      workgroupBarrier();
-      if (live) {
-        let both = (slot - member) * size;
-        let last = select(size - 1u, size, pair == 0u);
-        for (var x = member * eighth + j; x <= last; x += 2u * eighth) {
-          // The pair's frequencies: member and place in the row of each.
-          var row_a = 0u; var a = x;
-          var row_b = 1u; var b = size - 1u - x;
-          if (pair == 0u) {
-            if (x <= size / 2u) {
-              row_b = 0u; b = (size - x) & (size - 1u);
-            } else {
-              row_a = 1u; a = x - size / 2u - 1u;
-              b = size - 1u - a;
-            }
-          }
-          let k1a = pair_row(pair, row_a);
-          let k1b = pair_row(pair, row_b);
-          filter_pair(place(both + row_a * size + a), place(both + row_b * size + b),
-                      spectrum[filter_start + (k1a << SIZE_LOG) + a], spectrum[filter_start + (k1b << SIZE_LOG) + b],
-                      root(SIZE_LOG + OTHER_LOG, k1a + (a << OTHER_LOG)), scale);
-        }
-      }
-      workgroupBarrier();
-      fetch(&v, origin + j, eighth);
-      workgroupBarrier();
+      var mirror = v;
+      exchange_mirrored(&mirror, origin, origin, j, true);
+      filter_numbers(&v, &mirror, 0u, filter_a, filter_b, j + 0u * threads);
+      filter_numbers(&v, &mirror, 1u, filter_a, filter_b, j + 1u * threads);
+      filter_numbers(&v, &mirror, 2u, filter_a, filter_b, j + 2u * threads);
+      filter_numbers(&v, &mirror, 3u, filter_a, filter_b, j + 3u * threads);
+      filter_numbers(&v, &mirror, 4u, filter_a, filter_b, j + 4u * threads);
+      filter_numbers(&v, &mirror, 5u, filter_a, filter_b, j + 5u * threads);
+      filter_numbers(&v, &mirror, 6u, filter_a, filter_b, j + 6u * threads);
+      filter_numbers(&v, &mirror, 7u, filter_a, filter_b, j + 7u * threads);
     }
   }
-  if (live) {
-    store(&v, own + j, eighth);
+  // All loads before the first store: the compiler cannot tell that they differ.
+  let m0 = others(row_a, row_b, j + 0u * threads);
+  let m1 = others(row_a, row_b, j + 1u * threads);
+  let m2 = others(row_a, row_b, j + 2u * threads);
+  let m3 = others(row_a, row_b, j + 3u * threads);
+  let m4 = others(row_a, row_b, j + 4u * threads);
+  let m5 = others(row_a, row_b, j + 5u * threads);
+  let m6 = others(row_a, row_b, j + 6u * threads);
+  let m7 = others(row_a, row_b, j + 7u * threads);
+  outputs(row_a, row_b, j + 0u * threads, v[0], m0);
+  outputs(row_a, row_b, j + 1u * threads, v[1], m1);
+  outputs(row_a, row_b, j + 2u * threads, v[2], m2);
+  outputs(row_a, row_b, j + 3u * threads, v[3], m3);
+  outputs(row_a, row_b, j + 4u * threads, v[4], m4);
+  outputs(row_a, row_b, j + 5u * threads, v[5], m5);
+  outputs(row_a, row_b, j + 6u * threads, v[6], m6);
+  outputs(row_a, row_b, j + 7u * threads, v[7], m7);
+}
+
+@compute @workgroup_size(THREADS)
+fn unified_filter(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) id: u32) {
+  let threads = 1u << (SIZE_LOG - 4u);
+  let j = id % threads;
+  let slot = id / threads;
+  let a = 2u * (group.x * (THREADS / threads) + slot);
+  let origin = slot << SIZE_LOG;
+  let places = 1u << SIZE_LOG;
+  var v: Sixteen;
+  load_filters(&v, a, j, threads, places);
+  transform(&v, origin, 1u, j);
+  var mirror = v;
+  exchange_mirrored(&mirror, origin, origin, j, true);
+  let scale = 0.25 / f32(places);
+  let to = ((shape.filter_channel + a) << (SIZE_LOG - 1u)) + j;
+  let first = apart(v[0], mirror[0], scale);
+  let middle = apart(v[8], mirror[8], scale);
+  store_filters(a, to, select(first, vec4<f32>(first.x, middle.x, first.z, middle.z), j == 0u));
+  store_filters(a, to + 1u * threads, apart(v[1], mirror[1], scale));
+  store_filters(a, to + 2u * threads, apart(v[2], mirror[2], scale));
+  store_filters(a, to + 3u * threads, apart(v[3], mirror[3], scale));
+  store_filters(a, to + 4u * threads, apart(v[4], mirror[4], scale));
+  store_filters(a, to + 5u * threads, apart(v[5], mirror[5], scale));
+  store_filters(a, to + 6u * threads, apart(v[6], mirror[6], scale));
+  store_filters(a, to + 7u * threads, apart(v[7], mirror[7], scale));
+}
+
+fn store_filters(a: u32, to: u32, number: vec4<f32>) {
+  if (a < shape.rows) { scratch[to] = number.xy; }
+  if (a + 1u < shape.rows) { scratch[to + (1u << (SIZE_LOG - 1u))] = number.zw; }
+}
+
+// In the column phases SIZE_LOG is log2 N1 and OTHER_LOG log2 N2; a workgroup
+// takes 16·THREADS / N1 neighbouring columns n2 of a pair.
+
+// Multiplies number q of v, k1 = j + q·N1/16, by the root k1·n2 of N.
+fn turn(v: ptr<function, Sixteen>, n2: u32, j: u32) {
+  let log = SIZE_LOG + OTHER_LOG;
+  let w0 = root(log, j * n2);
+  let w = root(log, n2 << (SIZE_LOG - 4u));
+  twist16(v, w);
+  (*v)[0] = multiply((*v)[0], w0); (*v)[1] = multiply((*v)[1], w0);
+  (*v)[2] = multiply((*v)[2], w0); (*v)[3] = multiply((*v)[3], w0);
+  (*v)[4] = multiply((*v)[4], w0); (*v)[5] = multiply((*v)[5], w0);
+  (*v)[6] = multiply((*v)[6], w0); (*v)[7] = multiply((*v)[7], w0);
+  (*v)[8] = multiply((*v)[8], w0); (*v)[9] = multiply((*v)[9], w0);
+  (*v)[10] = multiply((*v)[10], w0); (*v)[11] = multiply((*v)[11], w0);
+  (*v)[12] = multiply((*v)[12], w0); (*v)[13] = multiply((*v)[13], w0);
+  (*v)[14] = multiply((*v)[14], w0); (*v)[15] = multiply((*v)[15], w0);
+}
+
+// Where row k1 begins in a pair's scratch.
+fn scratch_row(k1: u32) -> u32 {
+  let half = 1u << (SIZE_LOG - 1u);
+  return select(k1, half + ((2u * half - k1) & (half - 1u)), k1 >= half) << OTHER_LOG;
+}
+
+fn store_columns(v: ptr<function, Sixteen>, to: u32, j: u32) {
+  let threads = 1u << (SIZE_LOG - 4u);
+  scratch[to + scratch_row(j + 0u * threads)] = (*v)[0];
+  scratch[to + scratch_row(j + 1u * threads)] = (*v)[1];
+  scratch[to + scratch_row(j + 2u * threads)] = (*v)[2];
+  scratch[to + scratch_row(j + 3u * threads)] = (*v)[3];
+  scratch[to + scratch_row(j + 4u * threads)] = (*v)[4];
+  scratch[to + scratch_row(j + 5u * threads)] = (*v)[5];
+  scratch[to + scratch_row(j + 6u * threads)] = (*v)[6];
+  scratch[to + scratch_row(j + 7u * threads)] = (*v)[7];
+  scratch[to + scratch_row(j + 8u * threads)] = (*v)[8];
+  scratch[to + scratch_row(j + 9u * threads)] = (*v)[9];
+  scratch[to + scratch_row(j + 10u * threads)] = (*v)[10];
+  scratch[to + scratch_row(j + 11u * threads)] = (*v)[11];
+  scratch[to + scratch_row(j + 12u * threads)] = (*v)[12];
+  scratch[to + scratch_row(j + 13u * threads)] = (*v)[13];
+  scratch[to + scratch_row(j + 14u * threads)] = (*v)[14];
+  scratch[to + scratch_row(j + 15u * threads)] = (*v)[15];
+}
+
+@compute @workgroup_size(THREADS)
+fn columns(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) id: u32) {
+  let threads = 1u << (SIZE_LOG - 4u);
+  let wide = THREADS / threads;
+  let column = id % wide;
+  let j = id / wide;
+  let n2 = group.x * wide + column;
+  let a = 2u * (group.y / shape.texts);
+  let row_a = row_at(a, group.y % shape.texts);
+  let row_b = row_at(a + 1u, group.y % shape.texts);
+  var v: Sixteen;
+  v[0] = inputs(row_a, row_b, ((j + 0u * threads) << OTHER_LOG) + n2);
+  v[1] = inputs(row_a, row_b, ((j + 1u * threads) << OTHER_LOG) + n2);
+  v[2] = inputs(row_a, row_b, ((j + 2u * threads) << OTHER_LOG) + n2);
+  v[3] = inputs(row_a, row_b, ((j + 3u * threads) << OTHER_LOG) + n2);
+  v[4] = inputs(row_a, row_b, ((j + 4u * threads) << OTHER_LOG) + n2);
+  v[5] = inputs(row_a, row_b, ((j + 5u * threads) << OTHER_LOG) + n2);
+  v[6] = inputs(row_a, row_b, ((j + 6u * threads) << OTHER_LOG) + n2);
+  v[7] = inputs(row_a, row_b, ((j + 7u * threads) << OTHER_LOG) + n2);
+  transform(&v, column, wide, j);
+  turn(&v, n2, j);
+  store_columns(&v, (group.y << (SIZE_LOG + OTHER_LOG)) + n2, j);
+}
+
+@compute @workgroup_size(THREADS)
+fn columns_filter(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) id: u32) {
+  let threads = 1u << (SIZE_LOG - 4u);
+  let wide = THREADS / threads;
+  let column = id % wide;
+  let j = id / wide;
+  let n2 = group.x * wide + column;
+  var v: Sixteen;
+  load_filters(&v, 2u * group.y, (j << OTHER_LOG) + n2, threads << OTHER_LOG, 1u << (SIZE_LOG + OTHER_LOG));
+  transform(&v, column, wide, j);
+  turn(&v, n2, j);
+  store_columns(&v, (shape.filter_channel << (SIZE_LOG + OTHER_LOG - 1u)) + (group.y << (SIZE_LOG + OTHER_LOG)) + n2, j);
+}
+
+@compute @workgroup_size(THREADS)
+fn columns_inverse(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) id: u32) {
+  let threads = 1u << (SIZE_LOG - 4u);
+  let wide = THREADS / threads;
+  let column = id % wide;
+  let j = id / wide;
+  let n2 = group.x * wide + column;
+  let a = 2u * (group.y / shape.texts);
+  let row_a = row_at(a, group.y % shape.texts);
+  let row_b = row_at(a + 1u, group.y % shape.texts);
+  let start = (group.y << (SIZE_LOG + OTHER_LOG)) + n2;
+  var v: Sixteen;
+  v[0] = scratch[start + scratch_row(j + 0u * threads)];
+  v[1] = scratch[start + scratch_row(j + 1u * threads)];
+  v[2] = scratch[start + scratch_row(j + 2u * threads)];
+  v[3] = scratch[start + scratch_row(j + 3u * threads)];
+  v[4] = scratch[start + scratch_row(j + 4u * threads)];
+  v[5] = scratch[start + scratch_row(j + 5u * threads)];
+  v[6] = scratch[start + scratch_row(j + 6u * threads)];
+  v[7] = scratch[start + scratch_row(j + 7u * threads)];
+  v[8] = scratch[start + scratch_row(j + 8u * threads)];
+  v[9] = scratch[start + scratch_row(j + 9u * threads)];
+  v[10] = scratch[start + scratch_row(j + 10u * threads)];
+  v[11] = scratch[start + scratch_row(j + 11u * threads)];
+  v[12] = scratch[start + scratch_row(j + 12u * threads)];
+  v[13] = scratch[start + scratch_row(j + 13u * threads)];
+  v[14] = scratch[start + scratch_row(j + 14u * threads)];
+  v[15] = scratch[start + scratch_row(j + 15u * threads)];
+  turn(&v, n2, j);
+  transform(&v, column, wide, j);
+  // All loads before the first store: the compiler cannot tell that they differ.
+  let m0 = others(row_a, row_b, ((j + 0u * threads) << OTHER_LOG) + n2);
+  let m1 = others(row_a, row_b, ((j + 1u * threads) << OTHER_LOG) + n2);
+  let m2 = others(row_a, row_b, ((j + 2u * threads) << OTHER_LOG) + n2);
+  let m3 = others(row_a, row_b, ((j + 3u * threads) << OTHER_LOG) + n2);
+  let m4 = others(row_a, row_b, ((j + 4u * threads) << OTHER_LOG) + n2);
+  let m5 = others(row_a, row_b, ((j + 5u * threads) << OTHER_LOG) + n2);
+  let m6 = others(row_a, row_b, ((j + 6u * threads) << OTHER_LOG) + n2);
+  let m7 = others(row_a, row_b, ((j + 7u * threads) << OTHER_LOG) + n2);
+  outputs(row_a, row_b, ((j + 0u * threads) << OTHER_LOG) + n2, v[0], m0);
+  outputs(row_a, row_b, ((j + 1u * threads) << OTHER_LOG) + n2, v[1], m1);
+  outputs(row_a, row_b, ((j + 2u * threads) << OTHER_LOG) + n2, v[2], m2);
+  outputs(row_a, row_b, ((j + 3u * threads) << OTHER_LOG) + n2, v[3], m3);
+  outputs(row_a, row_b, ((j + 4u * threads) << OTHER_LOG) + n2, v[4], m4);
+  outputs(row_a, row_b, ((j + 5u * threads) << OTHER_LOG) + n2, v[5], m5);
+  outputs(row_a, row_b, ((j + 6u * threads) << OTHER_LOG) + n2, v[6], m6);
+  outputs(row_a, row_b, ((j + 7u * threads) << OTHER_LOG) + n2, v[7], m7);
+}
+
+// In the row phases SIZE_LOG is log2 N2 and OTHER_LOG log2 N1. Pair 0 is rows 0
+// and N1/2, pair p is rows p and N1-p; the pair's members are neighbours in
+// workgroup memory.
+
+// The filter's numbers of a row at first + step·k2, conjugate where the sign is
+// -1: in the row's lower half, k2 < N2/2, and in its upper half.
+struct Halves { lower: u32, upper: u32, step: u32, upper_step: u32, sign: f32, upper_sign: f32 }
+
+fn halves(pair: u32, member: u32) -> Halves {
+  let size = 1u << SIZE_LOG;
+  let back = 0u - 1u;
+  let first = pair << SIZE_LOG;
+  if (pair > 0u) {
+    if (member == 0u) { return Halves(first, first, 1u, 1u, 1.0, 1.0); }
+    return Halves(first + size - 1u, first + size - 1u, back, back, -1.0, -1.0);
+  }
+  if (member == 0u) { return Halves(0u, size, 1u, back, 1.0, -1.0); }
+  return Halves(size / 2u, size / 2u + size - 1u, 1u, back, 1.0, -1.0);
+}
+
+// Filter number at place i of channels a and b.
+fn pair_at(a: u32, b: u32, i: u32, sign: f32) -> vec4<f32> {
+  return vec4<f32>(spectrum[a + i], spectrum[b + i]) * vec4<f32>(1.0, sign, 1.0, sign);
+}
+
+fn filtered_pair(z: vec2<f32>, m: vec2<f32>, filters: vec4<f32>) -> vec2<f32> { return filtered(z, m, filters.xy, filters.zw); }
+
+fn load_row(v: ptr<function, Sixteen>, start: u32) {
+  let threads = 1u << (SIZE_LOG - 4u);
+  (*v)[0] = scratch[start + 0u * threads]; (*v)[1] = scratch[start + 1u * threads];
+  (*v)[2] = scratch[start + 2u * threads]; (*v)[3] = scratch[start + 3u * threads];
+  (*v)[4] = scratch[start + 4u * threads]; (*v)[5] = scratch[start + 5u * threads];
+  (*v)[6] = scratch[start + 6u * threads]; (*v)[7] = scratch[start + 7u * threads];
+  (*v)[8] = scratch[start + 8u * threads]; (*v)[9] = scratch[start + 9u * threads];
+  (*v)[10] = scratch[start + 10u * threads]; (*v)[11] = scratch[start + 11u * threads];
+  (*v)[12] = scratch[start + 12u * threads]; (*v)[13] = scratch[start + 13u * threads];
+  (*v)[14] = scratch[start + 14u * threads]; (*v)[15] = scratch[start + 15u * threads];
+}
+
+@compute @workgroup_size(THREADS)
+fn rows(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) id: u32) {
+  let threads = 1u << (SIZE_LOG - 4u);
+  let j = id % threads;
+  let slot = id / threads;
+  let member = slot & 1u;
+  let pair = group.x * (THREADS / threads / 2u) + slot / 2u;
+  let own = (group.y << (SIZE_LOG + OTHER_LOG)) + ((pair + (member << (OTHER_LOG - 1u))) << SIZE_LOG) + j;
+  let a = 2u * (group.y / shape.texts);
+  let size_log = SIZE_LOG + OTHER_LOG - 1u;
+  let filter_a = (shape.filter_channel + a) << size_log;
+  let filter_b = filter_a + select(0u, 1u << size_log, a + 1u < shape.rows / shape.texts);
+  var v: Sixteen;
+  load_row(&v, own);
+  for (var direction = 0u; direction < 2u; direction++) {
+    transform(&v, slot << SIZE_LOG, 1u, j);
+    if (direction == 0u) {
+      var mirror = v;
+      exchange_mirrored(&mirror, slot << SIZE_LOG, select(slot ^ 1u, slot, pair == 0u) << SIZE_LOG, j, pair == 0u && member == 0u);
+      let h = halves(pair, member);
+      let zero = pair == 0u && member == 0u && j == 0u;
+      let first = pair_at(filter_a, filter_b, h.lower + h.step * j, h.sign);
+      var middle = pair_at(filter_a, filter_b, h.upper + h.upper_step * (j + 8u * threads), h.upper_sign);
+      if (zero) { middle = vec4<f32>(spectrum[filter_a].y, 0.0, spectrum[filter_b].y, 0.0); }
+      v[0] = filtered_pair(v[0], mirror[0], select(first, vec4<f32>(first.x, 0.0, first.z, 0.0), zero));
+      v[1] = filtered_pair(v[1], mirror[1], pair_at(filter_a, filter_b, h.lower + h.step * (j + 1u * threads), h.sign));
+      v[2] = filtered_pair(v[2], mirror[2], pair_at(filter_a, filter_b, h.lower + h.step * (j + 2u * threads), h.sign));
+      v[3] = filtered_pair(v[3], mirror[3], pair_at(filter_a, filter_b, h.lower + h.step * (j + 3u * threads), h.sign));
+      v[4] = filtered_pair(v[4], mirror[4], pair_at(filter_a, filter_b, h.lower + h.step * (j + 4u * threads), h.sign));
+      v[5] = filtered_pair(v[5], mirror[5], pair_at(filter_a, filter_b, h.lower + h.step * (j + 5u * threads), h.sign));
+      v[6] = filtered_pair(v[6], mirror[6], pair_at(filter_a, filter_b, h.lower + h.step * (j + 6u * threads), h.sign));
+      v[7] = filtered_pair(v[7], mirror[7], pair_at(filter_a, filter_b, h.lower + h.step * (j + 7u * threads), h.sign));
+      v[8] = filtered_pair(v[8], mirror[8], middle);
+      v[9] = filtered_pair(v[9], mirror[9], pair_at(filter_a, filter_b, h.upper + h.upper_step * (j + 9u * threads), h.upper_sign));
+      v[10] = filtered_pair(v[10], mirror[10], pair_at(filter_a, filter_b, h.upper + h.upper_step * (j + 10u * threads), h.upper_sign));
+      v[11] = filtered_pair(v[11], mirror[11], pair_at(filter_a, filter_b, h.upper + h.upper_step * (j + 11u * threads), h.upper_sign));
+      v[12] = filtered_pair(v[12], mirror[12], pair_at(filter_a, filter_b, h.upper + h.upper_step * (j + 12u * threads), h.upper_sign));
+      v[13] = filtered_pair(v[13], mirror[13], pair_at(filter_a, filter_b, h.upper + h.upper_step * (j + 13u * threads), h.upper_sign));
+      v[14] = filtered_pair(v[14], mirror[14], pair_at(filter_a, filter_b, h.upper + h.upper_step * (j + 14u * threads), h.upper_sign));
+      v[15] = filtered_pair(v[15], mirror[15], pair_at(filter_a, filter_b, h.upper + h.upper_step * (j + 15u * threads), h.upper_sign));
+    }
+  }
+  scratch[own + 0u * threads] = v[0]; scratch[own + 1u * threads] = v[1];
+  scratch[own + 2u * threads] = v[2]; scratch[own + 3u * threads] = v[3];
+  scratch[own + 4u * threads] = v[4]; scratch[own + 5u * threads] = v[5];
+  scratch[own + 6u * threads] = v[6]; scratch[own + 7u * threads] = v[7];
+  scratch[own + 8u * threads] = v[8]; scratch[own + 9u * threads] = v[9];
+  scratch[own + 10u * threads] = v[10]; scratch[own + 11u * threads] = v[11];
+  scratch[own + 12u * threads] = v[12]; scratch[own + 13u * threads] = v[13];
+  scratch[own + 14u * threads] = v[14]; scratch[own + 15u * threads] = v[15];
+}
+
+@compute @workgroup_size(THREADS)
+fn rows_filter(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) id: u32) {
+  let threads = 1u << (SIZE_LOG - 4u);
+  let j = id % threads;
+  let slot = id / threads;
+  let member = slot & 1u;
+  let pair = group.x * (THREADS / threads / 2u) + slot / 2u;
+  let half = 1u << (SIZE_LOG + OTHER_LOG - 1u);
+  let start = (shape.filter_channel + 2u * group.y) * half;   // of channel a, and of the pair's scratch
+  var v: Sixteen;
+  load_row(&v, start + member * half + (pair << SIZE_LOG) + j);
+  transform(&v, slot << SIZE_LOG, 1u, j);
+  var mirror = v;
+  exchange_mirrored(&mirror, slot << SIZE_LOG, select(slot ^ 1u, slot, pair == 0u) << SIZE_LOG, j, pair == 0u && member == 0u);
+  let scale = 0.125 / f32(half);
+  if (pair == 0u) {
+    // Both channels' halves of rows 0 and N1/2.
+    let to = start + (member << (SIZE_LOG - 1u)) + j;
+    let first = apart(v[0], mirror[0], scale);
+    let middle = apart(v[8], mirror[8], scale);
+    store_pair(to, half, select(first, vec4<f32>(first.x, middle.x, first.z, middle.z), member == 0u && j == 0u));
+    store_pair(to + 1u * threads, half, apart(v[1], mirror[1], scale));
+    store_pair(to + 2u * threads, half, apart(v[2], mirror[2], scale));
+    store_pair(to + 3u * threads, half, apart(v[3], mirror[3], scale));
+    store_pair(to + 4u * threads, half, apart(v[4], mirror[4], scale));
+    store_pair(to + 5u * threads, half, apart(v[5], mirror[5], scale));
+    store_pair(to + 6u * threads, half, apart(v[6], mirror[6], scale));
+    store_pair(to + 7u * threads, half, apart(v[7], mirror[7], scale));
+  } else if (member == 0u) {
+    let to = start + (pair << SIZE_LOG) + j;
+    scratch[to + 0u * threads] = apart(v[0], mirror[0], scale).xy;
+    scratch[to + 1u * threads] = apart(v[1], mirror[1], scale).xy;
+    scratch[to + 2u * threads] = apart(v[2], mirror[2], scale).xy;
+    scratch[to + 3u * threads] = apart(v[3], mirror[3], scale).xy;
+    scratch[to + 4u * threads] = apart(v[4], mirror[4], scale).xy;
+    scratch[to + 5u * threads] = apart(v[5], mirror[5], scale).xy;
+    scratch[to + 6u * threads] = apart(v[6], mirror[6], scale).xy;
+    scratch[to + 7u * threads] = apart(v[7], mirror[7], scale).xy;
+    scratch[to + 8u * threads] = apart(v[8], mirror[8], scale).xy;
+    scratch[to + 9u * threads] = apart(v[9], mirror[9], scale).xy;
+    scratch[to + 10u * threads] = apart(v[10], mirror[10], scale).xy;
+    scratch[to + 11u * threads] = apart(v[11], mirror[11], scale).xy;
+    scratch[to + 12u * threads] = apart(v[12], mirror[12], scale).xy;
+    scratch[to + 13u * threads] = apart(v[13], mirror[13], scale).xy;
+    scratch[to + 14u * threads] = apart(v[14], mirror[14], scale).xy;
+    scratch[to + 15u * threads] = apart(v[15], mirror[15], scale).xy;
+  } else {
+    let to = start + half + (pair << SIZE_LOG) + (1u << SIZE_LOG) - 1u - j;
+    scratch[to - 0u * threads] = conjugate(apart(v[0], mirror[0], scale).zw);
+    scratch[to - 1u * threads] = conjugate(apart(v[1], mirror[1], scale).zw);
+    scratch[to - 2u * threads] = conjugate(apart(v[2], mirror[2], scale).zw);
+    scratch[to - 3u * threads] = conjugate(apart(v[3], mirror[3], scale).zw);
+    scratch[to - 4u * threads] = conjugate(apart(v[4], mirror[4], scale).zw);
+    scratch[to - 5u * threads] = conjugate(apart(v[5], mirror[5], scale).zw);
+    scratch[to - 6u * threads] = conjugate(apart(v[6], mirror[6], scale).zw);
+    scratch[to - 7u * threads] = conjugate(apart(v[7], mirror[7], scale).zw);
+    scratch[to - 8u * threads] = conjugate(apart(v[8], mirror[8], scale).zw);
+    scratch[to - 9u * threads] = conjugate(apart(v[9], mirror[9], scale).zw);
+    scratch[to - 10u * threads] = conjugate(apart(v[10], mirror[10], scale).zw);
+    scratch[to - 11u * threads] = conjugate(apart(v[11], mirror[11], scale).zw);
+    scratch[to - 12u * threads] = conjugate(apart(v[12], mirror[12], scale).zw);
+    scratch[to - 13u * threads] = conjugate(apart(v[13], mirror[13], scale).zw);
+    scratch[to - 14u * threads] = conjugate(apart(v[14], mirror[14], scale).zw);
+    scratch[to - 15u * threads] = conjugate(apart(v[15], mirror[15], scale).zw);
   }
 }
 
-@compute @workgroup_size(256)
-fn rows_filter(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) id: u32) {
-  let eighth = 1u << (SIZE_LOG - 3u);
-  let j = id % eighth;
-  let slot = id / eighth;
-  let k1 = group.x * (HELD >> SIZE_LOG) + slot;
-  let live = k1 < (1u << OTHER_LOG);
-  let own = (((shape.filter_channel + group.y) << OTHER_LOG) + k1) << SIZE_LOG;
-  var v: Eight;
-  if (live) {
-    load(&v, own + j, eighth);
-  }
-  transform(&v, slot * 8u * eighth, 1u, j);
-  if (live) {
-    store(&v, own + j, eighth);
-  }
+fn store_pair(to: u32, half: u32, numbers: vec4<f32>) {
+  scratch[to] = numbers.xy;
+  scratch[to + half] = numbers.zw;
 }

@@ -16,6 +16,7 @@
 override ROWS: u32 = 16;       // invocations along the tile's rows, 8 or 16
 override COLUMNS: u32 = 16;    // invocations along the tile's columns, 8 or 16
 override HALF: bool = false;   // weights are 16-bit floats, two to a word; sums stay 32-bit
+override AFTER: u32 = 0;       // what follows the sum: 0 nothing, 1 sine, 2 addition
 
 const DEPTH = 8u;
 
@@ -33,6 +34,7 @@ struct Shape {
   x_row: u32,          // elements of x from row to row, in groups of 4
   y_first: u32,        // first element of y, in groups of 4
   y_row: u32,          // elements of y from row to row, in groups of 4
+  modulation: f32,     // w of the sine
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
@@ -40,6 +42,7 @@ struct Shape {
 @group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read> other: array<vec4<f32>>;   // frequencies (rows of y), or what is added, laid out like y
 
 var<workgroup> weight_tile: array<vec4<f32>, 4 * DEPTH * ROWS>;
 var<workgroup> x_tile: array<vec4<f32>, 4 * DEPTH * COLUMNS>;
@@ -60,11 +63,62 @@ fn load_x(first: u32, s: u32, column: u32, inner: u32) -> vec4<f32> {
   return vec4<f32>();
 }
 
+// WGSL promises its own sin only to an absolute 2⁻¹¹, so the argument is
+// reduced here to [-π/4, π/4] with π/2 in three parts, the first two short
+// enough that their products with the quadrant number are exact, and a
+// polynomial follows. Error about 1e-7 for |argument| up to some thousands.
+fn accurate_sin(x: vec4<f32>) -> vec4<f32> {
+  let n = round(x * 0.636619772);
+  var r = fma(n, vec4<f32>(-1.5703125), x);
+  r = fma(n, vec4<f32>(-4.83751297e-4), r);
+  r = fma(n, vec4<f32>(-7.54978995e-8), r);
+  let s = r * r;
+  // Taylor's terms suffice on so short an interval.
+  var sine = fma(s, vec4<f32>(2.75573192e-6), vec4<f32>(-1.98412698e-4));
+  sine = fma(s, fma(s, sine, vec4<f32>(8.33333333e-3)), vec4<f32>(-0.166666667));
+  sine = fma(r * s, sine, r);
+  var cosine = fma(s, vec4<f32>(2.48015873e-5), vec4<f32>(-1.38888889e-3));
+  cosine = fma(s, fma(s, cosine, vec4<f32>(4.16666667e-2)), vec4<f32>(-0.5));
+  cosine = fma(s, cosine, vec4<f32>(1.0));
+  let quadrant = vec4<u32>(vec4<i32>(n)) & vec4<u32>(3u);
+  let value = select(sine, cosine, (quadrant & vec4<u32>(1u)) == vec4<u32>(1u));
+  return select(value, -value, quadrant >= vec4<u32>(2u));
+}
+
+// What a group of sums is added to: the bias and, if asked for, other.
+fn addend(row: u32, column: u32, rows: u32, first_row: u32) -> vec4<f32> {
+  if (row < rows && column < shape.columns) {
+    let channel = first_row + row;
+    if (AFTER == 2u) { return bias[channel] + other[shape.y_first + channel * shape.y_row + column]; }
+    return vec4<f32>(bias[channel]);
+  }
+  return vec4<f32>();
+}
+
 fn store(row: u32, column: u32, rows: u32, first_row: u32, sum: vec4<f32>) {
   if (row < rows && column < shape.columns) {
     let channel = first_row + row;
-    y[shape.y_first + channel * shape.y_row + column] = sum + bias[channel];
+    let i = shape.y_first + channel * shape.y_row + column;
+    if (AFTER == 1u) {
+      y[i] = accurate_sin(shape.modulation * other[channel / 4u][channel % 4u] * sum);
+    } else {
+      y[i] = sum;
+    }
   }
+}
+
+// Four rows of two groups each: all loads before the first store, as the
+// compiler cannot tell that they differ.
+fn store4(row: u32, column: u32, right: u32, rows: u32, first_row: u32, a0: vec4<f32>, b0: vec4<f32>, a1: vec4<f32>, b1: vec4<f32>,
+          a2: vec4<f32>, b2: vec4<f32>, a3: vec4<f32>, b3: vec4<f32>) {
+  let s0 = a0 + addend(row, column, rows, first_row); let t0 = b0 + addend(row, right, rows, first_row);
+  let s1 = a1 + addend(row + 1u, column, rows, first_row); let t1 = b1 + addend(row + 1u, right, rows, first_row);
+  let s2 = a2 + addend(row + 2u, column, rows, first_row); let t2 = b2 + addend(row + 2u, right, rows, first_row);
+  let s3 = a3 + addend(row + 3u, column, rows, first_row); let t3 = b3 + addend(row + 3u, right, rows, first_row);
+  store(row, column, rows, first_row, s0); store(row, right, rows, first_row, t0);
+  store(row + 1u, column, rows, first_row, s1); store(row + 1u, right, rows, first_row, t1);
+  store(row + 2u, column, rows, first_row, s2); store(row + 2u, right, rows, first_row, t2);
+  store(row + 3u, column, rows, first_row, s3); store(row + 3u, right, rows, first_row, t3);
 }
 
 @compute @workgroup_size(ROWS * COLUMNS)
@@ -154,15 +208,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   }
 
   let row = tile_row + 4u * ty;
-  let low = row + 4u * ROWS;
   let column = tile_column + tx;
   let right = column + COLUMNS;
-  store(row, column, rows, first_row, c00);      store(row, right, rows, first_row, c01);
-  store(row + 1u, column, rows, first_row, c10); store(row + 1u, right, rows, first_row, c11);
-  store(row + 2u, column, rows, first_row, c20); store(row + 2u, right, rows, first_row, c21);
-  store(row + 3u, column, rows, first_row, c30); store(row + 3u, right, rows, first_row, c31);
-  store(low, column, rows, first_row, c40);      store(low, right, rows, first_row, c41);
-  store(low + 1u, column, rows, first_row, c50); store(low + 1u, right, rows, first_row, c51);
-  store(low + 2u, column, rows, first_row, c60); store(low + 2u, right, rows, first_row, c61);
-  store(low + 3u, column, rows, first_row, c70); store(low + 3u, right, rows, first_row, c71);
+  store4(row, column, right, rows, first_row, c00, c01, c10, c11, c20, c21, c30, c31);
+  store4(row + 4u * ROWS, column, right, rows, first_row, c40, c41, c50, c51, c60, c61, c70, c71);
 }

@@ -9,6 +9,7 @@
 override SIDE: u32 = 8;        // invocations along each side of the tile, 8 or 16
 override PARTS: u32 = 4;       // groups that share the summed axis; SIDE² · PARTS ≤ 256
 override HALF: bool = false;   // weights are 16-bit floats, two to a word; sums stay 32-bit
+override AFTER: u32 = 0;       // what follows the sum: 0 nothing, 1 sine, 2 addition
 
 struct Shape {
   inner: u32,          // p, summed elements of a block
@@ -24,6 +25,7 @@ struct Shape {
   x_row: u32,          // elements of x from row to row, in groups of 4
   y_first: u32,        // first element of y, in groups of 4
   y_row: u32,          // elements of y from row to row, in groups of 4
+  modulation: f32,     // w of the sine
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
@@ -31,6 +33,7 @@ struct Shape {
 @group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read> other: array<vec4<f32>>;   // frequencies (rows of y), or what is added, laid out like y
 
 // Two slices of each group alternate, which leaves one barrier a slice.
 var<workgroup> weight_tile: array<vec4<f32>, 2 * SIDE * SIDE * PARTS>;
@@ -52,6 +55,36 @@ fn load_x(first: u32, s: u32, inner: u32) -> vec4<f32> {
   return x[first + s * shape.x_row];
 }
 
+// WGSL promises its own sin only to an absolute 2⁻¹¹, so the argument is
+// reduced here to [-π/4, π/4] with π/2 in three parts, the first two short
+// enough that their products with the quadrant number are exact, and a
+// polynomial follows. Error about 1e-7 for |argument| up to some thousands.
+fn accurate_sin(x: vec4<f32>) -> vec4<f32> {
+  let n = round(x * 0.636619772);
+  var r = fma(n, vec4<f32>(-1.5703125), x);
+  r = fma(n, vec4<f32>(-4.83751297e-4), r);
+  r = fma(n, vec4<f32>(-7.54978995e-8), r);
+  let s = r * r;
+  // Taylor's terms suffice on so short an interval.
+  var sine = fma(s, vec4<f32>(2.75573192e-6), vec4<f32>(-1.98412698e-4));
+  sine = fma(s, fma(s, sine, vec4<f32>(8.33333333e-3)), vec4<f32>(-0.166666667));
+  sine = fma(r * s, sine, r);
+  var cosine = fma(s, vec4<f32>(2.48015873e-5), vec4<f32>(-1.38888889e-3));
+  cosine = fma(s, fma(s, cosine, vec4<f32>(4.16666667e-2)), vec4<f32>(-0.5));
+  cosine = fma(s, cosine, vec4<f32>(1.0));
+  let quadrant = vec4<u32>(vec4<i32>(n)) & vec4<u32>(3u);
+  let value = select(sine, cosine, (quadrant & vec4<u32>(1u)) == vec4<u32>(1u));
+  return select(value, -value, quadrant >= vec4<u32>(2u));
+}
+
+// Adds the bias to a channel's sums for output group i, and what follows.
+fn finished(sum: vec4<f32>, channel: u32, i: u32) -> vec4<f32> {
+  let v = sum + bias[channel];
+  if (AFTER == 1u) { return accurate_sin(shape.modulation * other[channel / 4u][channel % 4u] * v); }
+  if (AFTER == 2u) { return v + other[i]; }
+  return v;
+}
+
 @compute @workgroup_size(SIDE * SIDE * PARTS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) id: u32) {
   let square = SIDE * SIDE;
@@ -70,18 +103,17 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let s = part * SIDE + ty;   // what this invocation fetches of it
 
   var c = array<vec4<f32>, 4>();
-  var w = load_weight(weight_from, s, inner);
-  var v = load_x(x_from, s, inner);
-  weight_tile[id] = w;
-  x_tile[id] = v;
+  weight_tile[id] = load_weight(weight_from, s, inner);
+  x_tile[id] = load_x(x_from, s, inner);
+  // The next round's slice, fetched two rounds ahead: a round is shorter than
+  // the memory's delay.
+  var w = load_weight(weight_from, s + slice, inner);
+  var v = load_x(x_from, s + slice, inner);
   workgroupBarrier();
   let rounds = (inner + slice - 1u) / slice;
   for (var round = 0u; round < rounds; round++) {
-    let more = round + 1u < rounds;
-    if (more) {
-      w = load_weight(weight_from, s + (round + 1u) * slice, inner);
-      v = load_x(x_from, s + (round + 1u) * slice, inner);
-    }
+    let w_after = load_weight(weight_from, s + (round + 2u) * slice, inner);
+    let v_after = load_x(x_from, s + (round + 2u) * slice, inner);
     let slot = (round & 1u) * threads + part * square;
     for (var k = 0u; k < SIDE; k++) {
       let a = weight_tile[slot + k * SIDE + ty];
@@ -91,11 +123,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       c[2] = fma(vec4<f32>(a.z), b, c[2]);
       c[3] = fma(vec4<f32>(a.w), b, c[3]);
     }
-    if (more) {
-      let to = ((round + 1u) & 1u) * threads + id;
-      weight_tile[to] = w;
-      x_tile[to] = v;
-    }
+    let to = ((round + 1u) & 1u) * threads + id;
+    weight_tile[to] = w;
+    x_tile[to] = v;
+    w = w_after;
+    v = v_after;
     workgroupBarrier();
   }
 
@@ -107,9 +139,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     workgroupBarrier();
     if (part == i % PARTS && row + i < rows && column < shape.columns) {
       let channel = first_row + row + i;
-      var sum = vec4<f32>(bias[channel]);
+      var sum = vec4<f32>();
       for (var p = 0u; p < PARTS; p++) { sum += weight_tile[(i & 1u) * threads + p * square + own]; }
-      y[shape.y_first + channel * shape.y_row + column] = sum;
+      let at = shape.y_first + channel * shape.y_row + column;
+      y[at] = finished(sum, channel, at);
     }
   }
 }

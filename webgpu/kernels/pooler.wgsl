@@ -22,14 +22,24 @@ fn accurate_tanh(a: f32) -> f32 {
   return sign(a) * select(far, series, m < 0.3);
 }
 
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-  let r = id.x;
-  if (r >= shape.channels) { return; }
-  let text = id.y * shape.channels;
+// Neighbouring outputs share the weights' lines; PARTS invocations share a sum.
+const OUTPUTS = 16u;
+const PARTS = 16u;
+var<workgroup> partial: array<f32, OUTPUTS * PARTS>;
+
+@compute @workgroup_size(OUTPUTS * PARTS)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) id: u32) {
+  let r = group.x * OUTPUTS + id % OUTPUTS;
+  let text = group.y * shape.channels;
   var sum = 0.0;
-  for (var s = 0u; s < shape.channels; s++) {
-    sum = fma(weight[s * shape.weight_row + r], x[text + s], sum);
+  if (r < shape.channels) {
+    for (var s = id / OUTPUTS; s < shape.channels; s += PARTS) {
+      sum = fma(weight[s * shape.weight_row + r], x[text + s], sum);
+    }
   }
+  partial[id] = sum;
+  workgroupBarrier();
+  if (id >= OUTPUTS || r >= shape.channels) { return; }
+  for (var part = 1u; part < PARTS; part++) { sum += partial[part * OUTPUTS + id]; }
   y[text + r] = accurate_tanh(sum + bias[r]);
 }

@@ -45,7 +45,20 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Err }
 
 // Info describes an adapter.
-type Info struct{ Vendor, Architecture, Device, Description string }
+type Info struct {
+	Vendor, Architecture, Device, Description string
+	Discrete                                  bool // the GPU has memory of its own
+}
+
+// SpectraBytes is what the filters' spectra may take on this adapter: with
+// memory of its own enough for an 80M model at 8,192 tokens, 1,152 MiB, else
+// the planner's choice.
+func (i Info) SpectraBytes() int {
+	if i.Discrete {
+		return 1280 << 20
+	}
+	return 0
+}
 
 // Device is an open GPU. Its methods belong to one goroutine at a time.
 type Device struct {
@@ -159,7 +172,8 @@ func OpenDevice() (*Device, error) {
 		d.Close()
 		return nil, &Error{Kind: Unsupported, Message: "only the null back end, no usable driver"}
 	}
-	d.Info = Info{info.vendor.String(), info.architecture.String(), info.device.String(), info.description.String()}
+	const discrete = 1
+	d.Info = Info{info.vendor.String(), info.architecture.String(), info.device.String(), info.description.String(), info.kind == discrete}
 	api.AdapterGetLimits(d.adapter, &d.limits)
 	want := d.limits
 	want.next = 0

@@ -74,6 +74,7 @@ type Loaded struct {
 	own     []uintptr
 	setup   [][]step
 	steps   []step
+	staging uintptr // what the output is read through
 }
 
 type step struct {
@@ -206,6 +207,7 @@ func (e *Executor) Load(ctx context.Context, p *plan.Plan, tensors plan.Tensors)
 		l.setup = append(l.setup, bind(s.Dispatches))
 	}
 	l.steps = bind(p.Dispatches)
+	l.staging = d.buffer(p.Buffers[p.Output].Size, usageMapRead|usageCopyDst)
 	return l, d.failure()
 }
 
@@ -249,7 +251,8 @@ func (e *Executor) Unload(l *Loaded) {
 	for _, b := range l.own {
 		e.device.destroy(b)
 	}
-	l.own, l.setup, l.steps = nil, nil, nil
+	e.device.destroy(l.staging)
+	l.own, l.setup, l.steps, l.staging = nil, nil, nil, 0
 }
 
 // Close frees the weights; the device and what was compiled stay.
@@ -282,7 +285,7 @@ func (e *Executor) Run(ctx context.Context, l *Loaded, ids []int32, mask []uint3
 		if e.filled[s.Key] {
 			continue
 		}
-		if err := e.submit(ctx, l.setup[i]); err != nil {
+		if err := e.submit(ctx, l.setup[i], nil, nil); err != nil {
 			return nil, err
 		}
 		// What the device refused is not done: the next run would use empty spectra.
@@ -291,11 +294,8 @@ func (e *Executor) Run(ctx context.Context, l *Loaded, ids []int32, mask []uint3
 		}
 		e.filled[s.Key] = true
 	}
-	if err := e.submit(ctx, l.steps); err != nil {
-		return nil, err
-	}
 	var out []float32
-	err := e.device.read(ctx, l.buffers[p.Output], p.Buffers[p.Output].Size, func(data []byte) {
+	err := e.submit(ctx, l.steps, l, func(data []byte) {
 		out = make([]float32, len(data)/4)
 		copy(out, unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(data))), len(out)))
 	})
@@ -313,18 +313,27 @@ func (e *Executor) writeWords(buffer uintptr, n int, at func(int) uint32) {
 	e.device.write(buffer, data)
 }
 
+// firstSteps is how many steps the first chunk has: the GPU starts on it while
+// the others are recorded.
+const firstSteps = 16
+
 // submit queues steps in chunks of bounded work. While one chunk computes the
-// next is recorded; the wait between them is where a run can be stopped.
-func (e *Executor) submit(ctx context.Context, steps []step) (err error) {
+// next is recorded; the wait between them is where a run can be stopped. Where
+// use is not nil, it is handed the plan's output at the end.
+func (e *Executor) submit(ctx context.Context, steps []step, l *Loaded, use func([]byte)) (err error) {
 	d := e.device
 	e.fence.open(d)
 	defer func() {
 		if err != nil { // a staging buffer may be mapped still, or never be
 			e.fence.close(d)
+			if use != nil {
+				d.destroy(l.staging)
+				l.staging = d.buffer(l.outputSize(), usageMapRead|usageCopyDst)
+			}
 		}
 	}()
 	pending := uintptr(0) // request of the chunk before
-	wait := func(staging uintptr) error {
+	wait := func() error {
 		if pending == 0 {
 			return nil
 		}
@@ -334,9 +343,6 @@ func (e *Executor) submit(ctx context.Context, steps []step) (err error) {
 			if failure := d.failure(); failure != nil {
 				err = failure
 			}
-		}
-		if err == nil {
-			api.BufferUnmap(staging)
 		}
 		return err
 	}
@@ -349,22 +355,27 @@ func (e *Executor) submit(ctx context.Context, steps []step) (err error) {
 		encoder := api.DeviceCreateCommandEncoder(d.handle, 0)
 		pass := api.CommandEncoderBeginComputePass(encoder, 0)
 		work := 0.0
-		for first := true; at < len(steps) && (first || work+steps[at].work <= e.work); first = false {
+		for first := at; at < len(steps) && (at == first || work+steps[at].work <= e.work) && (turn > 0 || at < firstSteps); at++ {
 			record(pass, steps[at])
 			work += steps[at].work
-			at++
 		}
 		api.ComputePassEncoderEnd(pass)
 		api.ComputePassEncoderRelease(pass)
 		// The queue is in order, so a copy that has run is a fence.
-		own := e.fence.staging[turn&1]
-		api.CommandEncoderCopyBufferToBuffer(encoder, e.fence.mark, 0, own, 0, 4)
+		source, staging, size := e.fence.mark, e.fence.staging[turn&1], 4
+		if use != nil && at == len(steps) {
+			source, staging, size = l.buffers[l.Plan.Output], l.staging, l.outputSize()
+		}
+		api.CommandEncoderCopyBufferToBuffer(encoder, source, 0, staging, 0, uint64(size))
 		d.submit(encoder)
-		if err := wait(e.fence.staging[1-turn&1]); err != nil {
+		if err := wait(); err != nil {
 			return err
 		}
+		if turn > 0 {
+			api.BufferUnmap(e.fence.staging[1-turn&1])
+		}
 		pending = ticket()
-		api.BufferMapAsync(own, 1, 0, 4, callbackInfo{mode: 2, callback: callbacks().mapped, userdata1: pending})
+		api.BufferMapAsync(staging, 1, 0, uint64(size), callbackInfo{mode: 2, callback: callbacks().mapped, userdata1: pending})
 		switch elapsed := time.Since(started); {
 		case elapsed < 10*time.Millisecond && work > e.work/2:
 			e.work *= 4
@@ -374,8 +385,19 @@ func (e *Executor) submit(ctx context.Context, steps []step) (err error) {
 			e.work = max(1e7, e.work/2)
 		}
 	}
-	return wait(e.fence.staging[1-turn&1])
+	if err := wait(); err != nil || turn == 0 {
+		return err
+	}
+	if use == nil {
+		api.BufferUnmap(e.fence.staging[1-turn&1])
+		return nil
+	}
+	use(unsafe.Slice((*byte)(api.BufferGetConstMappedRange(l.staging, 0, uint64(l.outputSize()))), l.outputSize()))
+	api.BufferUnmap(l.staging)
+	return nil
 }
+
+func (l *Loaded) outputSize() int { return l.Plan.Buffers[l.Plan.Output].Size }
 
 func record(pass uintptr, s step) {
 	api.ComputePassEncoderSetPipeline(pass, s.pipeline)

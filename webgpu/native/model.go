@@ -18,10 +18,13 @@ type Model struct {
 	device   *Device
 	executor *Executor
 	loaded   []*loadedShape // most recently used last
+	generous bool           // the spectra's budget is more than the planner's
 }
 
 // Options are choices of Open; the zero value is usable.
 type Options struct {
+	// Plan is for the planner. With SpectraBytes 0 a GPU with memory of its own
+	// keeps up to [Info.SpectraBytes], as long as the memory lasts.
 	Plan plan.Options
 	// Plans bounds the shapes whose buffers are kept; 0 stands for 2.
 	Plans int
@@ -46,7 +49,12 @@ func Open(c model.Config, tensors plan.Tensors, o Options) (*Model, error) {
 	if o.Plans <= 0 {
 		o.Plans = 2
 	}
-	return &Model{config: c, tensors: tensors, options: o, device: d, executor: NewExecutor(d)}, nil
+	m := &Model{config: c, tensors: tensors, options: o, device: d, executor: NewExecutor(d)}
+	if o.Plan.SpectraBytes == 0 {
+		m.options.Plan.SpectraBytes = d.Info.SpectraBytes()
+		m.generous = m.options.Plan.SpectraBytes > 0
+	}
+	return m, nil
 }
 
 // Info describes the GPU.
@@ -122,9 +130,24 @@ func (m *Model) load(ctx context.Context, shape plan.Shape) (*Loaded, error) {
 		m.executor.DropShared(p)
 	}
 	l, err := m.executor.Load(ctx, p, m.tensors)
+	var gpu *Error
+	if errors.As(err, &gpu) && gpu.Kind == OutOfMemory && m.generous {
+		m.economize()
+		return m.load(ctx, shape)
+	}
 	if err != nil {
 		return nil, err
 	}
 	m.loaded = append(m.loaded, &loadedShape{shape, l})
 	return l, nil
+}
+
+// economize gives back the spectra and goes on with the planner's budget.
+func (m *Model) economize() {
+	m.generous, m.options.Plan.SpectraBytes = false, 0
+	for _, l := range m.loaded {
+		m.executor.Unload(l.loaded)
+	}
+	m.loaded = nil
+	m.executor.DropShared(nil)
 }

@@ -184,6 +184,24 @@ func TestSpectraBudget(t *testing.T) {
 	}
 }
 
+// TestEconomize: a GPU whose memory is spent goes on without the spectra it kept.
+func TestEconomize(t *testing.T) {
+	gpu, _ := open(t)
+	s := []model.Sequence{{Length: 30, IDs: goldenweights.InputIDs("economize", 30, 104, 893)}}
+	first, err := embed(context.Background(), gpu, s, model.PoolClass, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gpu.Economize()
+	if held := gpu.SpectraBytes(); held != 0 {
+		t.Errorf("%d bytes of spectra, want none", held)
+	}
+	again, err := embed(context.Background(), gpu, s, model.PoolClass, false)
+	if err != nil || !slices.Equal(again[0], first[0]) {
+		t.Errorf("another vector once the spectra were given up, error %v", err)
+	}
+}
+
 func TestEmbedErrors(t *testing.T) {
 	gpu, _ := open(t)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -61,6 +61,7 @@ func run(t *testing.T, p *plan.Plan, err error, tensors plan.Tensors, ids []int3
 func TestProduct(t *testing.T) {
 	r := open(t)
 	parts := func(side, parts int) plan.Tile { return plan.Tile{Rows: side, Columns: side, Parts: parts} }
+	tall := plan.Tile{Rows: 16, Columns: 16, Tall: true}
 	tiles := func(rows, columns int) plan.Tile { return plan.Tile{Rows: rows, Columns: columns} }
 	for _, c := range []struct {
 		blocks, rows, inner, rowsTotal, innerTotal, columns int
@@ -74,6 +75,7 @@ func TestProduct(t *testing.T) {
 		{4, 17, 16, 66, 63, 33, parts(8, 4)},  // ragged blocks
 		{4, 17, 16, 66, 63, 33, tiles(8, 8)},
 		{4, 2, 2, 5, 5, 9, plan.Tile{}},          // last blocks empty
+		{2, 130, 17, 258, 33, 131, tall},         // one or two past a large tile each way, ragged
 		{1, 128, 64, 128, 64, 2100, plan.Tile{}}, // the planner's choices
 		{2, 192, 40, 384, 80, 4096, plan.Tile{}},
 		{1, 1200, 30, 1200, 30, 1700, plan.Tile{}},
@@ -85,7 +87,7 @@ func TestProduct(t *testing.T) {
 			t.Run(fmt.Sprintf("%v half=%v", c, half), func(t *testing.T) {
 				x := filled(1, c.innerTotal, c.columns, 1)
 				weight, bias := noise(2, c.blocks*c.rows*c.inner, 1), noise(3, c.rowsTotal, 1)
-				p, err := plan.Product(c.blocks, c.rows, c.inner, c.rowsTotal, c.innerTotal, c.columns, r.Limits(), plan.Options{Half: half, Tile: c.tile})
+				p, err := plan.Product(c.blocks, c.rows, c.inner, c.rowsTotal, c.innerTotal, c.columns, plan.After{}, r.Limits(), plan.Options{Half: half, Tile: c.tile})
 				got := run(t, p, err, source{"weight": weight, "x": x.values, "bias": bias}, nil, nil)
 				limit := tolerance.GPUSum
 				if half {
@@ -99,23 +101,18 @@ func TestProduct(t *testing.T) {
 
 func TestLayerNorm(t *testing.T) {
 	r := open(t)
-	for _, c := range []struct{ d, columns int }{{1, 1}, {2, 3}, {17, 16}, {64, 17}, {768, 65}} {
-		for _, residual := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%v residual=%v", c, residual), func(t *testing.T) {
-				x, other := filled(1, c.d, c.columns, 0.05), filled(2, c.d, c.columns, 0.05)
-				weight, bias := noise(3, c.d, 1), noise(4, c.d, 1)
-				p, err := plan.LayerNorm(c.d, c.columns, residual, 1e-12, r.Limits())
-				got := run(t, p, err, source{"x": x.values, "residual": other.values, "norm.weight": weight, "norm.bias": bias}, nil, nil)
-				if !residual {
-					other = matrix{}
-				}
-				limit := tolerance.GPUPoint
-				if c.d == 2 {
-					limit = 1e-9 // the difference of two near numbers decides
-				}
-				compare(t, got, layerNormTwin(x, other, weight, bias, 1e-12), x.row, limit)
-			})
-		}
+	for _, c := range []struct{ d, columns int }{{1, 1}, {2, 3}, {17, 16}, {64, 17}, {768, 65}, {19, 4097}} {
+		t.Run(fmt.Sprint(c), func(t *testing.T) {
+			x := filled(1, c.d, c.columns, 0.05)
+			weight, bias := noise(3, c.d, 1), noise(4, c.d, 1)
+			p, err := plan.LayerNorm(c.d, c.columns, 1e-12, r.Limits())
+			got := run(t, p, err, source{"x": x.values, "norm.weight": weight, "norm.bias": bias}, nil, nil)
+			limit := tolerance.GPUPoint
+			if c.d == 2 {
+				limit = 1e-9 // the difference of two near numbers decides
+			}
+			compare(t, got, layerNormTwin(x, weight, bias, 1e-12), x.row, limit)
+		})
 	}
 }
 
@@ -155,18 +152,45 @@ func TestGELUGate(t *testing.T) {
 	}
 }
 
-func TestSine(t *testing.T) {
+// TestProductAfter: what follows a product, in each kernel.
+func TestProductAfter(t *testing.T) {
 	r := open(t)
-	x := filled(1, 7, 1000, 30)
-	frequency := noise(2, 7, 20)
-	p, err := plan.Sine(7, 1000, 2, r.Limits())
-	got := run(t, p, err, source{"x": x.values, "frequency": frequency}, nil, nil)
-	for i := range 7 {
-		for j := range 1000 {
-			argument := float32(2*frequency[i]) * float32(x.at(i, j))
-			if e := math.Abs(float64(got[i*x.row+j]) - math.Sin(float64(argument))); e > 1e-6+float64(math.Abs(float64(argument)))*6e-8 {
-				t.Fatalf("sin(%g): %g, error %.1e", argument, got[i*x.row+j], e)
+	const rows, inner, columns = 7, 5, 300
+	x, other := filled(1, rows, columns, 30), filled(4, rows, columns, 1)
+	weight, bias, frequency := noise(2, rows*inner, 1), noise(3, rows, 1), noise(5, rows, 20)
+	x.rows = inner
+	for _, tile := range []plan.Tile{{Rows: 8, Columns: 8}, {Rows: 8, Columns: 8, Parts: 4}, {Rows: 16, Columns: 16, Tall: true}} {
+		tensors := source{"weight": weight, "x": x.values[:inner*x.row], "bias": bias, "frequency": frequency, "other": other.values}
+		want := productTwin(1, rows, inner, rows, inner, weight, bias, x)
+		p, err := plan.Product(1, rows, inner, rows, inner, columns, plan.After{Add: true}, r.Limits(), plan.Options{Tile: tile})
+		got := run(t, p, err, tensors, nil, nil)
+		sums := make([][]float64, rows)
+		for i := range sums {
+			for j := range columns {
+				sums[i] = append(sums[i], want[i][j]+other.at(i, j))
 			}
+		}
+		compare(t, got, sums, x.row, tolerance.GPUSum)
+		p, err = plan.Product(1, rows, inner, rows, inner, columns, plan.After{Sine: 2}, r.Limits(), plan.Options{Tile: tile})
+		got = run(t, p, err, tensors, nil, nil)
+		for i := range rows {
+			for j := range columns {
+				argument := 2 * float64(frequency[i]) * want[i][j]
+				// Rounding of the sum moves the argument.
+				if e := math.Abs(float64(got[i*x.row+j]) - math.Sin(argument)); e > 1e-6+math.Abs(2*float64(frequency[i]))*2e-5 {
+					t.Fatalf("tile %v: sin(%g) is %g, error %.1e", tile, argument, got[i*x.row+j], e)
+				}
+			}
+		}
+	}
+	// Exact arguments: one weight of 1, no bias.
+	one := filled(1, 1, 1000, 30)
+	p, err := plan.Product(1, 1, 1, 1, 1, 1000, plan.After{Sine: 2}, r.Limits(), plan.Options{})
+	got := run(t, p, err, source{"weight": {1}, "x": one.values, "bias": {0}, "frequency": {17.5}}, nil, nil)
+	for j := range 1000 {
+		argument := float64(float32(35) * float32(one.at(0, j)))
+		if e := math.Abs(float64(got[j]) - math.Sin(argument)); e > 1e-6+math.Abs(argument)*6e-8 {
+			t.Fatalf("sin(%g) is %g, error %.1e", argument, got[j], e)
 		}
 	}
 }
@@ -384,7 +408,7 @@ func TestEmbedding(t *testing.T) {
 					if half {
 						limit = tolerance.GPUHalf
 					}
-					compare(t, got, layerNormTwin(x, matrix{}, tensors["embeddings.LayerNorm.weight"], tensors["embeddings.LayerNorm.bias"], 1e-12), plan.Columns(len(ids)), limit)
+					compare(t, got, layerNormTwin(x, tensors["embeddings.LayerNorm.weight"], tensors["embeddings.LayerNorm.bias"], 1e-12), plan.Columns(len(ids)), limit)
 				})
 			}
 		}

@@ -39,7 +39,7 @@ func productTwin(blocks, rows, inner, rowsTotal, innerTotal int, weight, bias []
 	return y
 }
 
-func layerNormTwin(x, residual matrix, weight, bias []float32, epsilon float64) [][]float64 {
+func layerNormTwin(x matrix, weight, bias []float32, epsilon float64) [][]float64 {
 	y := make([][]float64, x.rows)
 	for c := range y {
 		y[c] = make([]float64, x.columns)
@@ -47,7 +47,7 @@ func layerNormTwin(x, residual matrix, weight, bias []float32, epsilon float64) 
 	for t := range x.columns {
 		mean, variance := 0.0, 0.0
 		for c := range x.rows {
-			y[c][t] = x.at(c, t) + residual.at(c, t)
+			y[c][t] = x.at(c, t)
 			mean += y[c][t] / float64(x.rows)
 		}
 		for c := range x.rows {

@@ -32,13 +32,13 @@ func (p *planner) convolve(c convolution) {
 		if shared {
 			key := fmt.Sprintf("spectra %d %s %d-%d", p.size, c.filter, first, first+count)
 			_, made := p.keys[key]
-			spectrum = p.keyed(Shared, key, 8*count*p.size, nil)
+			spectrum = p.keyed(Shared, key, 8*align(count, 2)*p.size, nil)
 			if !made {
 				p.plan.Setup = append(p.plan.Setup, Setup{Key: key})
 				p.setup = &p.plan.Setup[len(p.plan.Setup)-1]
 			}
 		} else {
-			spectrum = p.scratch("spectrum", 2*count*p.size)
+			spectrum = p.scratch("spectrum", 2*align(count, 2)*p.size)
 		}
 		if !shared || p.setup != nil {
 			if features < 0 || shared {
@@ -77,13 +77,9 @@ func (p *planner) channelBlock() int {
 	return block
 }
 
-// roots is the table of roots of unity for transforms of up to 2P numbers, or
-// P where they are streamed.
+// roots is the table of roots of unity for transforms of 2P numbers.
 func (p *planner) roots() tensor {
-	n := p.size
-	if n <= unifiedLimit {
-		n *= 2
-	}
+	n := 2 * p.size
 	return p.keyed(Weight, fmt.Sprintf("twiddles %d", n), 8*n, []Piece{{Kind: Twiddles, Rows: n}})
 }
 
@@ -146,19 +142,11 @@ func (p *planner) features(c convolution) tensor {
 		y := activation{tensor: p.scratch("filter features", n*o*row), row: row}
 		part := fmt.Sprint(2 * layer)
 		p.matmul(product{label: c.label + " network", weight: p.stacked(c, part+".weight", o, inner), blocks: n, rows: o, inner: inner,
-			xBlock: xBlock, columns: p.taps, x: x, y: y, bias: p.stacked(c, part+".bias", o, 0)})
-		p.sine(y, n*o, p.taps, p.keyed(Weight, c.tensor("frequency"), 4*n*o, frequency), p.c.HyenaWMod, c.label+" sine")
+			xBlock: xBlock, columns: p.taps, x: x, y: y, bias: p.stacked(c, part+".bias", o, 0),
+			after: sine, other: p.keyed(Weight, c.tensor("frequency"), 4*n*o, frequency), modulation: p.c.HyenaWMod})
 		x, inner, xBlock = y, o, o
 	}
 	return x.tensor
-}
-
-// sine applies a sine layer to x (rows, columns), in place.
-func (p *planner) sine(x activation, rows, columns int, frequency tensor, modulation float64, label string) {
-	p.dispatch(launch{label: label, kernel: "sine", entry: "main",
-		params: []uint32{uint32(x.row), uint32(columns), bits32(modulation)},
-		slots:  []slot{{1, x.tensor, true}, {2, frequency, false}},
-		groups: [3]int{ceil(columns, 256), rows, 1}, work: float64(20 * columns * rows)})
 }
 
 // spectrum makes the packed spectra (count, P) of a block of channels.
@@ -183,25 +171,30 @@ func (p *planner) transformTaps(c convolution, taps activation, first, count int
 		{9, p.keyed(Weight, c.tensor("pos_emb.t"), times.bytes(), []Piece{times}), false}}
 	params := words(count, 1, p.taps, taps.row, first, 0, count*(n-1), 0)
 	work := 5 * float64(count) * float64(p.size) * float64(bits.Len(uint(p.size)))
-	log := bits.Len(uint(p.size)) - 1
+	log := bits.Len(uint(p.size)) // of 2P
+	pairs := ceil(count, 2)
 	if p.size <= unifiedLimit {
+		threads := unifiedThreads(p.size)
 		p.dispatch(launch{label: c.label + " spectrum", kernel: "long_convolution", entry: "unified_filter",
-			constants: []Constant{{"SIZE_LOG", float64(log)}}, params: params, slots: slots,
-			groups: [3]int{ceil(count*p.size, 2048), 1, 1}, work: work})
+			constants: []Constant{{"SIZE_LOG", float64(log)}, {"THREADS", float64(threads)}}, params: params, slots: slots,
+			groups: [3]int{ceil(pairs*p.size, 8*threads), 1, 1}, work: work})
 		return
 	}
 	n1, n2 := factors(log)
+	groups := [3]int{1 << (log - 12), pairs, 1}
 	p.dispatch(launch{label: c.label + " spectrum columns", kernel: "long_convolution", entry: "columns_filter",
-		constants: []Constant{{"SIZE_LOG", float64(n1)}, {"OTHER_LOG", float64(n2)}}, params: params, slots: slots,
-		groups: [3]int{1 << (n1 + n2 - 11), count, 1}, work: work})
+		constants: []Constant{{"SIZE_LOG", float64(n1)}, {"OTHER_LOG", float64(n2)}}, params: params, slots: slots, groups: groups, work: work})
 	p.dispatch(launch{label: c.label + " spectrum rows", kernel: "long_convolution", entry: "rows_filter",
 		constants: []Constant{{"SIZE_LOG", float64(n2)}, {"OTHER_LOG", float64(n1)}}, params: params,
-		slots:  []slot{{1, p.twiddles, false}, {6, spectrum, true}},
-		groups: [3]int{ceil(1<<(n1+n2), 2048), count, 1}, work: work})
+		slots: []slot{{1, p.twiddles, false}, {6, spectrum, true}}, groups: groups, work: work})
 }
 
-// factors splits P = N1·N2 for the streamed convolution: log2 of each.
+// factors splits 2P = N1·N2 for the streamed convolution: log2 of each.
 func factors(log int) (n1, n2 int) { return log / 2, log - log/2 }
+
+// unifiedThreads is the workgroup size of unified transforms: one pair of rows,
+// or as many as make 64 invocations.
+func unifiedThreads(size int) int { return max(64, size/8) }
 
 // mode tells the kernel how a convolution's result meets gate or y.
 func (c convolution) mode() int {
@@ -223,8 +216,8 @@ func (p *planner) unified(c convolution, first, filter, count int, spectrum tens
 	if gate < 0 {
 		gate = c.u.tensor
 	}
-	threads := max(64, p.size/8)
-	p.dispatch(launch{label: c.label, kernel: "unified_convolution", entry: "unified",
+	threads := unifiedThreads(p.size)
+	p.dispatch(launch{label: c.label, kernel: "long_convolution", entry: "unified",
 		constants: []Constant{{"SIZE_LOG", float64(log + 1)}, {"THREADS", float64(threads)}},
 		params:    words(rows, p.s.Texts, p.s.Length, c.u.row, first, filter, 0, c.mode()),
 		slots:     []slot{{1, p.twiddles, false}, {2, c.u.tensor, false}, {3, gate, false}, {4, c.y.tensor, true}, {5, spectrum, false}},
@@ -233,7 +226,7 @@ func (p *planner) unified(c convolution, first, filter, count int, spectrum tens
 
 // streamed does the same through scratch.
 func (p *planner) streamed(c convolution, first, filter, count int, spectrum tensor) {
-	log := bits.Len(uint(p.size)) - 1
+	log := bits.Len(uint(p.size)) // of 2P
 	n1, n2 := factors(log)
 	rows := count * p.s.Texts
 	gate := c.gate
@@ -241,16 +234,17 @@ func (p *planner) streamed(c convolution, first, filter, count int, spectrum ten
 		gate = c.u.tensor
 	}
 	params := words(rows, p.s.Texts, p.s.Length, c.u.row, first, filter, 0, c.mode())
-	scratch := p.scratch("streamed transforms", 2*rows*p.size)
-	work := 5 * float64(rows) * float64(p.size) * float64(log+1)
+	pairs := ceil(count, 2) * p.s.Texts
+	scratch := p.scratch("streamed transforms", 4*pairs*p.size)
+	work := 5 * float64(rows) * float64(p.size) * float64(log)
 	down := []Constant{{"SIZE_LOG", float64(n1)}, {"OTHER_LOG", float64(n2)}}
 	across := []Constant{{"SIZE_LOG", float64(n2)}, {"OTHER_LOG", float64(n1)}}
-	groups := 1 << (log - 11)
+	groups := [3]int{1 << (log - 12), pairs, 1}
 	p.dispatch(launch{label: c.label + " columns", kernel: "long_convolution", entry: "columns", constants: down, params: params,
-		slots: []slot{{1, p.twiddles, false}, {2, c.u.tensor, false}, {6, scratch, true}}, groups: [3]int{groups, rows, 1}, work: work})
+		slots: []slot{{1, p.twiddles, false}, {2, c.u.tensor, false}, {6, scratch, true}}, groups: groups, work: work})
 	p.dispatch(launch{label: c.label + " rows", kernel: "long_convolution", entry: "rows", constants: across, params: params,
-		slots: []slot{{1, p.twiddles, false}, {5, spectrum, false}, {6, scratch, true}}, groups: [3]int{groups, rows, 1}, work: work})
+		slots: []slot{{1, p.twiddles, false}, {5, spectrum, false}, {6, scratch, true}}, groups: groups, work: work})
 	p.dispatch(launch{label: c.label + " columns inverse", kernel: "long_convolution", entry: "columns_inverse",
 		constants: down, params: params,
-		slots: []slot{{1, p.twiddles, false}, {3, gate, false}, {4, c.y.tensor, true}, {6, scratch, true}}, groups: [3]int{groups, rows, 1}, work: work})
+		slots: []slot{{1, p.twiddles, false}, {3, gate, false}, {4, c.y.tensor, true}, {6, scratch, true}}, groups: groups, work: work})
 }

@@ -15,7 +15,19 @@ type product struct {
 	x, y         activation
 	bias         tensor
 	half         bool
+	after        after
+	other        tensor  // frequencies of the sine, or what is added, laid out like y
+	modulation   float64 // of the sine
 }
+
+// after is what a product's kernel does to its sums.
+type after int
+
+const (
+	nothing  after = iota
+	sine           // y = sin(modulation · frequency · y)
+	addition       // y += other
+)
 
 func (p *planner) matmul(m product) {
 	if m.weightRow == 0 {
@@ -35,15 +47,22 @@ func (p *planner) matmul(m product) {
 	if cut == (Tile{}) {
 		cut = chooseTile(m.rows, columns, m.blocks)
 	}
-	kernel, constants, unit := "matmul", []Constant{{"ROWS", float64(cut.Rows)}, {"COLUMNS", float64(cut.Columns)}, {"HALF", boolean(m.half)}}, 8
-	if cut.Parts > 0 {
-		kernel, constants, unit = "matmul_small", []Constant{{"SIDE", float64(cut.Rows)}, {"PARTS", float64(cut.Parts)}, {"HALF", boolean(m.half)}}, 4
+	if m.after == nothing {
+		m.other = m.bias
+	}
+	common := []Constant{{"HALF", boolean(m.half)}, {"AFTER", float64(m.after)}}
+	kernel, constants, unit := "matmul", []Constant{{"ROWS", float64(cut.Rows)}, {"COLUMNS", float64(cut.Columns)}}, 8
+	switch {
+	case cut.Tall:
+		kernel, constants = "matmul_tall", nil
+	case cut.Parts > 0:
+		kernel, constants, unit = "matmul_small", []Constant{{"SIDE", float64(cut.Rows)}, {"PARTS", float64(cut.Parts)}}, 4
 	}
 	p.dispatch(launch{
-		label: m.label, kernel: kernel, entry: "main", constants: constants,
-		params: words(m.inner, m.innerTotal, m.xBlock, m.rows, m.rowsTotal, columns/4,
-			m.weightFirst/4, m.weightRow/4, m.inner*m.weightRow/4, m.x.first/4, m.x.row/4, m.y.first/4, m.y.row/4),
-		slots:  []slot{{1, m.weight, false}, {2, m.x.tensor, false}, {3, m.bias, false}, {4, m.y.tensor, true}},
+		label: m.label, kernel: kernel, entry: "main", constants: append(constants, common...),
+		params: append(words(m.inner, m.innerTotal, m.xBlock, m.rows, m.rowsTotal, columns/4,
+			m.weightFirst/4, m.weightRow/4, m.inner*m.weightRow/4, m.x.first/4, m.x.row/4, m.y.first/4, m.y.row/4), bits32(m.modulation)),
+		slots:  []slot{{1, m.weight, false}, {2, m.x.tensor, false}, {3, m.bias, false}, {4, m.y.tensor, true}, {5, m.other, false}},
 		groups: [3]int{ceil(m.rows, unit*cut.Rows), ceil(columns, unit*cut.Columns), m.blocks},
 		work:   2 * float64(m.rows) * float64(m.inner) * float64(m.blocks) * float64(columns),
 	})
@@ -52,7 +71,11 @@ func (p *planner) matmul(m product) {
 // Tile is how a product is cut. With Parts 0 a workgroup of matmul.wgsl has
 // Rows × Columns invocations, 8 or 16 each, of 8 × 8 sums; else one of
 // matmul_small.wgsl has Parts · Rows · Columns, Rows = Columns, of 4 × 4 sums.
-type Tile struct{ Rows, Columns, Parts int }
+// Tall is matmul_tall.wgsl, for which Rows and Columns are 16.
+type Tile struct {
+	Rows, Columns, Parts int
+	Tall                 bool
+}
 
 // chooseTile takes the largest tile of which there are enough to fill a large
 // GPU, and that wastes no rows. Below that the summed axis is shared out too.
@@ -60,6 +83,8 @@ func chooseTile(rows, columns, blocks int) Tile {
 	tiles := func(tall, wide int) int { return ceil(rows, tall) * ceil(columns, wide) * blocks }
 	wasteful := ceil(rows, 128)*128 > align(rows, 64)
 	switch {
+	case tiles(128, 128) >= 1024 && !wasteful:
+		return Tile{Rows: 16, Columns: 16, Tall: true}
 	case tiles(128, 128) >= 384 && !wasteful:
 		return Tile{Rows: 16, Columns: 16}
 	case tiles(64, 128) >= 256:
@@ -85,7 +110,7 @@ func (p *planner) turned(name string, blocks, rows, inner int, half bool) tensor
 func (p *planner) mix(h activation, prefix, label string) activation {
 	c, d := p.c, p.d
 	if c.HyenaTrainingAdditions {
-		p.layerNorm(h, p.tokens, prefix+"layernorm", 1e-5, -1, label+"mixer norm")
+		p.layerNorm(h, p.tokens, prefix+"layernorm", 1e-5, label+"mixer norm")
 	}
 	weight := p.turned(prefix+"in_linear.weight", 3, d, d, p.o.Half)
 	var thirds [3]activation
@@ -154,9 +179,9 @@ func (p *planner) mlp(y activation, columns int, prefix, label string) activatio
 		p.gelu(g.tensor, u.tensor, inner*block, c.UseGLUMLP, label+"gelu")
 		p.matmul(product{label: label + "wo", weight: wo, blocks: n, rows: ceil(d, n), inner: ceil(inner, n),
 			xBlock: ceil(inner, n), innerTotal: inner, rowsTotal: d, columns: count,
-			x: u, y: activation{out.tensor, out.row, first}, bias: woBias, half: p.o.Half})
+			x: u, y: activation{out.tensor, out.row, first}, bias: woBias, half: p.o.Half, after: addition, other: m.tensor})
 	}
-	p.layerNorm(out, columns, prefix+"mlp.layernorm", c.LayerNormEps, m.tensor, label+"norm")
+	p.layerNorm(out, columns, prefix+"mlp.layernorm", c.LayerNormEps, label+"norm")
 	return out
 }
 

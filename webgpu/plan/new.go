@@ -26,9 +26,9 @@ type Options struct {
 	// eighth more. 0 stands for 384 MiB, enough for an 80M model at 2,048
 	// tokens; negative keeps none.
 	SpectraBytes int
-	// BlockBytes is the aim for the streamed convolution's scratch and MLPBytes
-	// that for the MLP's inner activations, each made blockwise; 0 stands for
-	// 32 and 96 MiB.
+	// BlockBytes is the aim for the streamed convolution's scratch and spectra, and
+	// MLPBytes that for the MLP's inner activations, each made blockwise; 0 stands
+	// for 256 and 96 MiB.
 	BlockBytes, MLPBytes int
 	// Tile forces how products are cut; the zero value chooses for each product.
 	// It is for measurements.
@@ -40,7 +40,7 @@ func (o *Options) defaults() {
 		o.SpectraBytes = 384 << 20
 	}
 	if o.BlockBytes <= 0 {
-		o.BlockBytes = 32 << 20
+		o.BlockBytes = 256 << 20
 	}
 	if o.MLPBytes <= 0 {
 		o.MLPBytes = 96 << 20
@@ -185,7 +185,7 @@ func (p *planner) embed(ids tensor) activation {
 				groups:    [3]int{ceil(p.tokens, 16), ceil(d, 16), 1}, work: float64(12 * p.tokens * d)})
 		}
 	}
-	p.layerNorm(x, p.tokens, "embeddings.LayerNorm", c.LayerNormEps, -1, "embedding norm")
+	p.layerNorm(x, p.tokens, "embeddings.LayerNorm", c.LayerNormEps, "embedding norm")
 	return x
 }
 
@@ -234,19 +234,18 @@ func (p *planner) vector(name string, rows, inner, total int) tensor {
 	return p.keyed(Weight, name, piece.bytes(), []Piece{piece})
 }
 
-// layerNorm normalises x in place; residual, unless negative, is added first.
-func (p *planner) layerNorm(x activation, columns int, name string, epsilon float64, residual tensor, label string) {
+// layerNorm normalises x in place.
+func (p *planner) layerNorm(x activation, columns int, name string, epsilon float64, label string) {
 	d := p.d
-	entry := "normalize"
 	slots := []slot{{1, x.tensor, true}, {2, p.vector(name+".weight", 1, d, d), false}, {3, p.vector(name+".bias", 1, d, d), false}}
-	if residual >= 0 {
-		entry = "add_normalize"
-		slots = append(slots, slot{4, residual, false})
+	tokens := 16 // of a workgroup; few columns are spread over more
+	if columns < 4096 {
+		tokens = 4
 	}
 	params := words(columns, d, x.row)
-	p.dispatch(launch{label: label, kernel: "layer_norm", entry: entry,
+	p.dispatch(launch{label: label, kernel: "layer_norm", entry: "main", constants: []Constant{{"TOKENS", float64(tokens)}},
 		params: append(params, bits32(epsilon)), slots: slots,
-		groups: [3]int{ceil(columns, 16), 1, 1}, work: float64(16 * columns * d)})
+		groups: [3]int{ceil(columns, tokens), 1, 1}, work: float64(16 * columns * d)})
 }
 
 // firstTokens gathers the first column of each text.
@@ -277,7 +276,7 @@ func (p *planner) pool(h activation, length int, mask, out tensor) {
 		w := p.turned("pooler.dense.weight", 1, d, d, false)
 		p.dispatch(launch{label: "pooler", kernel: "pooler", entry: "main", params: words(d, align(d, 4)),
 			slots:  []slot{{1, w, false}, {2, p.vector("pooler.dense.bias", 1, d, d), false}, {3, x, false}, {4, out, true}},
-			groups: [3]int{ceil(d, 64), texts, 1}, work: float64(2 * texts * d * d)})
+			groups: [3]int{ceil(d, 16), texts, 1}, work: float64(2 * texts * d * d)})
 	}
 	if p.s.Normalize {
 		p.dispatch(launch{label: "normalize", kernel: "normalize", entry: "main", params: words(d),

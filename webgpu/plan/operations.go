@@ -27,25 +27,35 @@ func (p *planner) operand(name string, rows, columns int) activation {
 
 // Product plans y = blockdiag(weight) x + bias: tensors "weight" (blocks, rows,
 // inner), "x" (innerTotal, columns) and "bias" (rowsTotal); result (rowsTotal,
-// columns). The last block is cut at innerTotal and rowsTotal.
-func Product(blocks, rows, inner, rowsTotal, innerTotal, columns int, limits Limits, o Options) (*Plan, error) {
+// columns). The last block is cut at innerTotal and rowsTotal. A then follows.
+func Product(blocks, rows, inner, rowsTotal, innerTotal, columns int, a After, limits Limits, o Options) (*Plan, error) {
 	p := operation(0, limits, o)
 	y := activation{tensor: p.scratch("y", rowsTotal*Columns(columns)), row: Columns(columns)}
-	p.matmul(product{label: "product", weight: p.turned("weight", blocks, rows, inner, o.Half), blocks: blocks, rows: rows, inner: inner,
+	m := product{label: "product", weight: p.turned("weight", blocks, rows, inner, o.Half), blocks: blocks, rows: rows, inner: inner,
 		xBlock: inner, innerTotal: innerTotal, rowsTotal: rowsTotal, columns: columns, x: p.operand("x", innerTotal, columns), y: y,
-		bias: p.vector("bias", 1, rowsTotal, rowsTotal), half: o.Half})
+		bias: p.vector("bias", 1, rowsTotal, rowsTotal), half: o.Half}
+	switch {
+	case a.Sine != 0:
+		m.after, m.modulation, m.other = sine, a.Sine, p.vector("frequency", 1, rowsTotal, rowsTotal)
+	case a.Add:
+		m.after, m.other = addition, p.operand("other", rowsTotal, columns).tensor
+	}
+	p.matmul(m)
 	return p.finish(-1, -1, y.tensor)
 }
 
-// LayerNorm plans layer_norm.wgsl: tensors "x" and "residual" (d, columns),
-// "norm.weight" and "norm.bias" (d); result (d, columns).
-func LayerNorm(d, columns int, residual bool, epsilon float64, limits Limits) (*Plan, error) {
+// After is what a product does to its sums.
+type After struct {
+	Sine float64 // unless 0: y = sin(Sine · frequency · y), tensor "frequency" (rowsTotal)
+	Add  bool    // y += other, tensor "other" (rowsTotal, columns)
+}
+
+// LayerNorm plans layer_norm.wgsl: tensors "x" (d, columns), "norm.weight" and
+// "norm.bias" (d); result (d, columns).
+func LayerNorm(d, columns int, epsilon float64, limits Limits) (*Plan, error) {
 	p := operation(d, limits, Options{})
-	x, r := p.operand("x", d, columns), tensor(-1)
-	if residual {
-		r = p.operand("residual", d, columns).tensor
-	}
-	p.layerNorm(x, columns, "norm", epsilon, r, "layer norm")
+	x := p.operand("x", d, columns)
+	p.layerNorm(x, columns, "norm", epsilon, "layer norm")
 	return p.finish(-1, -1, x.tensor)
 }
 
@@ -60,15 +70,6 @@ func GELUGate(inner, columns int, gated bool, limits Limits) (*Plan, error) {
 	u := p.scratch("u", inner*Columns(columns))
 	p.gelu(p.operand("g", rows, columns).tensor, u, inner*Columns(columns), gated, "gelu")
 	return p.finish(-1, -1, u)
-}
-
-// Sine plans sine.wgsl: tensors "x" (rows, columns) and "frequency" (rows);
-// result (rows, columns).
-func Sine(rows, columns int, modulation float64, limits Limits) (*Plan, error) {
-	p := operation(0, limits, Options{})
-	x := p.operand("x", rows, columns)
-	p.sine(x, rows, columns, p.vector("frequency", 1, rows, rows), modulation, "sine")
-	return p.finish(-1, -1, x.tensor)
 }
 
 // ShortFilter plans short_filter.wgsl: tensors "x1", "x2", "v" (d, columns),
@@ -108,7 +109,7 @@ func LongConvolution(texts, length, d, taps int, reverse, gated, added bool, lim
 		c.y.tensor = p.scratch("y", d*row)
 	}
 	all := p.operand("taps", d*p.directions(), taps)
-	spectrum := p.keyed(Shared, "spectrum", 8*d*p.size, nil)
+	spectrum := p.keyed(Shared, "spectrum", 8*align(d, 2)*p.size, nil)
 	p.plan.Setup = []Setup{{Key: "spectrum"}}
 	p.setup = &p.plan.Setup[0]
 	p.transformTaps(c, all, 0, d, spectrum)

@@ -199,9 +199,9 @@ func TestLiveness(t *testing.T) {
 // updates says that a dispatch reads a slot that its kernel may write.
 func updates(p Pipeline, slot int, label string) bool {
 	switch p.Kernel {
-	case "layer_norm", "sine", "normalize":
+	case "layer_norm", "normalize":
 		return true
-	case "long_convolution", "unified_convolution":
+	case "long_convolution":
 		if slot == 6 {
 			return p.Entry == "rows" || p.Entry == "rows_filter" || p.Entry == "columns_inverse"
 		}
