@@ -7,12 +7,14 @@ teacher's vectors go into a file of their own. Four kinds of text:
 
     base       sentences of 3 to 38 word pieces, as they stand
     augmented  changed sentences: pieces left out, a span cut out, a splice with the following sentence, pieces
-               replaced by random words, two pieces exchanged, shuffled order, bags of random words, other numbers,
-               "not" after the first auxiliary verb; the teachers label the changed text itself, so a pair of a
+               replaced by random words, two pieces exchanged, shuffled order, bags of random words, other numbers, "not" after the first auxiliary verb; the teachers label the changed text itself, so a pair of a
                sentence and its change has a graded similarity
     chunk      consecutive pieces of the whole corpus, 64 to 254 long; longer texts are made of several in a row,
                and their target is the mean of the chunks' vectors
     keyword    of every chunk, two to eight of its rarer words, in their order
+
+With --even, rarer words of changed sentences are also exchanged for words drawn evenly, the bags are of such words, and
+half of the keywords stand after the beginning of a question (ASKED).
 
 A teacher in INSTRUCTIONS reads queries after an instruction: its vectors of the base sentences as queries are `query`,
 and its vectors of keywords are those of queries, too. And `vocab`, the vectors of all vocabulary entries alone, is what
@@ -35,6 +37,30 @@ WIDTH = 40  # of short texts, [CLS] and [SEP] included
 CHUNK = 254
 FIRST_WORD = 1996  # ids below are special, unused or single characters
 INSTRUCTIONS = {"bge": "Represent this sentence for searching relevant passages: "}
+ASKED = """what is
+what are
+how does
+how do i
+how to
+why
+which
+what causes
+what is known about
+what methods are there for
+articles about
+papers dealing with
+information on
+i am interested in
+find discussions of
+any work on
+the theory of
+an introduction to
+problems of
+applications of
+definition of
+the difference between
+list of
+who works on""".split("\n")
 AUXILIARIES = "is are was were can could will would should must may has have had do does did".split()
 
 
@@ -46,11 +72,12 @@ def read(path, dtype):
 class Corpus:
     """Token stream with the boundaries of sentences and documents."""
 
-    def __init__(self, folder):
-        self.tokens = read(os.path.join(folder, "tokens.u16.xz"), np.uint16).astype(np.int16)
-        self.lengths = read(os.path.join(folder, "lengths.u8.xz"), np.uint8).astype(np.int64)
+    def __init__(self, folders):
+        joined = lambda name, dtype: np.concatenate([read(os.path.join(f, name), dtype) for f in folders])
+        self.tokens = joined("tokens.u16.xz", np.uint16).astype(np.int16)
+        self.lengths = joined("lengths.u8.xz", np.uint8).astype(np.int64)
         self.starts = np.concatenate([[0], np.cumsum(self.lengths)])
-        docs = read(os.path.join(folder, "docs.u32.xz"), np.uint32).reshape(-1, 2).astype(np.int64)
+        docs = joined("docs.u32.xz", np.uint32).reshape(-1, 2).astype(np.int64)
         self.doc_starts = np.concatenate([[0], np.cumsum(docs[:, 0])])
         self.doc_titled = docs[:, 1] == 1
         self.base = np.nonzero((self.lengths >= 3) & (self.lengths <= WIDTH - 2))[0]  # sentence numbers
@@ -72,6 +99,7 @@ class Pieces:
         to = lambda x: torch.tensor(x, device=device)
         self.inner = to([n.startswith("##") for n in names])  # goes on a word
         self.number = to([n.isdigit() for n in names])
+        self.word = to([n.isalpha() and n.isascii() and len(n) > 2 for n in names])
         self.auxiliary = to([n in AUXILIARIES for n in names])
         self.negation = self.tokenizer.token_to_id("not")
 
@@ -109,7 +137,7 @@ def compact(body, keep):
     return ids
 
 
-def keywords(chunk, rarity, pieces, generator):
+def keywords(chunk, rarity, pieces, asked, generator):
     """(count, WIDTH) two to eight words of each chunk, in their order, drawn by the `rarity` of their first pieces."""
     body = chunk[:, 1:-1]
     inner = pieces.inner[body.long()] & (body != SEP)
@@ -122,11 +150,24 @@ def keywords(chunk, rarity, pieces, generator):
         kept[:, 1:] |= kept[:, :-1] & inner[:, 1:]
     kept &= kept.cumsum(1) <= WIDTH - 6
     kept[:, 0] |= ~kept.any(1)
-    return compact(body, kept)[:, :WIDTH]
+    kept = compact(body, kept)[:, :WIDTH]
+    for k, begin in enumerate(ASKED if asked else []):  # a row in two begins as a question
+        at = torch.nonzero(torch.randint(0, 2 * len(ASKED), (len(kept),), device=body.device, generator=generator) == k).flatten()
+        begin = pieces.ids(begin)
+        at = at[kept[at, -len(begin) - 3] == 0]  # with room for a mark
+        kept[at] = prefixed(begin, kept[at])[:, :WIDTH]
+    return kept
 
 
-def augment(base, words, count, pieces, generator):
-    """(count, WIDTH) changed sentences and the row of `base` each was made from."""
+def drawn(shape, weight, generator):
+    """Ids of that shape, drawn by `weight` over the vocabulary."""
+    reach = weight.double().cumsum(0)
+    place = torch.rand(shape, device=weight.device, generator=generator, dtype=torch.float64) * reach[-1]
+    return torch.searchsorted(reach, place).clamp(max=len(weight) - 1).to(torch.int16)
+
+
+def augment(base, words, even, rarity, count, pieces, generator):
+    """(count, WIDTH) changed sentences and the row of `base` each was made from. `even`: weights of whole words, or None."""
     device = base.device
     rand = lambda *shape: torch.rand(*shape, device=device, generator=generator)
     parent = torch.randint(0, len(base) - 1, (count,), device=device, generator=generator)
@@ -144,6 +185,14 @@ def augment(base, words, count, pieces, generator):
     splice = torch.where(at < half, body, follow)  # this sentence's beginning, the next one's end
     random_words = words[torch.randint(0, len(words), body.shape, device=device, generator=generator)]
     replace = torch.where(real & (rand(*body.shape) < 0.25 * rand(count, 1)), random_words, body)
+    content = real & (rarity[body.long()] > 0) & ~pieces.inner[body.long()]
+    rest = pieces.inner[body.long()] & real
+    taken = content & (rand(*body.shape) < 0.1 + 0.7 * rand(count, 1))
+    flat = random_words if even is None else drawn(body.shape, even, generator)
+    exchange, lost = torch.where(taken, flat, body), torch.zeros_like(real)
+    lost[:, 1:] = taken[:, :-1] & rest[:, 1:]
+    for _ in range(4):  # the rest of an exchanged word goes with it
+        lost[:, 1:] |= lost[:, :-1] & rest[:, 1:]
     shuffled = torch.gather(body, 1, torch.argsort(rand(*body.shape) + (~real), dim=1))
     one, two = ((rand(count) * n).long()[:, None] for _ in range(2))
     exchanged = body.scatter(1, one, body.gather(1, two)).scatter(1, two, body.gather(1, one))
@@ -157,13 +206,27 @@ def augment(base, words, count, pieces, generator):
     plain = body.gather(1, after.clamp(max=body.shape[1] - 1)) != pieces.negation
 
     out, mask = body, keep
-    for chosen, ids, kept in (
+    spliced = (splice != 0) & (splice != SEP)
+    plainly = (
         (kind < 0.75, body, span),
-        (kind < 0.50, splice, (splice != 0) & (splice != SEP)),
+        (kind < 0.50, splice, spliced),
         (kind < 0.35, replace, real),
         (kind < 0.18, exchanged, real),
         (kind < 0.12, shuffled, real),
         (kind < 0.06, random_words, at < bag),
+    )
+    evenly = (
+        (kind < 0.85, body, span),
+        (kind < 0.65, splice, spliced),
+        (kind < 0.50, exchange, real & ~lost),
+        (kind < 0.26, replace, real),
+        (kind < 0.18, exchanged, real),
+        (kind < 0.13, shuffled, real),
+        (kind < 0.08, flat, at < bag),
+        (kind < 0.02, random_words, at < bag),
+    )
+    for chosen, ids, kept in (
+        *(plainly if even is None else evenly),
         (number.any(1, keepdim=True) & (rand(count, 1) < 0.25), renumbered, real),
         (verb.any(1, keepdim=True) & plain & (rand(count, 1) < 0.15), negated, at <= n[:, None]),
     ):
@@ -204,12 +267,13 @@ def keep(value, path):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--data", required=True)
+    parser.add_argument("--data", nargs="+", required=True)
     parser.add_argument("--teachers", required=True)
     parser.add_argument("--tokenizer", required=True)
     parser.add_argument("--out", required=True)
     parser.add_argument("--shard", default="0/1")
     parser.add_argument("--augmented", type=int, default=2_000_000)
+    parser.add_argument("--even", action="store_true", help="cover the vocabulary evenly")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--wait", action="store_true", help="for the files `complete` in --data and of each teacher")
     parser.add_argument("--names", nargs="*", default=NAMES, help="teachers, in this order")
@@ -220,7 +284,8 @@ def main():
     began = time.time()
     device = torch.device(args.device)
     dtype = torch.float16 if device.type == "cuda" else torch.float32
-    arrive(os.path.join(args.data, "complete"), args.wait)
+    for folder in args.data:
+        arrive(os.path.join(folder, "complete"), args.wait)
     corpus = Corpus(args.data)
     print(f"read {len(corpus.tokens)} tokens, {len(corpus.base)} base sentences, {time.time() - began:.0f} s", flush=True)
 
@@ -240,14 +305,15 @@ def main():
     rarity = (math.log(len(tokens)) - (seen + 1).log() - 6).clamp(min=0).square()
     rarity[:FIRST_WORD] = 0
     words = torch.nonzero(seen[FIRST_WORD:] > 0).flatten().to(torch.int16) + FIRST_WORD
-    made, parents = augment(base, words, args.augmented // shards, pieces, generator)
+    even = pieces.word * (seen + 1).float().pow(0.3) if args.even else None
+    made, parents = augment(base, words, even, rarity, args.augmented // shards, pieces, generator)
 
     limit = args.limit or None
     part = lambda x: x[shard::shards][:limit].contiguous()
     made, parents = made[:limit], parents[:limit]
     keep({"ids": made.cpu(), "parent": parents.cpu()}, os.path.join(args.out, f"augmented.{shard}of{shards}.pt"))
     kinds = {"vocab": vocab[shard::shards].contiguous(), "base": part(base), "chunk": part(chunk), "augmented": made}
-    kinds["keyword"] = torch.cat([keywords(x, rarity, pieces, generator) for x in kinds["chunk"].split(50_000)])
+    kinds["keyword"] = torch.cat([keywords(x, rarity, pieces, args.even, generator) for x in kinds["chunk"].split(50_000)])
     keep(kinds["keyword"].cpu(), os.path.join(args.out, f"keyword.{shard}of{shards}.pt"))
     del base, chunk, vocab, made
     budget = 131_072 if device.type == "cuda" else 4096

@@ -1,6 +1,6 @@
 """Stage 1: turn the training corpus into packed token ids, and set held-out material aside.
 
-    python prepare.py --corpus DIR --tokenizer tokenizer.json --sts sts-dev.tsv --out DIR [--share GROUP=PART ...]
+    python prepare.py --corpus DIR --tokenizer tokenizer.json --sts sts-dev.tsv [--retrieval DIR] --out DIR [--share GROUP=PART ...]
 
 Reads every `<group>.jsonl` or `<group>.jsonl.xz` of the corpus (one object a line: source, title, text), except a
 group whose name ends in `sharealike`. --share keeps only a part of a group's documents.
@@ -17,6 +17,7 @@ Deterministic: the held-out set is a hash of source, title and beginning of a do
 
 import argparse
 import glob
+import gzip
 import hashlib
 import json
 import lzma
@@ -112,16 +113,25 @@ def write(path, array):
         f.write(array.tobytes())
 
 
-def start(tokenizer_path, sts):
+def evaluated(sts, retrieval):
+    """The sentences of an STS file and, if there is a folder of retrieval sets, of their documents and queries."""
+    with open(sts, encoding="utf-8") as f:
+        texts = [text for line in f for text in line.rstrip("\n").split("\t")[2:4]]
+    for path in sorted(glob.glob(os.path.join(retrieval, "*.json.gz"))) if retrieval else []:
+        with gzip.open(path) as f:
+            documents, queries, _ = json.load(f)
+        texts += [s for text in (*documents.values(), *queries.values()) for s in sentences(text)]
+    return texts
+
+
+def start(tokenizer_path, sts, retrieval):
     """Of a worker process: its tokenizer and the sentences to keep out."""
     global tokenizer, overlap
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     tokenizer = Tokenizer.from_file(tokenizer_path)
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    with open(sts, encoding="utf-8") as f:
-        rows = [line.rstrip("\n").split("\t") for line in f]
-    overlap = Overlap([text for row in rows for text in row[2:4]])
+    overlap = Overlap(evaluated(sts, retrieval))
 
 
 def work(item):
@@ -149,6 +159,7 @@ def main():
     parser.add_argument("--corpus", required=True)
     parser.add_argument("--tokenizer", required=True)
     parser.add_argument("--sts", required=True, help="evaluation sentences to keep out (columns 3 and 4)")
+    parser.add_argument("--retrieval", help="folder of retrieval sets to keep out, too")
     parser.add_argument("--out", required=True)
     parser.add_argument("--share", nargs="*", default=[], help="GROUP=PART: keep this part of a group's documents")
     parser.add_argument("--processes", type=int, default=os.cpu_count())
@@ -159,7 +170,7 @@ def main():
     ids, lengths, docs, report, dropped = [], [], [], {}, []
     heldout = os.path.join(args.out, "heldout.jsonl.xz")
     with lzma.open(heldout, "wt", encoding="utf-8") as held, multiprocessing.Pool(
-        args.processes, start, (args.tokenizer, args.sts)
+        args.processes, start, (args.tokenizer, args.sts, args.retrieval)
     ) as workers:
         for group, doc, pieces, title, hits in workers.imap(work, documents(args.corpus, shares), chunksize=64):
             counts = report.setdefault(doc["source"], {"documents": 0, "held_out": 0, "tokens": 0})

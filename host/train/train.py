@@ -9,16 +9,21 @@ Three kinds of step, about as many tokens each:
             teachers), and the sentence that follows it or a second neighbour
     middle  pairs of consecutive chunks of up to 254 pieces, each chunk with one of its sentences, its document's
             title and some of its rarer words
-    long    texts of up to 1,024, 4,096 or 8,192 pieces, each with one of its sentences; their chunks are read off the
+    long    texts of up to 1,024, 4,096 or 8,192 pieces, each with --questions of its sentences; their chunks are read off the
             same pass, as the means of the hidden states
+
+With --topics, half of the groups, pairs and long texts of a step come in topics: those near one text by the teachers, so
+that texts of one field are told apart, as a search in a collection must.
 
 A share of the short texts begins with the query mark. Their targets are the teachers' vectors of the text as a query.
 
 Loss: vectors (1 - cosine of projected student and teacher), similarity of all pairs of the batch and of the
 related pairs (squared difference), and each text's ranking of the batch (cross-entropy of softmaxed
-similarities). The last three are taken of the first NESTED numbers of the student's vectors, too. Long steps add
-the losses of the chunks, and the sentences' ranking of the long texts by their best chunks. The learning rate follows the clock, so that a run ends in --minutes whatever the machine.
-The last --quantised share of the run rounds weights and activations to int8 in the forward pass.
+similarities). The last three are taken of the first NESTED numbers of the student's vectors, too. With --topics, the
+similarities within a topic count once more, and middle steps add the short texts' ranking of the chunks. Long steps add the losses of the chunks and, at --best, the sentences' ranking of the long
+texts by their best chunks. The learning rate follows the clock, so that a run ends in --minutes whatever the machine.
+The last --quantised share of the run rounds weights and activations to int8 in the forward pass. --start goes on from
+a finished model.
 """
 
 import argparse
@@ -40,6 +45,7 @@ from quantise import quantised
 
 TEMPERATURE = 0.05
 NESTED_WEIGHT = 0.25
+TOPICS = 32  # of a short step; half of them are random texts
 SLACK = 8  # channels that at the start only keep a token's weight through LayerNorm
 CENTRED = ("bge",)
 
@@ -102,9 +108,9 @@ def neighbours(vectors, generator, candidates=160_000, count=8):
 class Batches:
     """Draws the three kinds of batch, all on the device."""
 
-    def __init__(self, corpus, pool, mark, device, seed):
-        """`mark`: ids that a query begins with."""
-        self.mark = mark
+    def __init__(self, corpus, pool, mark, topical, questions, device, seed):
+        """`mark`: ids that a query begins with; `questions`: sentences of a long text."""
+        self.mark, self.topical, self.questions = mark, topical, questions
         self.g = torch.Generator(device).manual_seed(seed)
         self.device = device
         self.pool = pool
@@ -121,6 +127,19 @@ class Batches:
         sums = (pool["chunk"].double() * lengths).cumsum(0)
         self.chunk_sums = torch.cat([torch.zeros_like(sums[:1]), sums])  # mean of a run of chunks = difference
         self.near = neighbours(pool["base"], self.g)
+
+    def topics(self, kind, count, size, candidates, nearest):
+        """(count * size) numbers of texts of a kind, topic after topic; each odd topic is random texts, each even one
+        `size` of the `nearest` to a text among as many random candidates."""
+        vectors = self.pool[kind]
+        pick = self.integers(len(vectors) - 2, count, size)
+        if not self.topical:
+            return pick.flatten()
+        share = self.integers(len(vectors) - 2, candidates)
+        near = (vectors[pick[::2, 0]] @ vectors[share].T).topk(nearest, dim=1).indices
+        chosen = torch.rand(near.shape, device=self.device, generator=self.g).argsort(1)[:, :size]
+        pick[::2] = share[near.gather(1, chosen)]
+        return pick.flatten()
 
     def integers(self, high, *shape):
         return torch.randint(0, high, shape, device=self.device, generator=self.g)
@@ -139,7 +158,8 @@ class Batches:
 
     def short(self, count):
         """ids (count, WIDTH) and targets; rows i, i + count/4, ... are one group of related texts."""
-        pick = self.integers(len(self.pool["augmented_ids"]), count // 4)
+        size = count // 4 // TOPICS
+        pick = self.topics("augmented", TOPICS, size, 250_000, 8 * size)
         original = self.pool["augmented_parent"][pick]
         near = self.near[original].long()
         one = near.gather(1, self.integers(near.shape[1], len(near), 1))[:, 0]
@@ -165,8 +185,10 @@ class Batches:
 
     def middle(self, count):
         """Chunks (count, CHUNK + 2), short texts (3 count, WIDTH), targets of both in this order."""
-        chunk = self.integers(len(self.bounds) - 2, count // 2)
-        chunk = torch.cat([chunk, chunk + 1])
+        topics = TOPICS // 4
+        size = count // 2 // topics
+        chunk = self.topics("chunk", topics, size, 120_000, 6 * size)
+        chunk = torch.stack([chunk, chunk + 1], 1).flatten()
         start, end = self.bounds[chunk], self.bounds[chunk + 1]
         inside = self.sentence_in(start, end)
         title = self.title_of(start, self.sentence_in(start, end))
@@ -176,15 +198,15 @@ class Batches:
         return ids, short, torch.cat([self.pool["chunk"][chunk], target, self.pool["keyword"][chunk]])
 
     def long(self, count, width):
-        """Runs of chunks (count, width), one short text each, targets of both; of each chunk: its text, its first place
+        """Runs of chunks (count, width), `questions` short texts each, targets of both; of each chunk: its text, its first place
         in that, the place after its last, its target."""
-        first = self.integers(len(self.bounds) - 1, count)
+        first = self.topics("chunk", 2, (count + 1) // 2, 120_000, 4 * count)[:count]
         length = (width * 0.25 + self.uniform(count) * (width * 0.75 - 2)).long()
         last = torch.searchsorted(self.bounds, self.bounds[first] + length, right=True) - 1
         last = torch.maximum(last, first + 1).clamp(max=len(self.bounds) - 1)
         start, end = self.bounds[first], self.bounds[last]
         target = F.normalize((self.chunk_sums[last] - self.chunk_sums[first]).float(), dim=1).half()
-        short, short_target = self.read(self.sentence_in(start, end), 0.5)
+        short, short_target = self.read(self.sentence_in(start.repeat(self.questions), end.repeat(self.questions)), 0.5)
         ids = rows(self.tokens, start, end - start, width)
         text = torch.repeat_interleave(last - first)
         chunk = torch.cat([torch.arange(a, b, device=self.device) for a, b in zip(first.tolist(), last.tolist())])
@@ -198,8 +220,20 @@ def divergence(s, t):
     return (t.softmax(1) * (t.log_softmax(1) - s.log_softmax(1))).sum(1).mean()
 
 
-def losses(student, projected, target, groups):
-    """student (N, d) unit rows, target (N, w) unit rows, N = groups * related texts, groups side by side."""
+def searches(student, target, asked):
+    """The rankings that the last `asked` texts make of the others."""
+    target = target.float()
+    found = target[-asked:] @ target[:-asked].T
+    total = student.new_zeros(())
+    for size, weight in ((student.shape[1], 1.0), *((size, NESTED_WEIGHT) for size in NESTED)):
+        part = F.normalize(student[:, :size], dim=-1)
+        total = total + weight * divergence(part[-asked:] @ part[:-asked].T, found)
+    return total
+
+
+def losses(student, projected, target, groups, topics=0):
+    """student (N, d) unit rows, target (N, w) unit rows, N = groups * related texts, groups side by side; the groups of
+    a topic stand together."""
     target = target.float()
     vector = (1 - F.cosine_similarity(projected, target, dim=-1)).mean()
     n, t = len(student), target @ target.T
@@ -213,6 +247,9 @@ def losses(student, projected, target, groups):
         every = every + weight * difference.mean()
         for k in range(1, n // groups):
             related = related + weight / (n // groups - 1) * difference[i, (i + groups * k) % n].mean()
+        if topics:
+            inside = difference.view(n // groups, topics, groups // topics, n // groups, topics, groups // topics)
+            related = related + weight * inside.diagonal(dim1=1, dim2=4).mean()
         ranking = ranking + weight * divergence(s.masked_fill(self_, -1), t.masked_fill(self_, -1))
     return vector, every, related, ranking
 
@@ -279,9 +316,23 @@ def initialise(model, projection, pool, counts, generator):
     model.layers[-1].layernorm.weight.data[content:] = 0.1
 
 
+@torch.no_grad()
+def resume(model, projection, batches, folder):
+    """The weights of a model folder, and the projection that fits them best."""
+    from safetensors.torch import load_file
+
+    model.load(load_file(os.path.join(folder, "model.safetensors"), device=str(batches.device)))
+    pick = batches.integers(len(batches.base), 100_000).split(4096)
+    a = torch.cat([model(batches.base[i].long(), (batches.base[i] != 0).float()) for i in pick])
+    b = torch.cat([batches.pool["base"][i].float() for i in pick])
+    eye = torch.eye(a.shape[1], device=a.device)
+    projection.weight.copy_(torch.linalg.solve(a.T @ a + len(a) / 1e5 * eye, a.T @ b).T)
+
+
 def main():
     parser = argparse.ArgumentParser()
-    for name in ("data", "pool", "tokenizer", "sts", "out"):
+    parser.add_argument("--data", nargs="+", required=True)
+    for name in ("pool", "tokenizer", "sts", "out"):
         parser.add_argument("--" + name, required=True)
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--until", type=float, help="instead of --minutes: seconds since 1970 at which to end")
@@ -295,6 +346,10 @@ def main():
     parser.add_argument("--short-count", type=int, default=4096)
     parser.add_argument("--quantised", type=float, default=0.35, help="share of the run with rounding")
     parser.add_argument("--weights", type=float, nargs=4, default=[1.0, 10.0, 5.0, 0.3], help="of the four losses")
+    parser.add_argument("--topics", action="store_true", help="draw half of each step by topic")
+    parser.add_argument("--questions", type=int, default=1, help="sentences of each long text")
+    parser.add_argument("--best", type=float, default=1.0, help="weight of the ranking of long texts by their best chunks, beside the others' rankings")
+    parser.add_argument("--start", help="folder of a model of the same sizes to go on from")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--shares", nargs="*", default=["minilm=1", "mpnet=1", "bge=1"], help="TEACHER=SHARE of the target")
@@ -333,6 +388,7 @@ def main():
     projection = nn.Linear(args.hidden, args.teacher_width, bias=False).to(device)
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     quantise = torch.zeros((), device=device)
+    topics = TOPICS if args.topics else 0
     encode = model.forward if args.no_compile else torch.compile(model.forward, dynamic=False)
     if hasattr(torch._inductor.config.triton, "mix_order_reduction"):
         torch._inductor.config.triton.mix_order_reduction = False  # fails on the backward pass of version 2.11
@@ -342,7 +398,7 @@ def main():
         try:
             student = encode(ids, (ids != 0).float(), quantise, dtype)
             target = F.normalize(torch.randn(args.short_count, args.teacher_width, device=device), dim=1).half()
-            sum(measure(student, projection(student), target, args.short_count // 4)).backward()
+            sum(measure(student, projection(student), target, args.short_count // 4, topics)).backward()
             torch.cuda.synchronize()
             say(f"compiled, {time.time() - began:.0f} s")
         except Exception as e:
@@ -356,7 +412,7 @@ def main():
     if pool["base"].shape[1] != args.teacher_width:
         raise ValueError(f"the pool's vectors are {pool['base'].shape[1]} wide, --teacher-width says {args.teacher_width}")
     mark = Pieces(args.tokenizer, device).ids(PROMPTS["query"])
-    batches = Batches(corpus, pool, mark, device, args.seed + 100 * rank)
+    batches = Batches(corpus, pool, mark, args.topics, args.questions, device, args.seed + 100 * rank)
     pairs = Pairs(args.sts, args.tokenizer)
     pairs.ids = pairs.ids.to(device)
     retrieval = Retrieval(args.retrieval, args.tokenizer, device, PROMPTS["query"]) if args.retrieval else None
@@ -364,6 +420,8 @@ def main():
 
     counts = torch.bincount(batches.tokens.long(), minlength=30522)
     initialise(model, projection, pool, counts, torch.Generator(device).manual_seed(args.seed))
+    if args.start:
+        resume(model, projection, batches, args.start)
     with open(os.path.join(args.out, "config.json"), "w") as f:
         json.dump(config.published(), f, indent=1)
 
@@ -385,12 +443,13 @@ def main():
         if kind == "short":
             ids, target = batches.short(args.short_count)
             student = encode(*real(ids), quantise, dtype)
-            return measure(student, projection(student), target, args.short_count // 4)
+            return measure(student, projection(student), target, args.short_count // 4, topics)
         scale = args.short_count / 4096
         if kind == "middle":
             ids, short, target = batches.middle(max(2, int(320 * scale)))
             student = torch.cat([model(*real(ids), quantise, dtype), model(*real(short), quantise, dtype)])
-            return losses(student, projection(student), target, len(ids))
+            values = losses(student, projection(student), target, len(ids), topics // 4)
+            return *values[:3], values[3] + (searches(student, target, len(short)) if topics else 0)
         width = {"long1k": 1024, "long4k": 4096, "long8k": 8192}[kind]
         ids, short, target, (text, begin, end, chunk) = batches.long(max(2, int(98304 * scale) // width), width)
         n, (ids, mask) = len(ids), real(ids)
@@ -400,10 +459,10 @@ def main():
         inside = torch.cat([F.normalize(sums[text, end] - sums[text, begin], dim=-1), short])
         wholes = losses(student, projection(student), target, n)
         chunks = losses(inside, projection(inside), torch.cat([chunk, target[n:]]), len(inside))
-        best = torch.full((n, n), -1.0, device=device)
-        best.scatter_reduce_(1, text.expand(n, -1), (target[n:] @ chunk.T).float(), "amax")
+        best = torch.full((len(short), n), -1.0, device=device)
+        best.scatter_reduce_(1, text.expand(len(short), -1), (target[n:] @ chunk.T).float(), "amax")
         values = [a + b for a, b in zip(wholes, chunks)]
-        return *values[:3], values[3] + divergence(short @ student[:n].T, best)
+        return *values[:3], values[3] + args.best * divergence(short @ student[:n].T, best)
 
     def score(rounding, long):
         encode = lambda ids, mask: model(ids, mask, rounding)
