@@ -1,19 +1,39 @@
 package passage
 
 import (
+	"slices"
+	"strings"
 	"unicode"
 
 	"m2embed/core/tokenizer"
 )
 
+// tokenized is how many bytes are tokenized at once, so that a long text does not take
+// twenty times its own room: so many that their ends do not matter.
+const tokenized = 64 << 10
+
 // Tokens returns the bytes at which the tokens of text begin, special tokens
 // left out.
 func Tokens(t *tokenizer.Tokenizer, text string) []int {
-	// Without a limit there is nothing to be refused.
-	e, _ := t.Encode(text, tokenizer.Options{WithoutSpecialTokens: true, Offsets: true})
-	starts := make([]int, len(e.Offsets))
-	for i, o := range e.Offsets {
-		starts[i] = o.Start
+	var starts []int
+	for from := 0; from < len(text); {
+		to := min(from+tokenized, len(text))
+		if to < len(text) { // before a space
+			if n := strings.LastIndexFunc(text[from:to], unicode.IsSpace); n > 0 {
+				to = from + n
+			} else if n := strings.IndexFunc(text[to:], unicode.IsSpace); n >= 0 {
+				to += n
+			} else {
+				to = len(text)
+			}
+		}
+		// Without a limit there is nothing to be refused.
+		e, _ := t.Encode(text[from:to], tokenizer.Options{WithoutSpecialTokens: true, Offsets: true})
+		starts = slices.Grow(starts, len(e.Offsets))
+		for _, o := range e.Offsets {
+			starts = append(starts, from+o.Start)
+		}
+		from = to
 	}
 	return starts
 }
@@ -43,4 +63,40 @@ func Words(text string) []int {
 		}
 	}
 	return starts
+}
+
+// longestToken is how many bytes of a word a token may stand for: a tokenizer has one
+// token for a word of any length that it does not know, in which a passage would be
+// as long.
+const longestToken = 1 << 10
+
+// bounded adds starts of tokens within those that are longer.
+func bounded(text string, starts []int) []int {
+	var all []int
+	done := 0 // of starts, in all
+	for i, start := range starts {
+		next := len(text)
+		if i+1 < len(starts) {
+			next = starts[i+1]
+		}
+		if next-start <= longestToken || start < 0 || next > len(text) {
+			continue
+		}
+		word := text[start:next]
+		if n := strings.IndexFunc(word, unicode.IsSpace); n >= 0 {
+			word = word[:n]
+		}
+		if len(word) <= longestToken {
+			continue
+		}
+		all = append(all, starts[done:i+1]...)
+		done = i + 1
+		for at := longestToken; at < len(word); at += longestToken {
+			all = append(all, start+at)
+		}
+	}
+	if done == 0 {
+		return starts
+	}
+	return append(all, starts[done:]...)
 }

@@ -55,7 +55,8 @@ func (p Passage) Text(text string) string {
 }
 
 // Cut cuts text into passages. starts are the bytes at which its tokens begin,
-// ascending; [Tokens] and [Words] make them.
+// ascending; [Tokens] and [Words] make them. Those of more than 1,024 bytes without
+// white space count as several.
 //
 // Passages come in the order of the text. Every byte that is not white space is
 // in one; Start and End both ascend, and lie between characters; without Overlap
@@ -70,7 +71,7 @@ func Cut(text string, starts []int, o Options) []Passage {
 	}
 	o.Max = max(o.Max, o.Target)
 	o.Overlap = min(max(o.Overlap, 0), o.Target/2)
-	c := cutter{text: text, starts: starts, options: o}
+	c := cutter{text: text, starts: bounded(text, starts), options: o}
 	at := 0
 	for _, h := range o.Headings {
 		if h.Start < at || h.End <= h.Start || h.End > len(text) {

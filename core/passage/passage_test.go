@@ -3,6 +3,7 @@ package passage
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -111,6 +112,11 @@ func TestTokens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	long := strings.Repeat("Die Katze, 日本語 und\n\n\u3000 42 käse ", 5000) + strings.Repeat("y.", 100000) + " end"
+	e, err := tok.Encode(long, tokenizer.Options{WithoutSpecialTokens: true, Offsets: true})
+	if got := Tokens(tok, long); err != nil || len(got) != len(e.Offsets) || !slices.EqualFunc(got, e.Offsets, func(at int, o tokenizer.Span) bool { return at == o.Start }) {
+		t.Errorf("%d tokens in pieces, %d in one", len(got), len(e.Offsets))
+	}
 	text := strings.Repeat("The cat sat on the mat, embedding passages. And Dr. Who did not! ", 40)
 	starts := Tokens(tok, text)
 	passages := Cut(text, starts, Options{Target: 50})
@@ -183,6 +189,29 @@ func FuzzCut(f *testing.F) {
 		o.Headings = Markdown(text)
 		check(t, text, starts, o)
 	})
+}
+
+// TestLongWords: a word that is one token is cut all the same, and others as before.
+func TestLongWords(t *testing.T) {
+	for _, text := range []string{strings.Repeat("x", 1<<20), "a " + strings.Repeat("é", 1<<18) + " b\n\nc " + strings.Repeat("\u3000 ", 3000) + "d"} {
+		var starts []int
+		for at := range text {
+			if at == 0 || text[at-1] == ' ' || text[at-1] == '\n' {
+				starts = append(starts, at)
+			}
+		}
+		check(t, text, starts, Options{Target: 16})
+		for i, p := range Cut(text, starts, Options{Target: 16}) {
+			if n := len(strings.TrimSpace(strings.ReplaceAll(text[p.Start:p.End], "\u3000", ""))); n > 24*longestToken {
+				t.Errorf("passage %d has %d bytes", i, n)
+			}
+		}
+	}
+	text := strings.Repeat("x", longestToken) + strings.Repeat(" ", longestToken) + "y"
+	starts := []int{0, 2 * longestToken}
+	if got := bounded(text, starts); &got[0] != &starts[0] {
+		t.Errorf("%d starts of %d tokens", len(got), len(starts))
+	}
 }
 
 // TestCost reads texts made to be slow: the time grows with the length.

@@ -42,8 +42,15 @@ var breaksAround = map[atom.Atom]int{
 	atom.Caption: 2, atom.Details: 2, atom.Summary: 2, atom.Body: 2, atom.Option: 1, atom.Br: 1,
 }
 
+// mostTags is how many a page may have that is made a tree of, which takes some 250
+// bytes for each.
+const mostTags = 300_000
+
 // readHTML writes the visible text of a page into a flow and returns its title.
 func readHTML(page string, f *flow) (string, error) {
+	if strings.Count(page, "<") > mostTags {
+		return flatHTML(page, f)
+	}
 	root, err := html.Parse(strings.NewReader(page))
 	if err != nil {
 		return flatHTML(page, f) // nested too deep for a tree

@@ -2,6 +2,7 @@ package search
 
 import (
 	"strings"
+	"unicode/utf8"
 
 	porter "github.com/blevesearch/go-porterstemmer"
 )
@@ -24,6 +25,10 @@ const (
 	longestStem  = 64
 )
 
+// longestWord is how many bytes of a word are looked at: what is longer is no word, but
+// a row of data without spaces, and is found by its beginning.
+const longestWord = 256
+
 // stemmer finds the stems by which words are indexed: Porter's (1980), of words
 // without case and accents. It remembers them, as a text has the same words again
 // and again, and is for one goroutine.
@@ -33,6 +38,11 @@ type stemmer map[string]string
 const mostStems = 100_000
 
 func (s stemmer) stem(word string) string {
+	if len(word) > longestWord {
+		for word = word[:longestWord]; !utf8.ValidString(word); {
+			word = word[:len(word)-1]
+		}
+	}
 	stem, ok := s[word]
 	if !ok {
 		stem = fold(word)

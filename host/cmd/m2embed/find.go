@@ -162,6 +162,11 @@ func (f *findFlags) cached(m *host.Model, paths []string) (ix search.Store, fail
 	if err != nil {
 		return nil, nil, err
 	}
+	restore, err := boundMemory(f.call.ctx, m)
+	if err != nil {
+		return nil, nil, errors.Join(err, ix.Close())
+	}
+	defer restore()
 	in := newIndexer(f.call, ix, f.reading, path)
 	defer in.close()
 	if err := in.index(paths); err != nil {

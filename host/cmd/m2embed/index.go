@@ -3,7 +3,10 @@ package main
 import (
 	"context"
 	"errors"
+	"math"
 	"os"
+	"runtime"
+	"runtime/debug"
 
 	"m2embed/core/model"
 	"m2embed/core/passage"
@@ -57,6 +60,11 @@ Examples:
 				return err
 			}
 			defer m.Close()
+			restore, err := boundMemory(c.ctx, m)
+			if err != nil {
+				return err
+			}
+			defer restore()
 			_, err = os.Stat(*into)
 			fresh := errors.Is(err, os.ErrNotExist) && !search.IsPostgres(*into)
 			ix, err := openIndex(c.ctx, *into, m, false)
@@ -87,6 +95,25 @@ func indexPaths(c *call, ix search.Store, how *readingFlags, place string) error
 	}
 	c.note("%s", in.summary())
 	return in.failure()
+}
+
+// readingMemory is what reading files may take before garbage is collected at once,
+// beside the model.
+const readingMemory = 160 << 20
+
+// boundMemory keeps the garbage of long texts small, unless GOMEMLIMIT says how, until
+// restore is called. A text is embedded first, for which the weights come to memory.
+func boundMemory(ctx context.Context, m *host.Model) (restore func(), err error) {
+	if debug.SetMemoryLimit(-1) != math.MaxInt64 {
+		return func() {}, nil
+	}
+	if _, err := m.Embed(ctx, "The weights are read."); err != nil {
+		return nil, err
+	}
+	var now runtime.MemStats
+	runtime.ReadMemStats(&now)
+	debug.SetMemoryLimit(int64(now.Sys-now.HeapReleased) + readingMemory)
+	return func() { debug.SetMemoryLimit(math.MaxInt64) }, nil
 }
 
 // removeIndex deletes the file of an index, and what SQLite keeps beside it.
