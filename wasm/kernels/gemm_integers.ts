@@ -262,8 +262,9 @@ function quantizeRow(q: usize, scale: usize, sum: usize, a: usize, k: i32, limit
   for (; p + 4 <= k; p += 4) tops = i32x4.max_s(tops, v128.and(v128.load(a + (<usize>p << 2)), i32x4.splat(0x7fffffff)));
   let top = reinterpret<f32>(max(max(i32x4.extract_lane(tops, 0), i32x4.extract_lane(tops, 1)), max(i32x4.extract_lane(tops, 2), i32x4.extract_lane(tops, 3))));
   for (; p < k; p++) top = max(top, abs(load<f32>(a + (<usize>p << 2))));
-  if (!(top >= SMALLEST)) {
-    store<f32>(scale, 0);
+  if (!(top >= SMALLEST && top <= f32.MAX_VALUE)) {
+    // A row with a value that is no number, or infinite, has such a scale, so that no product with it is finite.
+    store<f32>(scale, top < SMALLEST ? 0 : top);
     store<i32>(sum, 0);
     memory.fill(q, 0, <usize>((k + 3) & ~3) << 1);
     return;
