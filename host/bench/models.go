@@ -99,17 +99,22 @@ func (c contender) settled(length int) (taken, error) {
 	}
 }
 
+// kernelSet returns the set of kernels that the models run on.
+func (b *bench) kernelSet() (*kernel.Set, error) {
+	if b.kernels == "" {
+		return kernel.Active(), nil
+	}
+	return set(b.kernels)
+}
+
 // models takes turns between our model and the peers over the lengths.
 func (b *bench) models() error {
 	if err := checkpoints.Make(b.cache); err != nil {
 		return err
 	}
-	kernels := kernel.Active()
-	if b.kernels != "" {
-		var err error
-		if kernels, err = set(b.kernels); err != nil {
-			return err
-		}
+	kernels, err := b.kernelSet()
+	if err != nil {
+		return err
 	}
 	b.result.Machine.Used = kernels.Name
 	var contenders []contender

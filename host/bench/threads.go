@@ -52,12 +52,9 @@ func (b *bench) scaling() error {
 	if err := checkpoints.Make(b.cache); err != nil {
 		return err
 	}
-	kernels := kernel.Active()
-	if b.kernels != "" {
-		var err error
-		if kernels, err = set(b.kernels); err != nil {
-			return err
-		}
+	kernels, err := b.kernelSet()
+	if err != nil {
+		return err
 	}
 	counts := []int(b.threads)
 	if len(counts) == 0 {
