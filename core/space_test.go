@@ -2,6 +2,9 @@ package core
 
 import (
 	"bytes"
+	"encoding/binary"
+	"hash/fnv"
+	"math/rand/v2"
 	"os"
 	"regexp"
 	"testing"
@@ -112,5 +115,26 @@ func TestSpaceOf(t *testing.T) {
 			t.Errorf("%s: %s, also that of %q", name, got, seen[got])
 		}
 		seen[got] = name
+	}
+}
+
+// TestSum128: the sum is the one that hash/fnv makes.
+func TestSum128(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for n := range 300 {
+		b := make([]byte, n)
+		for i := range b {
+			b[i] = byte(random.Uint32())
+		}
+		h, want := newSum(), fnv.New128a()
+		h.write(b[:n/2])
+		h.write(b[n/2:])
+		want.Write(b)
+		var got [16]byte
+		binary.BigEndian.PutUint64(got[:], h.high)
+		binary.BigEndian.PutUint64(got[8:], h.low)
+		if !bytes.Equal(got[:], want.Sum(nil)) {
+			t.Fatalf("the sum of %d bytes is %x, want %x", n, got, want.Sum(nil))
+		}
 	}
 }

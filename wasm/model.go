@@ -27,9 +27,8 @@ type loading struct {
 	at        uint32               // its address
 	size      int                  // of the weights
 	received  int
-	header    bool // a safetensors header was found good
 	embedder  *core.Embedder
-	file      *checkpoint.File // the weights as they were received; nil once a run has reordered them
+	file      *checkpoint.File // what a good header says of the weights as they are received; nil once a run has reordered them
 	pass      uint64           // memory of the largest pass so far
 	filters   int              // most bytes of filters that core keeps
 }
@@ -65,7 +64,7 @@ func (m *loading) reserve(n uint32) (uint32, error) {
 		return 0, errOpen
 	}
 	if m.weights != nil && len(m.weights) == int(n) {
-		m.received, m.header = 0, false
+		m.received, m.file = 0, nil
 		return m.at, nil
 	}
 	if n > 1<<25 {
@@ -77,7 +76,7 @@ func (m *loading) reserve(n uint32) (uint32, error) {
 		return 0, err
 	}
 	m.drop()
-	m.at, m.weights, m.size, m.received, m.header = at, b, int(n), 0, false
+	m.at, m.weights, m.size, m.received, m.file = at, b, int(n), 0, nil
 	return at, nil
 }
 
@@ -108,7 +107,7 @@ func (m *loading) receive(n uint32) error {
 	}
 	m.received = int(n)
 	b := m.weights
-	if m.header || n < 9 || b[8] != '{' {
+	if m.file != nil || n < 9 || b[8] != '{' {
 		return nil
 	}
 	if header := binary.LittleEndian.Uint64(b); header > uint64(n)-8 {
@@ -117,11 +116,9 @@ func (m *loading) receive(n uint32) error {
 		}
 		return nil
 	}
-	if _, err := parse(b); err != nil {
-		return err
-	}
-	m.header = true
-	return nil
+	var err error
+	m.file, err = parse(b)
+	return err
 }
 
 // parse reads the header of a weights file. A safetensors header takes some ten
@@ -148,9 +145,12 @@ func (m *loading) open(filterBudget int32) error {
 	if m.weights == nil || m.received < len(m.weights) {
 		return fail(NotReady, "the weights are not complete: %d of %d bytes received", m.received, len(m.weights))
 	}
-	file, err := parse(m.weights)
-	if err != nil {
-		return err
+	file := m.file
+	if file == nil {
+		var err error
+		if file, err = parse(m.weights); err != nil {
+			return err
+		}
 	}
 	wider, err := roomToWiden(file)
 	if err != nil {

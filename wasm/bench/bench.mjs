@@ -1,9 +1,9 @@
 // Speed, memory and size of the WebAssembly module beside onnxruntime-web, one
 // thread, in turns: bench.mjs [quick] [lengths=128,512,32768] [rounds=3] writes
-// testdata/bench/wasm.json and wasm.md (quick: writes nothing). wasm/build.sh
-// bench builds what it needs.
+// testdata/bench/wasm.json and wasm.md (quick: writes nothing); bench.mjs first
+// measures the first vector in a page alone. wasm/build.sh bench builds what it needs.
 import { execFileSync, spawn } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -164,6 +164,36 @@ async function inWorkerd() {
   }
 }
 
+/**
+ * From the first request of a script to the first vector, with nothing in any
+ * cache: a fresh profile each time. `bundled` is the script as people deploy it,
+ * in one file beside the module; without it each file of dist is fetched by itself.
+ */
+async function firstVectors(server) {
+  const folder = join(build, 'first');
+  rmSync(folder, { recursive: true, force: true });
+  execFileSync(join(root, 'wasm/js/node_modules/bun/bin/bun.exe'), ['build', join(root, 'wasm/js/dist/index.js'), '--target=browser', '--minify', '--splitting', '--outdir', folder]);
+  copyFileSync(join(root, 'wasm/js/dist/m2embed.wasm'), join(folder, 'm2embed.wasm'));
+  const places = { bundled: '/wasm/build/first/index.js', 'file by file': '/wasm/js/dist/index.js' };
+  const found = Object.fromEntries(Object.keys(places).map((name) => [name, []]));
+  for (let i = 0; i < (quick ? 3 : 15); i++) {
+    for (const [name, script] of Object.entries(places)) {
+      const fresh = await chromium(`${server.url}/wasm/js/parity/blank.html`);
+      found[name].push(
+        await fresh.evaluate(async (script) => {
+          const start = performance.now();
+          const { M2Embed } = await import(script);
+          const model = await M2Embed.load('/host/small/');
+          await model.embed('The first text of a visitor.');
+          return performance.now() - start;
+        }, script),
+      );
+      await fresh.close();
+    }
+  }
+  return Object.entries(found).map(([name, times]) => ({ runtime: `Chromium, empty cache, from the script's request to the first vector of m2-bert-small, script ${name}`, first: times[0], median: median(times), times }));
+}
+
 async function starts() {
   const rows = [];
   const bin = (path) => join(root, 'wasm/js/node_modules', path);
@@ -203,22 +233,7 @@ async function starts() {
     }
   }
   try {
-    // To the first vector, in a fresh profile each time.
-    const firsts = [];
-    for (let i = 0; i < (quick ? 3 : 7); i++) {
-      const fresh = await chromium(`${server.url}/wasm/js/parity/blank.html`);
-      firsts.push(
-        await fresh.evaluate(async () => {
-          const start = performance.now();
-          const { M2Embed } = await import('/wasm/js/dist/index.js');
-          const model = await M2Embed.load('/host/small/');
-          await model.embed('The first text of a visitor.');
-          return performance.now() - start;
-        }),
-      );
-      await fresh.close();
-    }
-    rows.push({ runtime: 'Chromium, import to first vector (m2-bert-small)', first: firsts[0], median: median(firsts) });
+    rows.push(...(await firstVectors(server)));
   } catch (error) {
     say(`Chromium: ${error.message}`);
   }
@@ -243,6 +258,8 @@ function markdown({ machine, seconds, size, starts, products, shares, speed }) {
     '| --- | --- | --- | --- | --- |',
     ...starts.map((r) => `| ${r.runtime} | ${r.compile?.toFixed(0) ?? ''} | ${r.first.toFixed(0)} | ${r.median.toFixed(0)} | ${r.memory ? mb(r.memory) : ''} |`),
     '',
+    'The rows of the first vector: a fresh profile of Chromium, a server on localhost without compression, both sharing the cores; from the request of the script (one file of `bun build`, or the 22 of the package by themselves) over module and model to the vector; medians of 15.',
+    '',
     '| product in Node | shape | bare kernel | through the module | ratio | best |',
     '| --- | --- | --- | --- | --- | --- |',
     ...products.map((r) => `| ${r.dtype} | ${r.shape} | ${r.bare.toFixed(1)} | ${r.merged.toFixed(1)} | ${r.ratio.toFixed(2)} | ${r.best.toFixed(1)} |`),
@@ -265,6 +282,11 @@ function markdown({ machine, seconds, size, starts, products, shares, speed }) {
   return out.join('\n');
 }
 
+if (process.argv.includes('first')) {
+  const server = await serve();
+  for (const { runtime, median, times } of await firstVectors(server)) console.log(`${runtime}: median ${median.toFixed(0)} ms (${times.map((t) => t.toFixed(0)).join(', ')})`);
+  process.exit(0);
+}
 const begun = performance.now();
 const result = { machine: `${cpus()[0].model.trim()}, ${cpus().length} cores, Node ${process.version}`, date: new Date().toISOString().slice(0, 10), quick };
 result.size = sizes();

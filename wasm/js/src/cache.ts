@@ -8,6 +8,8 @@ import { openDisk } from './disk.js';
 import { hasFileSystem } from './source.js';
 
 const DEFAULT_NAME = 'm2embed';
+/** How many bytes may wait to be written, so that small models need not wait for the disk. */
+const WAITING = 32 << 20;
 
 /** Whether files are kept on disk here. */
 export const onDisk = hasFileSystem && typeof document === 'undefined' && !('WebSocketPair' in globalThis);
@@ -48,7 +50,7 @@ export async function openStore(option: boolean | string | undefined, url: strin
 }
 
 function openWriter(cache: Cache, url: string, total: number, answer: Headers | undefined): Writer {
-  const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+  const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>({}, new ByteLengthQueuingStrategy({ highWaterMark: WAITING }));
   const writer = writable.getWriter();
   const headers = new Headers({ 'content-type': 'application/octet-stream' });
   if (total > 0) headers.set('content-length', String(total));
@@ -62,7 +64,9 @@ function openWriter(cache: Cache, url: string, total: number, answer: Headers | 
   const quietly = (work: Promise<unknown>): Promise<unknown> => Promise.race([work, stored]).catch(() => (failed = true));
   return {
     async write(chunk) {
-      if (!failed) await quietly(writer.write(chunk));
+      if (failed) return;
+      writer.write(chunk).catch(() => (failed = true));
+      if (writer.desiredSize! <= 0) await quietly(writer.ready);
     },
     async close() {
       if (failed) return;

@@ -39,7 +39,8 @@ export class ModelEmbedder implements Embedder {
   /** Runs go one after the other: a second one at a time would only need more memory. */
   private queue: Promise<unknown> = Promise.resolve();
 
-  constructor(instance: Instance, model: number, { gpu, mayFallBack = false, fallback }: Placement = {}) {
+  /** `kept` settles once the files are in the cache. */
+  constructor(instance: Instance, model: number, readonly kept: Promise<unknown>, { gpu, mayFallBack = false, fallback }: Placement = {}) {
     this.instance = instance;
     this.model = model;
     this.gpu = gpu;
@@ -112,6 +113,7 @@ export class ModelEmbedder implements Embedder {
     this.disposed = true;
     this.endRun?.(gone());
     await this.queue.catch(() => {});
+    await this.kept.catch(() => {});
     this.gpu?.close();
     this.gpu = undefined;
     this.instance = undefined;

@@ -28,7 +28,10 @@ export function serve(port: Port): void {
       const share = call.share ? (found: SentFiles): void => void (files = found) : undefined;
       const compiled = module instanceof WebAssembly.Module ? module : compile(received(module), options);
       // The GPU's half is part of the worker's script: a worker of one file needs no other.
-      model = await load({ config: received(config), tokenizer: received(tokenizer), weights: received(weights) }, compiled, options, async () => Gpu, share);
+      const loaded = await load({ config: received(config), tokenizer: received(tokenizer), weights: received(weights) }, compiled, options, async () => Gpu, share);
+      model = loaded;
+      // Who ends a worker does not ask whether it still writes.
+      await loaded.kept;
       const result: Loaded = standing(model);
       try {
         post({ id, result: { ...result, ...(files && { files }) } });

@@ -8,7 +8,7 @@ import { checkSums, ModelFile } from './file.js';
 import { safetensorsSize } from './header.js';
 import { address, checkSource, isFile } from './source.js';
 import { ahead, join } from './stream.js';
-import { M2EmbedError, type Embedder, type LoadOptions, type ModelFiles } from './types.js';
+import { M2EmbedError, type LoadOptions, type ModelFiles } from './types.js';
 
 /** The files of a model in a folder: an address with or without a slash at the end. */
 export function filesOf(source: string | URL | ModelFiles): ModelFiles {
@@ -27,7 +27,7 @@ export function filesOf(source: string | URL | ModelFiles): ModelFiles {
 export type Share = (files: { config: Uint8Array; tokenizer: Uint8Array; weights: Blob }) => void;
 
 /** Loads a model into a fresh instance, and onto a GPU by the code of `gpu` where that is asked for; `share` hears of the files of one without a GPU. */
-export async function load(source: string | URL | ModelFiles, module: WebAssembly.Module | Promise<WebAssembly.Module>, o: LoadOptions, gpu: GpuSource, share?: Share): Promise<Embedder> {
+export async function load(source: string | URL | ModelFiles, module: WebAssembly.Module | Promise<WebAssembly.Module>, o: LoadOptions, gpu: GpuSource, share?: Share): Promise<ModelEmbedder> {
   Promise.resolve(module).catch(() => {}); // waited for below
   o.signal?.throwIfAborted();
   checkSums(o.sha256);
@@ -35,8 +35,8 @@ export async function load(source: string | URL | ModelFiles, module: WebAssembl
   try {
     const loaded = loadFiles(filesOf(source), module, o, placing, share);
     // A GPU that is missing ends the load before anything large was fetched.
-    const [{ instance, model }, placement] = await Promise.all([loaded, placing]);
-    const embedder = new ModelEmbedder(instance, model, placement);
+    const [{ instance, model, kept }, placement] = await Promise.all([loaded, placing]);
+    const embedder = new ModelEmbedder(instance, model, kept, placement);
     if (placement.gpu) {
       let uploaded = 0;
       await embedder.warm(o.signal, (bytes) => o.onProgress?.({ stage: 'gpu', loaded: (uploaded += bytes), total: 0, cached: false }));
@@ -71,7 +71,7 @@ function explained(error: unknown, files: readonly ModelFile[]): unknown {
   return text === error.message ? error : new M2EmbedError(error.code, text, { cause: error.cause });
 }
 
-async function loadFiles(files: ModelFiles, module: WebAssembly.Module | Promise<WebAssembly.Module>, o: LoadOptions, placing: Promise<Placement>, share?: Share): Promise<{ instance: Instance; model: number }> {
+async function loadFiles(files: ModelFiles, module: WebAssembly.Module | Promise<WebAssembly.Module>, o: LoadOptions, placing: Promise<Placement>, share?: Share): Promise<{ instance: Instance; model: number; kept: Promise<unknown> }> {
   const config = new ModelFile('config', files.config, o);
   const tokenizer = new ModelFile('tokenizer', files.tokenizer, o);
   const weights = new ModelFile('weights', files.weights, o);
@@ -114,8 +114,8 @@ async function loadFiles(files: ModelFiles, module: WebAssembly.Module | Promise
       await Promise.all(all.map((file) => file.forget()));
       model = await attempt(true);
     }
-    await Promise.all(all.map((file) => file.keep()));
-    return { instance: instance!, model };
+    // The first vector need not wait for the disk.
+    return { instance: instance!, model, kept: Promise.all(all.map((file) => file.keep())) };
   } catch (error) {
     void settled.then(() => all.forEach((file) => file.drop()));
     throw explained(error, all);

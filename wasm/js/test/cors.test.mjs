@@ -41,7 +41,9 @@ for (const start of [chromium, firefox]) {
                 const { M2Embed } = await import('/wasm/js/dist/index.js');
                 const seen = [];
                 const model = await M2Embed.load({ config: `${base}config.json`, tokenizer: `${base}tokenizer.json`, weights: `${base}${weights}` }, { cache, onProgress: (p) => p.stage === 'weights' && seen.push(p) });
-                return { vector: Array.from(await model.embed('a text')), seen };
+                const vector = Array.from(await model.embed('a text'));
+                await model.dispose(); // which waits until the files are kept
+                return { vector, seen };
               },
               { base: `${away.url}/testdata/tiny/`, weights, cache },
             );

@@ -2,13 +2,22 @@
 // origins, CORS as plain servers have it; and, on request, downloads that are cut.
 import { createServer } from 'node:http';
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const types = { '.html': 'text/html', '.js': 'text/javascript', '.mjs': 'text/javascript', '.wasm': 'application/wasm', '.json': 'application/json' };
+
+const tagOf = (bytes) => `"${createHash('sha1').update(bytes).digest('hex')}"`;
+/** Tags of files by path and time, so that no request waits for a sum again. */
+const tags = new Map();
+async function fileTag(path, bytes) {
+  const key = `${path} ${(await stat(path)).mtimeMs}`;
+  if (!tags.has(key)) tags.set(key, tagOf(bytes));
+  return tags.get(key);
+}
 
 /**
  * Serves the repository on a free port. `change(request, path)` may return
@@ -30,7 +39,7 @@ export async function serve(change = () => ({})) {
       if (how.status) return void response.writeHead(how.status, { 'access-control-allow-origin': '*' }).end('no');
       const plain = how.body ?? (await readFile(join(root, path)));
       const bytes = how.gzip ? gzipSync(plain) : plain;
-      const etag = `"${createHash('sha1').update(bytes).digest('hex')}"`;
+      const etag = how.body || how.gzip ? tagOf(bytes) : await fileTag(join(root, path), bytes);
       const headers = { 'content-type': types[extname(path)] ?? 'application/octet-stream', 'access-control-allow-origin': '*', ...(!how.noTag && { etag }), ...(how.gzip && { 'content-encoding': 'gzip' }) };
       if (!how.noTag && request.headers['if-none-match'] === etag) return void response.writeHead(304, headers).end();
       const range = how.noRange ? null : /^bytes=(\d+)-/.exec(request.headers.range ?? '');
