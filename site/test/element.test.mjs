@@ -2,10 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { build } from 'vite';
 import { firefox } from '../../wasm/js/test/browsers.mjs';
 import { html, writeSite } from '../demo.mjs';
 import { axe, look, PATIENCE, repository, startServer, visit } from './browser.mjs';
@@ -138,6 +139,26 @@ test('Firefox finds the same', async (t) => {
   }, [query, PATIENCE]);
   assert.ok((await ask('a one-legged pirate who prepares meals')).slice(0, 3).some((title) => /Treasure Island/.test(title)));
   assert.match((await ask('lentil soup'))[0], /Lentil|Dal|Soup/i);
+});
+
+test('the npm package goes through a bundler, and its model and words are found', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'm2embed-bundled-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const { version } = JSON.parse(readFileSync(`${repository}wasm/js/package.json`, 'utf8'));
+  const own = JSON.parse(readFileSync(`${repository}wasm/build/packages/m2embed-search/package.json`, 'utf8'));
+  assert.deepEqual([own.version, own.dependencies], [version, { m2embed: version }]);
+  mkdirSync(`${folder}/node_modules/m2embed`, { recursive: true });
+  cpSync(`${repository}wasm/build/packages/m2embed-search`, `${folder}/node_modules/m2embed-search`, { recursive: true });
+  for (const part of ['package.json', 'dist']) cpSync(`${repository}wasm/js/${part}`, `${folder}/node_modules/m2embed/${part}`, { recursive: true });
+  writeFileSync(`${folder}/main.js`, "import 'm2embed-search';\n");
+  writeFileSync(`${folder}/index.html`, '<!doctype html><html lang="en"><link rel="icon" href="data:,"><title>A site</title><m2embed-search src="/search/"></m2embed-search><script type="module" src="/main.js"></script></html>');
+  await build({ root: folder, configFile: false, logLevel: 'warn', build: { chunkSizeWarningLimit: 4096 } });
+  cpSync(join(site(t), 'search'), `${folder}/dist/search`, { recursive: true });
+  writeFileSync(`${folder}/dist/_headers`, '');
+  const { page } = await visit(t, { server: await startServer(t, `${folder}/dist`), path: '' });
+  await ask(page, 'a one-legged sailor who cooks', false);
+  const [first] = await ask(page, 'a one-legged sailor who cooks');
+  assert.match(first.title, /Treasure Island/);
 });
 
 test('a site is indexed again: unchanged files stay, what is gone goes, and wrong folders are refused', async (t) => {

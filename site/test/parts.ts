@@ -3,4 +3,4 @@ export { rank } from '../src/search/rank.js';
 export { parseJson, parseJsonLines } from '../src/search/table.js';
 export { Vectors } from '../src/search/vectors.js';
 export { WordIndex } from '../src/search/word-index.js';
-export { meaning, parse } from '../src/search/words.js';
+export { meaning, parse, stem } from '../src/search/words.js';

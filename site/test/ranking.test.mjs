@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
-import { meaning, parse, rank, Vectors, WordIndex } from './parts.mjs';
+import { meaning, parse, rank, stem, Vectors, WordIndex } from './parts.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -42,6 +42,20 @@ test('words and meaning rank as in host/search', async (t) => {
     assert.ok(Math.abs(near - good) <= (mode === 'words' ? 0 : 1), `${query}, ${mode}: ${near} good, want ${good}`);
   }
   t.diagnostic(`${queries.length} queries, of which ${different} have near ties of their first ten in another order`);
+});
+
+test('stems are those of host/search, of data without spaces too', () => {
+  // What host/search/stems.go says: bytes from 64 on are left as they are, those from 256 on are not looked at.
+  for (const [word, want] of [
+    ['Sailing', 'sail'], ['by', 'by'], ['Émigrés', 'emigr'], ['\u0301', ''],
+    [`${'a'.repeat(61)}ing`, 'a'.repeat(61)], [`${'a'.repeat(62)}ing`, `${'a'.repeat(62)}ing`],
+    ['x'.repeat(256), 'x'.repeat(256)], ['x'.repeat(1e6), 'x'.repeat(256)],
+    ['語'.repeat(90), '語'.repeat(85)], [`a${'é'.repeat(200)}`, `a${'e'.repeat(127)}`],
+  ]) assert.equal(stem(word), want, word.slice(0, 80));
+  const index = new WordIndex();
+  index.add(`a row of data ${'ab'.repeat(1e6)} and words`, '');
+  index.add('words alone', '');
+  assert.deepEqual([...index.find({ stems: [stem('ab'.repeat(1e6))], prefix: false, parts: false }).keys()], [0]);
 });
 
 test('cosines of vectors in 8 bits are near the exact ones, whatever their length and number', () => {

@@ -5,7 +5,7 @@
  * phrases: its order is another.)
  */
 
-import { parts, stem, wordsOf, type Phrase } from './words.js';
+import { parts, stem, stemsOf, wordsOf, type Phrase } from './words.js';
 
 const K1 = 1.2;
 const B = 0.75;
@@ -16,6 +16,9 @@ const BITS = 10;
 const MOST = (1 << BITS) - 1;
 /** Texts from which on a pattern looks for a phrase before their words are taken. */
 const MANY = 100;
+
+/** The number of no stem. */
+const NONE = -1;
 
 interface Row {
   text: string;
@@ -82,6 +85,7 @@ export class WordIndex implements Words {
     let length = 0;
     let compound = false;
     const count = (term: number, column: number): void => {
+      if (term === NONE) return;
       length++;
       const before = this.counts[term]!;
       if (before === 0) touched.push(term);
@@ -121,6 +125,7 @@ export class WordIndex implements Words {
   /** The number of a word's stem. */
   private termOf(word: string): number {
     const stemmed = stem(word);
+    if (stemmed === '') return NONE;
     let term = this.terms.get(stemmed);
     if (term === undefined) {
       this.terms.set(stemmed, (term = this.postings.length));
@@ -180,7 +185,7 @@ export class WordIndex implements Words {
       if (!live || (near && !compound && !near.test(text) && !near.test(heading))) continue;
       const columns = inParts ? [[], [], parts(text)] : [wordsOf(text), wordsOf(heading), parts(text)];
       let sum = 0;
-      for (const [column, words] of columns.entries()) sum += WEIGHTS[column]! * occurrences(words.map(stem), stems, wanted);
+      for (const [column, words] of columns.entries()) sum += WEIGHTS[column]! * occurrences(stemsOf(words), stems, wanted);
       if (sum > 0) found.set(row, sum);
     }
     return found;

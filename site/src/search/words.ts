@@ -131,18 +131,28 @@ export function fold(word: string): string {
 }
 
 const stems = new Map<string, string>();
+/** Bytes of a word from which on it is its own stem, and those that are looked at: what is longer is data without spaces. */
+const LONGEST_STEM = 64;
+const LONGEST_WORD = 256;
+const buffer = new Uint8Array(LONGEST_WORD);
+const encoder = new TextEncoder();
 
-/** The stem of a word (Porter 1980), without case and accents: what the index holds. */
+/** The stem of a word (Porter 1980), without case and accents: what the index holds. It is empty for marks by themselves. */
 export function stem(word: string): string {
+  // A character of UTF-16 has at most three bytes.
+  if (word.length > LONGEST_WORD / 3) word = word.slice(0, encoder.encodeInto(word, buffer).read);
   let found = stems.get(word);
   if (found === undefined) {
     const folded = fold(word);
-    found = folded.length > 64 ? folded : stemmer(folded);
+    found = encoder.encodeInto(folded, buffer).written > LONGEST_STEM || folded.length < 3 ? folded : stemmer(folded);
     if (stems.size > 200_000) stems.clear();
     stems.set(word, found);
   }
   return found;
 }
+
+/** The stems of words; marks by themselves have none. */
+export const stemsOf = (words: readonly string[]): string[] => words.map(stem).filter((one) => one !== '');
 
 /** Words in a row that are looked for, as stems. */
 export interface Phrase {
@@ -152,7 +162,7 @@ export interface Phrase {
   parts: boolean;
 }
 
-export const phrase = (pieces: readonly string[], prefix = false, inParts = false): Phrase => ({ stems: pieces.map(stem), prefix, parts: inParts });
+export const phrase = (pieces: readonly string[], prefix = false, inParts = false): Phrase => ({ stems: stemsOf(pieces), prefix, parts: inParts });
 
 /** What a term looks for: any of these. */
 export function alternatives(term: Term): Phrase[] {

@@ -81,7 +81,9 @@ test('weights that changed on a server that shows when', async (t) => {
       const { M2Embed } = await import('/wasm/js/dist/index.js');
       let cached;
       const model = await M2Embed.load(base, { onProgress: (p) => p.stage === 'weights' && (cached = p.cached) });
-      return { cached, vector: Array.from(await model.embed('a text')) };
+      const vector = Array.from(await model.embed('a text'));
+      await model.dispose();
+      return { cached, vector };
     }, `${away.url}/testdata/tiny/`);
   await load();
   assert.deepEqual(await load(), { cached: true, vector: want });
