@@ -419,6 +419,93 @@ func TestJobRefuses(t *testing.T) {
 	}
 }
 
+// TestJobOfAnother: a folder, whole or not, of other options or another model.
+func TestJobOfAnother(t *testing.T) {
+	in := t.TempDir()
+	r := Request{Inputs: []string{put(t, filepath.Join(in, "x.jsonl"), `{"id":"a","text":"b"}`+"\n")}, Folder: filepath.Join(t.TempDir(), "out")}
+	e := openSmall(t, limits)
+	tiny, err := Open("../../testdata/tiny", host.Options{Threads: 1}, limits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { tiny.Close() })
+	others := map[string]*Embedder{
+		`model is "m2-bert-small" there, and "tiny" now`: tiny,
+		"options is": openSmall(t, Options{MaxBytes: 5000, MaxLength: 8}),
+		"space is":   openSmall(t, Options{MaxBytes: 5000, Normalize: "no"}),
+	}
+	refuses := func(state string) {
+		t.Helper()
+		before := content(t, r.Folder)
+		for want, other := range others {
+			if _, err := Prepare(context.Background(), other, r); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "name another folder") {
+				t.Errorf("%s: %v, want %q", state, err, want)
+			}
+		}
+		if !reflect.DeepEqual(before, content(t, r.Folder)) {
+			t.Errorf("%s: the folder has changed", state)
+		}
+	}
+	j, err := Prepare(context.Background(), e, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	refuses("begun")
+	job(t, e, r)
+	refuses("whole")
+}
+
+// losing takes a file away while another one is read.
+type losing struct {
+	context.Context
+	name string
+	asks int
+}
+
+func (l *losing) Err() error {
+	if l.asks++; l.asks == 2 {
+		os.Remove(l.name)
+	}
+	return l.Context.Err()
+}
+
+// TestJobLosesFile: a file disappears after its name was found, or before the job
+// is taken up again.
+func TestJobLosesFile(t *testing.T) {
+	in := t.TempDir()
+	e := openSmall(t, limits)
+	write := func() string {
+		put(t, filepath.Join(in, "a.jsonl"), `{"id":"a","text":"b"}`+"\n")
+		return put(t, filepath.Join(in, "b.jsonl"), `{"id":"b","text":"c"}`+"\n")
+	}
+	lost := write()
+	r := Request{Inputs: []string{in + "/*.jsonl"}, Folder: filepath.Join(t.TempDir(), "out")}
+	if _, err := Prepare(&losing{Context: context.Background(), name: lost}, e, r); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "b.jsonl") {
+		t.Errorf("while it is read: %v", err)
+	}
+	if _, err := os.Stat(r.Folder); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the folder is there: %v", err)
+	}
+	write()
+	j, err := Prepare(context.Background(), e, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(j.Close(), os.Remove(lost)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Prepare(context.Background(), e, r); err == nil || !strings.Contains(err.Error(), "vectors of 2 files, and 1 are named now") {
+		t.Errorf("before the job is taken up again: %v", err)
+	}
+	write()
+	if m := job(t, e, r); m.Total.Documents != 2 {
+		t.Errorf("with the file back: %+v", m.Total)
+	}
+}
+
 func TestVerify(t *testing.T) {
 	in := t.TempDir()
 	e := openSmall(t, limits)

@@ -248,7 +248,10 @@ func (b *bench) shortBesideLong(program string, m served) error {
 type overheadRow struct {
 	HTTP, Engine []float64 // seconds of one text of 512 tokens
 	Crowd, Batch []float64 // texts of 128 tokens a second
-	Others       []float64
+	// Seconds of processor time that such a text costs the engine in a call with 64,
+	// the server, and the clients.
+	Engine64, Server64, Client64 []float64
+	Others                       []float64
 }
 
 // clients is the number of those that ask at once.
@@ -318,14 +321,21 @@ func (b *bench) againstEngine(program string, m served) error {
 	}
 	for range b.rounds(6) {
 		err := b.undisturbed(&row.Others, []*server{s}, func() (func(), error) {
-			begun := time.Now()
+			begun, own := time.Now(), processor("self")
 			calls, err := again(3*time.Second, func() (float64, error) { return embed(many) })
 			if err != nil {
 				return nil, err
 			}
-			batch := float64(len(calls)*len(many)) / time.Since(begun).Seconds()
-			crowd, _, err := s.crowd(s.body(text(128)), clients, 3*time.Second)
-			return func() { row.Batch, row.Crowd = append(row.Batch, batch), append(row.Crowd, crowd) }, err
+			texts := float64(len(calls) * len(many))
+			batch, engine := texts/time.Since(begun).Seconds(), (processor("self")-own)/texts
+			own, its := processor("self"), s.processor()
+			crowd, answers, err := s.crowd(s.body(text(128)), clients, 3*time.Second)
+			n := float64(len(answers))
+			client, server := (processor("self")-own)/n, (s.processor()-its)/n
+			return func() {
+				row.Batch, row.Crowd = append(row.Batch, batch), append(row.Crowd, crowd)
+				row.Engine64, row.Server64, row.Client64 = append(row.Engine64, engine), append(row.Server64, server), append(row.Client64, client)
+			}, err
 		})
 		if err != nil {
 			return err
@@ -445,9 +455,11 @@ type used struct {
 	own       float64 // of this process, its ended children and the servers
 }
 
+// tick is in how many parts /proc counts a second: USER_HZ.
+const tick = 100
+
 // usage reads /proc, and is zero where that is missing.
 func usage(servers []*server) (u used) {
-	const tick = 100 // a second: USER_HZ
 	data, _ := os.ReadFile("/proc/stat")
 	line, _, _ := strings.Cut(string(data), "\n")
 	for i, field := range strings.Fields(line) {
@@ -460,20 +472,23 @@ func usage(servers []*server) (u used) {
 			u.busy += n / tick
 		}
 	}
-	pids := []string{"self"}
+	u.own = processor("self")
 	for _, s := range servers {
-		pids = append(pids, strconv.Itoa(s.command.Process.Pid))
-	}
-	for _, pid := range pids {
-		data, _ := os.ReadFile("/proc/" + pid + "/stat")
-		_, rest, _ := strings.Cut(string(data), ") ")
-		fields := strings.Fields(rest)
-		for i := 11; i < 15 && i < len(fields); i++ { // utime, stime, and those of children
-			n, _ := strconv.ParseFloat(fields[i], 64)
-			u.own += n / tick
-		}
+		u.own += s.processor()
 	}
 	return u
+}
+
+// processor is the processor time of a process and its ended children, in seconds.
+func processor(pid string) (seconds float64) {
+	data, _ := os.ReadFile("/proc/" + pid + "/stat")
+	_, rest, _ := strings.Cut(string(data), ") ")
+	fields := strings.Fields(rest)
+	for i := 11; i < 15 && i < len(fields); i++ { // utime, stime, and those of children
+		n, _ := strconv.ParseFloat(fields[i], 64)
+		seconds += n / tick
+	}
+	return seconds
 }
 
 // machine says what ran.

@@ -93,6 +93,9 @@ func (s *server) stop() {
 	s.command.Wait()
 }
 
+// processor is the server's processor time, in seconds.
+func (s *server) processor() float64 { return processor(strconv.Itoa(s.command.Process.Pid)) }
+
 // memory is the resident memory in MB.
 func (s *server) memory() float64 {
 	data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.command.Process.Pid))
