@@ -426,33 +426,56 @@ type Progress struct {
 // A model of another space than the job's, a disk that is full, and those of
 // [Batch.Add].
 func (j *Job) Shard(ctx context.Context, e *Embedder, k int, report func(Progress)) (Shard, error) {
-	if k < 0 || k >= j.plan.Shards {
-		return Shard{}, fmt.Errorf("shard %d, there are %d", k, j.plan.Shards)
-	}
-	if s, err := j.done(k); err == nil {
-		return s, nil
-	}
-	if space := e.model.SpaceOf(e.core); space != j.plan.Space {
-		return Shard{}, fmt.Errorf("the model here is of space %s, the job of %s", space, j.plan.Space)
-	}
-	s, err := j.shard(ctx, e, k, report)
+	publish, err := j.embed(ctx, e, k, report)
 	if err != nil {
-		return s, fmt.Errorf("shard %d of %s: %w", k, j.folder, err)
+		return Shard{}, err
 	}
-	return s, writeWhole(j.doneName(k), s)
+	return publish()
 }
 
-func (j *Job) shard(ctx context.Context, e *Embedder, k int, report func(Progress)) (done Shard, err error) {
+// embed makes the files of a shard, all but their names. They get these, and are
+// brought to the disk, when what it returns is called, once, which needs neither
+// embedder nor context.
+func (j *Job) embed(ctx context.Context, e *Embedder, k int, report func(Progress)) (publish func() (Shard, error), err error) {
+	if k < 0 || k >= j.plan.Shards {
+		return nil, fmt.Errorf("shard %d, there are %d", k, j.plan.Shards)
+	}
+	if s, err := j.done(k); err == nil {
+		return func() (Shard, error) { return s, nil }, nil
+	}
+	if space := e.model.SpaceOf(e.core); space != j.plan.Space {
+		return nil, fmt.Errorf("the model here is of space %s, the job of %s", space, j.plan.Space)
+	}
+	named := func(err error) error { return fmt.Errorf("shard %d of %s: %w", k, j.folder, err) }
+	done, o, err := j.shard(ctx, e, k, report)
+	if err != nil {
+		return nil, named(err)
+	}
+	return func() (s Shard, err error) {
+		done.Files, err = o.publish(done.Counts)
+		o.discard() // nothing of the shard is left over when it is said to be done
+		if err != nil {
+			return s, named(err)
+		}
+		return done, writeWhole(j.doneName(k), done)
+	}, nil
+}
+
+// shard writes all rows of a shard; its output is not published yet.
+func (j *Job) shard(ctx context.Context, e *Embedder, k int, report func(Progress)) (done Shard, o *output, err error) {
 	in, err := openShard(ctx, j.spoolName(k), j.plan.Duplicates)
 	if err != nil {
-		return done, err
+		return done, nil, err
 	}
 	defer in.file.Close()
-	o, err := j.openOutput(k)
-	if err != nil {
-		return done, err
+	if o, err = j.openOutput(k); err != nil {
+		return done, nil, err
 	}
-	defer o.discard()
+	defer func() {
+		if err != nil {
+			o.discard()
+		}
+	}()
 	done.Duplicates = in.dropped
 	yield := func(out Outcome) error {
 		report(Progress{1, int64(out.Result.Tokens), int64(len(out.Document.Text))})
@@ -462,26 +485,25 @@ func (j *Job) shard(ctx context.Context, e *Embedder, k int, report func(Progres
 	for _, w := range in.entries {
 		if w.rejected != nil {
 			if err := b.Flush(ctx, yield); err != nil {
-				return done, err
+				return done, nil, err
 			}
 			if err := yield(Outcome{Document: Document{ID: w.id}, Rejected: w.rejected}); err != nil {
-				return done, err
+				return done, nil, err
 			}
 			continue
 		}
 		text, err := in.text(w)
 		if err != nil {
-			return done, err
+			return done, nil, err
 		}
 		if err := b.Add(ctx, Document{w.id, text}, yield); err != nil {
-			return done, err
+			return done, nil, err
 		}
 	}
 	if err := b.Flush(ctx, yield); err != nil {
-		return done, err
+		return done, nil, err
 	}
-	done.Files, err = o.publish(done.Counts)
-	return done, err
+	return done, o, o.rows.Close()
 }
 
 // output are the files of a shard.
@@ -574,11 +596,8 @@ func (o *output) write(c *Counts, out Outcome) error {
 	return nil
 }
 
-// publish finishes the files; one of no rejected documents is left out.
+// publish gives the files their names; one of no rejected documents is left out.
 func (o *output) publish(c Counts) (files []File, err error) {
-	if err := o.rows.Close(); err != nil {
-		return nil, err
-	}
 	for _, s := range o.all() {
 		if s == o.lost && c.Rejected == 0 {
 			continue
@@ -620,12 +639,26 @@ func (j *Job) Finish() (*Manifest, error) {
 	return m, os.RemoveAll(j.work())
 }
 
-// Run does all that is left of a job in this process.
+// Run does all that is left of a job in this process. While the disk takes a
+// shard's files, the next one is embedded.
 func (j *Job) Run(ctx context.Context, e *Embedder, report func(Progress)) (*Manifest, error) {
+	published := make(chan error, 1)
+	published <- nil
 	for _, k := range j.Pending() {
-		if _, err := j.Shard(ctx, e, k, report); err != nil {
-			return nil, err
+		publish, err := j.embed(ctx, e, k, report)
+		if before := <-published; before != nil || err != nil {
+			if err == nil {
+				_, err = publish()
+			}
+			return nil, errors.Join(before, err)
 		}
+		go func() {
+			_, err := publish()
+			published <- err
+		}()
+	}
+	if err := <-published; err != nil {
+		return nil, err
 	}
 	return j.Finish()
 }

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"sort"
+	"sync"
 )
 
 // Documents wait in one spool file a shard, as they were read: a kind, then id
@@ -83,14 +84,26 @@ func (s *spool) add(shard int, r record) error {
 	return err
 }
 
-// finish makes the files safe on disk.
+// finish makes the files safe on disk, some at a time: a disk that is asked for
+// many at once needs little longer than for one.
 func (s *spool) finish() error {
-	for i, w := range s.writers {
-		if err := errors.Join(w.Flush(), s.files[i].Sync()); err != nil {
+	for _, w := range s.writers {
+		if err := w.Flush(); err != nil {
 			return err
 		}
 	}
-	return s.close()
+	failures := make([]error, len(s.files))
+	var group sync.WaitGroup
+	const together = 16
+	for first := range min(together, len(s.files)) {
+		group.Go(func() {
+			for i := first; i < len(s.files); i += together {
+				failures[i] = s.files[i].Sync()
+			}
+		})
+	}
+	group.Wait()
+	return errors.Join(errors.Join(failures...), s.close())
 }
 
 func (s *spool) close() (err error) {
