@@ -13,11 +13,10 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
-	"maps"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -140,40 +139,40 @@ func run() error {
 	if err := b.write(); err != nil {
 		return err
 	}
-	measure := map[string]func() (string, error){"rates": b.rates, "memory": b.large, "peers": b.peers}
-	found := map[string]string{}
-	for _, name := range strings.Split(*wanted, ",") {
-		if measure[name] == nil {
-			return fmt.Errorf("there is no part %q", name)
-		}
-		if found[name], err = measure[name](); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-	}
-	// Each part is kept as it is written, so that another run can leave it out.
-	kept := filepath.Join(".cache", "bench", "batch.json")
-	sections := map[string]string{}
-	if data, err := os.ReadFile(kept); err == nil {
-		if err := json.Unmarshal(data, &sections); err != nil {
-			return fmt.Errorf("%s: %w", kept, err)
-		}
-	}
-	maps.Copy(sections, found)
-	data, err := json.Marshal(sections)
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(os.MkdirAll(filepath.Dir(kept), 0o777), os.WriteFile(kept, data, 0o666)); err != nil {
+	before, err := os.ReadFile(*out)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	report := fmt.Sprintf("# Jobs of many documents\n\n%s/%s, %d processors, %s kernels. Written by `go run ./host/bench/batch`.\n", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), kernel.Active().Name)
-	for _, name := range []string{"rates", "memory", "peers"} {
-		if sections[name] != "" {
-			report += "\n" + sections[name]
+	chosen := strings.Split(*wanted, ",")
+	for _, part := range []struct {
+		name, title string
+		measure     func() (string, error)
+	}{{"rates", "Beside the bare engine", b.rates}, {"memory", "Memory", b.large}, {"peers", "Beside other ways", b.peers}} {
+		text := section(string(before), part.title)
+		if at := slices.Index(chosen, part.name); at >= 0 {
+			chosen = slices.Delete(chosen, at, at+1)
+			if text, err = part.measure(); err != nil {
+				return fmt.Errorf("%s: %w", part.name, err)
+			}
 		}
+		if text != "" {
+			report += fmt.Sprintf("\n## %s\n\n%s\n", part.title, strings.TrimSpace(text))
+		}
+	}
+	if len(chosen) > 0 {
+		return fmt.Errorf("there is no part %q", chosen)
 	}
 	fmt.Print(report)
 	return os.WriteFile(*out, []byte(report), 0o666)
+}
+
+// section is what stands below a title in an earlier report: a part that is not
+// measured stays as it was.
+func section(report, title string) string {
+	_, text, _ := strings.Cut(report, "\n## "+title+"\n")
+	text, _, _ = strings.Cut(text, "\n## ")
+	return text
 }
 
 // rates compares jobs with the bare engine.
@@ -199,9 +198,7 @@ func (b *bench) rates() (string, error) {
 		}
 	}
 	r := &strings.Builder{}
-	fmt.Fprintf(r, `## Beside the bare engine
-
-m2-bert-small, %d documents of 128 tokens to Parquet, medians of %d rounds that took turns. Processor time is of all threads,
+	fmt.Fprintf(r, `m2-bert-small, %d documents of 128 tokens to Parquet, medians of %d rounds that took turns. Processor time is of all threads,
 starts of processes included: it says what a way costs, however many others share the processors.
 
 | way | documents/s | : bare | documents a second of processor time | : bare |
@@ -326,14 +323,29 @@ func (b *bench) workers(round, n int) (sample, error) {
 	})
 }
 
-// large runs a job of the command over a large input: documents of 200 kB, cut at
-// 128 tokens, and a line of 30 MB among them.
+// large runs jobs of the command over a large input and one of a tenth of it:
+// memory does not follow the size.
 func (b *bench) large() (string, error) {
-	name := filepath.Join(b.folder, "large.jsonl")
+	r := &strings.Builder{}
+	r.WriteString("`m2embed batch --text` over JSON lines of 186 kB, cut at 128 tokens, and a line of 30 MB in their middle, which is rejected as\n" +
+		"too-large. A worker may have 600 MB.\n\n| input | documents | peak memory | took |\n| ---: | ---: | ---: | ---: |\n")
+	for _, bytes := range []int64{*large / 10, *large} {
+		n, peak, took, err := b.overLines(bytes)
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(r, "| %.2f GB | %d | %.0f MB | %s |\n", float64(bytes)/1e9, n, peak, took.Round(time.Second))
+	}
+	return r.String(), nil
+}
+
+// overLines runs the command over lines of so many bytes together, and a line of 30 MB
+// among them. It returns the number of documents, and the process's peak of memory in MB.
+func (b *bench) overLines(bytes int64) (n int, most float64, took time.Duration, err error) {
+	name, folder := filepath.Join(b.folder, "large.jsonl"), filepath.Join(b.folder, "large")
 	text := strings.Join(b.list[:min(len(b.list), 260)], "")
-	text = text[:min(len(text), 200_000)]
-	n := int(*large) / len(text)
-	err := writeFile(name, func(w *bufio.Writer) {
+	n = int(bytes) / len(text)
+	err = writeFile(name, func(w *bufio.Writer) {
 		for i := range n {
 			if i == n/2 {
 				fmt.Fprintf(w, `{"id":"large","text":"%s"}`+"\n", strings.Repeat("large ", 5_000_000))
@@ -342,23 +354,18 @@ func (b *bench) large() (string, error) {
 		}
 	})
 	if err != nil {
-		return "", err
+		return 0, 0, 0, err
 	}
-	folder := filepath.Join(b.folder, "large")
 	c := exec.Command("bin/m2embed", "batch", "--input", name, "--output", folder, "--max-length", "128", "--text", "--quiet", "--threads", "2")
 	c.Stderr = os.Stderr
 	start := time.Now()
 	if err := c.Run(); err != nil {
-		return "", err
+		return 0, 0, 0, err
 	}
-	took := time.Since(start)
+	took = time.Since(start)
 	m, err := batch.Verify(context.Background(), folder)
-	if err != nil {
-		return "", err
+	if err == nil && (m.Total.Documents != n || m.Total.Rejected != 1) {
+		err = fmt.Errorf("%d documents and %d rejected of %d and 1", m.Total.Documents, m.Total.Rejected, n)
 	}
-	if m.Total.Documents != n || m.Total.Rejected != 1 {
-		return "", fmt.Errorf("%d documents and %d rejected of %d and 1", m.Total.Documents, m.Total.Rejected, n)
-	}
-	return fmt.Sprintf("## Memory\n\n`m2embed batch --text` over %.2f GB of JSON lines (%d documents of %d kB, cut at 128 tokens, and a line of 30 MB, which is\nrejected as too-large) peaked at %.0f MB, in %s.\n",
-		float64(*large)/1e9, n, len(text)/1000, float64(peak(c.ProcessState))/1e6, took.Round(time.Second)), nil
+	return n, float64(peak(c.ProcessState)) / 1e6, took, errors.Join(err, os.Remove(name), os.RemoveAll(folder))
 }

@@ -108,9 +108,7 @@ func (b *bench) peers() (string, error) {
 		return "", err
 	}
 	r := &strings.Builder{}
-	fmt.Fprintf(r, `## Beside other ways
-
-The same %d documents of 128 tokens from JSON lines to Parquet on two processors. m2-bert-small has less to multiply than
+	fmt.Fprintf(r, `The same %d documents of 128 tokens from JSON lines to Parquet on two processors. m2-bert-small has less to multiply than
 MiniLM's shape (6 layers, 384, 1,536, 12 heads), which has random weights here. Memory is that of all processes together.
 
 | way | in all | to the end of %d documents | documents/s beyond these | peak memory |
