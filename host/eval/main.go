@@ -16,6 +16,7 @@ import (
 	"m2embed/core"
 	"m2embed/core/model"
 	"m2embed/host"
+	"m2embed/host/base"
 )
 
 func main() {
@@ -26,34 +27,34 @@ func main() {
 }
 
 func run() error {
-	path := flag.String("model", "", "`folder` of a model; without it the embedded model is measured")
-	data := flag.String("data", "testdata/eval", "`folder` with sts-dev.tsv, heldout.json.gz and teachers.json")
+	path := flag.String("model", "", "`folder` of a model; without it the embedded model and host/base are measured")
+	data := flag.String("data", "testdata/eval", "`folder` with the material and the scores of other models")
 	out := flag.String("out", "testdata/bench", "`folder` for eval.md; empty for none")
-	sets := flag.String("retrieval", "", "`folder` with retrieval sets (*.json.gz) to search through a real index, and nothing else")
+	sets := flag.String("retrieval", "", "`folder` with retrieval sets (*.json.gz) to search through a real index, and nothing else; the scores are kept in "+developmentFile)
 	indexes := flag.String("indexes", "", "`folder` that keeps the indexes of --retrieval for the next run")
 	whole := flag.Bool("whole", true, "with --retrieval, also measure the vectors of whole documents and of spans within them")
 	flag.Parse()
-	m, err := host.Open(*path, host.Options{})
-	if err != nil {
-		return err
-	}
-	defer m.Close()
 	if *sets != "" {
-		return (&evaluation{model: m, wholeToo: *whole}).searchSets(*sets, *indexes)
+		return withModel(*path, func(m *host.Model) error {
+			return (&evaluation{model: m, info: named(*path, m), wholeToo: *whole}).searchSets(*sets, *indexes, *data)
+		})
 	}
-	start := time.Now()
-	e, err := newEvaluation(*path, m, *data)
-	if err != nil {
-		return err
+	paths := []string{*path}
+	if *path == "" {
+		paths = append(paths, basePath)
 	}
-	if err := e.similarity(); err != nil {
-		return err
+	var all []*evaluation
+	for _, path := range paths {
+		err := withModel(path, func(m *host.Model) error {
+			e, err := evaluate(path, m, *data)
+			all = append(all, e)
+			return err
+		})
+		if err != nil {
+			return err
+		}
 	}
-	if err := e.retrieval(); err != nil {
-		return err
-	}
-	e.seconds = time.Since(start).Seconds()
-	text := e.markdown()
+	text := markdown(all)
 	fmt.Print(text)
 	if *out == "" {
 		return nil
@@ -64,19 +65,77 @@ func run() error {
 	return os.WriteFile(filepath.Join(*out, "eval.md"), []byte(text), 0o666)
 }
 
+// basePath is the larger model, from the repository's root.
+const basePath = "host/base"
+
+// named gives the model of basePath its name.
+func named(path string, m *host.Model) host.Info {
+	info := m.Info()
+	if filepath.Clean(path) == basePath {
+		info.Name = base.Name
+	}
+	return info
+}
+
+func withModel(path string, do func(*host.Model) error) error {
+	m, err := host.Open(path, host.Options{})
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	return do(m)
+}
+
+// evaluate measures everything of one model.
+func evaluate(path string, m *host.Model, data string) (*evaluation, error) {
+	start := time.Now()
+	e, err := newEvaluation(path, m, data)
+	if err != nil {
+		return nil, err
+	}
+	for _, step := range []func() error{e.similarity, e.retrieval, e.measureNumbers, e.measureSpeed} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	if e.development, err = readDevelopment(data); err != nil {
+		return nil, err
+	}
+	if _, ok := e.development.of(e.info); !ok {
+		if _, err := os.Stat(developmentSets); err == nil {
+			fmt.Fprintln(os.Stderr, "the sets of", developmentSets)
+			e.wholeToo = true
+			if err := e.searchSets(developmentSets, "", data); err != nil {
+				return nil, err
+			}
+			if e.development, err = readDevelopment(data); err != nil {
+				return nil, err
+			}
+		}
+	}
+	e.seconds = time.Since(start).Seconds()
+	return e, nil
+}
+
 // evaluation holds a model, the material and what has been found.
 type evaluation struct {
-	model    *host.Model
-	words    *wordTable
-	pairs    []pair
-	heldOut  heldOut
-	teachers teachers
-	sts      map[string]map[string]float64 // by system and set
-	ranked   []map[string]ranking          // by task and system
-	tokens   int                           // that the model has read
-	embedded float64                       // seconds it took
-	seconds  float64
-	wholeToo bool // with the sets of --retrieval
+	path        string
+	model       *host.Model
+	info        host.Info
+	config      model.Config
+	words       *wordTable
+	pairs       []pair
+	pairVectors [][]float32
+	heldOut     heldOut
+	teachers    teachers
+	numbers
+	development development
+	sts         map[string]map[string]float64 // by system and set
+	ranked      []map[string]ranking          // by task and system
+	tokens      int                           // that the model has read
+	embedded    float64                       // seconds it took
+	seconds     float64
+	wholeToo    bool // with the sets of --retrieval
 }
 
 // Names of the systems that are computed here.
@@ -86,7 +145,7 @@ const (
 )
 
 func newEvaluation(path string, m *host.Model, folder string) (*evaluation, error) {
-	e := &evaluation{model: m, sts: map[string]map[string]float64{}}
+	e := &evaluation{path: path, model: m, info: named(path, m), config: m.Config(), sts: map[string]map[string]float64{}}
 	var err error
 	if e.pairs, err = readPairs(filepath.Join(folder, "sts-dev.tsv")); err != nil {
 		return nil, err
@@ -95,6 +154,12 @@ func newEvaluation(path string, m *host.Model, folder string) (*evaluation, erro
 		return nil, err
 	}
 	if e.teachers, err = readTeachers(filepath.Join(folder, "teachers.json")); err != nil {
+		return nil, err
+	}
+	if e.code, err = readRetrievalSet(filepath.Join(folder, "code.json.gz")); err != nil {
+		return nil, err
+	}
+	if e.triples, err = readTriples(filepath.Join(folder, "triples.tsv")); err != nil {
 		return nil, err
 	}
 	files, err := host.OpenFiles(path, host.Options{NoCache: true})
@@ -141,7 +206,8 @@ func (e *evaluation) similarity() error {
 			return err
 		}
 	}
-	e.sts[e.model.Info().Name] = scorePairs(e.pairs, vectors)
+	e.pairVectors = vectors
+	e.sts[e.info.Name] = scorePairs(e.pairs, vectors)
 	e.sts[averaged] = scorePairs(e.pairs, means)
 	return nil
 }
@@ -162,7 +228,7 @@ func (e *evaluation) retrieval() error {
 		if err != nil {
 			return err
 		}
-		systems[e.model.Info().Name] = t.rank(func(q, d int) float64 { return dot(asked[q], own[d]) })
+		systems[e.info.Name] = t.rank(func(q, d int) float64 { return dot(asked[q], own[d]) })
 		means := make([][]float32, len(documents))
 		for i, d := range documents {
 			if means[i], err = e.words.vector(d); err != nil {

@@ -42,32 +42,6 @@ func repeated(text string, times int) []string {
 	return out
 }
 
-// floatWeights gives a checkpoint's 8-bit tensors as float32.
-type floatWeights struct{ *checkpoint.File }
-
-func (f floatWeights) Tensor(name string) (checkpoint.Tensor, error) {
-	t, err := f.File.Tensor(name)
-	if err != nil || t.DType != checkpoint.I8 {
-		return t, err
-	}
-	scales, err := f.File.Tensor(name + "_scale")
-	if err != nil {
-		return t, err
-	}
-	scale, err := scales.Float32(nil)
-	if err != nil {
-		return t, err
-	}
-	row := len(t.Data) / len(scale)
-	out := make([]byte, 0, 4*len(t.Data))
-	for i, b := range t.Data {
-		bits := math.Float32bits(float32(int8(b)) * scale[i/row])
-		out = append(out, byte(bits), byte(bits>>8), byte(bits>>16), byte(bits>>24))
-	}
-	t.DType, t.Data = checkpoint.F32, out
-	return t, nil
-}
-
 func openEmbedded(t *testing.T, weights core.Weights) *core.Embedder {
 	t.Helper()
 	e, err := core.Open(small.Config, small.Tokenizer, weights, core.OpenOptions{})

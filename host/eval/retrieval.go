@@ -97,6 +97,8 @@ func (t task) rank(score func(query, document int) float64) ranking {
 type teachers struct {
 	STS       map[string]map[string]float64 `json:"sts"`       // by system and set
 	Retrieval map[string]map[string]ranking `json:"retrieval"` // by task and system
+	Code      map[string]ranking            `json:"code"`      // by system
+	Triples   map[string]map[string]float64 `json:"triples"`   // by system and kind
 }
 
 func readTeachers(path string) (teachers, error) {

@@ -103,7 +103,16 @@ func (s retrievalSet) measure(rank func(query string) ([]string, error)) (qualit
 	return quality{q.ndcg * scale, q.first * scale, q.ten * scale, q.hundred * scale}, nil
 }
 
-// embedAll adapts the evaluation's embedder to the index.
+// Ways of searching a set.
+const (
+	byWords        = "words"
+	bestPassage    = "meaning, best passage"
+	fused          = "both"
+	wholeDocuments = "meaning, whole documents"
+	bestSpan       = "meaning, best span of one pass"
+)
+
+// indexEmbedder adapts the evaluation's embedder to the index.
 type indexEmbedder struct {
 	*evaluation
 	task string
@@ -115,8 +124,8 @@ func (e indexEmbedder) Embed(_ context.Context, texts ...string) ([][]float32, e
 
 // searchSets measures every set of a folder through a real index. Indexes lie in
 // a folder of their own, where they serve the next run, too; "" means one that is
-// deleted afterwards.
-func (e *evaluation) searchSets(folder, indexes string) error {
+// deleted afterwards. The scores go into development.json of the folder data.
+func (e *evaluation) searchSets(folder, indexes, data string) error {
 	paths, err := filepath.Glob(filepath.Join(folder, "*.json.gz"))
 	if err != nil {
 		return err
@@ -136,21 +145,26 @@ func (e *evaluation) searchSets(folder, indexes string) error {
 		if err != nil {
 			return err
 		}
-		if err := e.searchSet(s, indexes); err != nil {
+		scores, err := e.searchSet(s, indexes)
+		if err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		if err := keepDevelopment(data, e.info, s.name, scores); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func (e *evaluation) searchSet(s retrievalSet, folder string) error {
+// searchSet returns nDCG@10 by the way of searching.
+func (e *evaluation) searchSet(s retrievalSet, folder string) (map[string]float64, error) {
 	ctx := context.Background()
 	ix, err := search.Open(filepath.Join(folder, s.name+".db"), search.Options{
 		Embedder: indexEmbedder{e, model.TaskDocument}, Queries: indexEmbedder{e, model.TaskQuery}, Space: e.model.Info().Space, Model: e.model.Info().Name,
 		Tokens: func(text string) []int { return passage.Tokens(e.model.Tokenizer(), text) },
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer ix.Close()
 	for ids := range slices.Chunk(s.ids, 64) {
@@ -159,24 +173,26 @@ func (e *evaluation) searchSet(s retrievalSet, folder string) error {
 			documents = append(documents, search.Document{ID: id, Text: s.documents[id]})
 		}
 		if _, err := ix.Add(ctx, documents...); err != nil {
-			return err
+			return nil, err
 		}
 	}
+	scores := map[string]float64{}
 	show := func(name string, rank func(query string) ([]string, error)) error {
 		q, err := s.measure(rank)
 		if err == nil {
 			fmt.Printf("| %s | %s | %v |\n", s.name, name, q)
+			scores[name] = math.Round(100*q.ndcg) / 100
 		}
 		return err
 	}
 	words := newIndex(s.texts())
 	if err := show("BM25 of whole documents, no stems", func(query string) ([]string, error) { return s.order(words.scores(query)), nil }); err != nil {
-		return err
+		return nil, err
 	}
 	for _, mode := range []struct {
 		name string
 		mode search.Mode
-	}{{"words", search.Words}, {"meaning, best passage", search.Meaning}, {"both", search.Both}} {
+	}{{byWords, search.Words}, {bestPassage, search.Meaning}, {fused, search.Both}} {
 		err := show(mode.name, func(query string) ([]string, error) {
 			a, err := ix.Query(ctx, query, search.Query{Mode: mode.mode, Top: 100, All: true})
 			ids := make([]string, len(a.Hits))
@@ -186,13 +202,13 @@ func (e *evaluation) searchSet(s retrievalSet, folder string) error {
 			return ids, err
 		})
 		if err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if !e.wholeToo {
-		return nil
+		return scores, nil
 	}
-	return e.wholes(s, show)
+	return scores, e.wholes(s, show)
 }
 
 func (s retrievalSet) texts() []string {
@@ -259,11 +275,11 @@ func (e *evaluation) wholes(s retrievalSet, show func(string, func(string) ([]st
 			return s.order(scores), nil
 		}
 	}
-	err := show("meaning, whole documents", by(func(query []float32, i int) float64 { return dot(query, whole[i]) }))
+	err := show(wholeDocuments, by(func(query []float32, i int) float64 { return dot(query, whole[i]) }))
 	if err != nil {
 		return err
 	}
-	return show("meaning, best span of one pass", by(func(query []float32, i int) float64 {
+	return show(bestSpan, by(func(query []float32, i int) float64 {
 		best := -1.0
 		for _, v := range spans[i] {
 			best = max(best, dot(query, v))

@@ -1,11 +1,13 @@
 """Stage 5b: what the teachers score on the tests of host/eval, on the CPU.
 
-    python compare.py --heldout heldout.json.gz --sts sts-dev.tsv --tokenizer F --minilm DIR --mpnet DIR --out teachers.json
+    python compare.py --heldout heldout.json.gz --sts sts-dev.tsv --code code.json.gz --triples triples.tsv --tokenizer F \
+        --minilm DIR --mpnet DIR --bge F.onnx --out teachers.json
 
 all-MiniLM-L6-v2 reads the first 256 pieces of a text, all-mpnet-base-v2 the first 384, as published; `both` is the
 mean of their cosines. `MiniLM, mean of chunks` is the normalised mean of the vectors of all chunks of 254 pieces:
-what the student's long texts were trained towards, at the cost of reading everything. Scores are added to --out after
-each task, and those that stand there are not computed again.
+what the student's long texts were trained towards, at the cost of reading everything. bge-small-en-v1.5 reads 512
+pieces, queries after its instruction; it is scored on pairs, code and triples. Scores are added to --out after each
+task, and those that stand there are not computed again.
 """
 
 import argparse
@@ -19,7 +21,8 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer
 
 from evaluate import Pairs
-from teacher import CLS, SEP, Teacher, plain
+from pool import INSTRUCTIONS
+from teacher import CLS, SEP, Teacher, from_onnx, plain
 
 
 def embed(teacher, lists):
@@ -60,9 +63,10 @@ def ranking(queries, documents, right):
 
 def main():
     parser = argparse.ArgumentParser()
-    for name in ("heldout", "sts", "tokenizer", "minilm", "mpnet", "out"):
+    for name in ("heldout", "sts", "code", "triples", "tokenizer", "minilm", "mpnet", "bge", "out"):
         parser.add_argument("--" + name, required=True)
-    parser.add_argument("--systems", nargs="*", default=["MiniLM (256)", "mpnet (384)", "both", "MiniLM, mean of chunks", "MiniLM", "mpnet"])
+    systems = ["MiniLM (256)", "mpnet (384)", "both", "MiniLM, mean of chunks", "MiniLM", "mpnet", "bge-small"]
+    parser.add_argument("--systems", nargs="*", default=systems)
     parser.add_argument("--tasks", type=int, nargs="*", help="numbers of the retrieval tests, for a share of the work")
     args = parser.parse_args()
     with gzip.open(args.heldout) as f:
@@ -79,10 +83,10 @@ def main():
             out.append(tokenizer.encode(b"\n".join(lines).decode(), add_special_tokens=False).ids)
         return out
 
-    results = {"retrieval": {}, "sts": {}}
+    results = {"retrieval": {}, "sts": {}, "code": {}, "triples": {}}
     if os.path.exists(args.out):
         with open(args.out, encoding="utf-8") as f:
-            results = json.load(f)
+            results |= json.load(f)
 
     def keep():
         with open(args.out + ".tmp", "w", encoding="utf-8") as f:
@@ -91,12 +95,14 @@ def main():
         os.replace(args.out + ".tmp", args.out)
 
     pairs = Pairs(args.sts, args.tokenizer)
-    folders = {"MiniLM": (args.minilm, 256), "mpnet": (args.mpnet, 384)}
+    folders = {"MiniLM": (args.minilm, 256), "mpnet": (args.mpnet, 384), "bge-small": (args.bge, 512)}
     teachers, vectors = {}, {}
 
     def teacher(name):
         if name not in teachers:
-            teachers[name] = Teacher(plain(folders[name][0]), "cpu", torch.float32)
+            bge = name == "bge-small"
+            weights = (from_onnx if bge else plain)(folders[name][0])
+            teachers[name] = Teacher(weights, "cpu", torch.float32, first=bge)
         return teachers[name]
 
     def read(name, task):
@@ -135,10 +141,27 @@ def main():
         parts = iter(sts[name].split(1024))
         results["sts"][name] = pairs.scores(lambda x, mask: next(parts))
         keep()
-    if len(sts) == 2:
-        parts = iter((torch.cat(list(sts.values()), 1) / math.sqrt(2)).split(1024))
+    if "MiniLM" in sts and "mpnet" in sts:
+        parts = iter((torch.cat([sts["MiniLM"], sts["mpnet"]], 1) / math.sqrt(2)).split(1024))
         results["sts"]["both"] = pairs.scores(lambda x, mask: next(parts))
         keep()
+    cut = lambda texts, limit: [e.ids[: limit - 2] for e in tokenizer.encode_batch(texts, add_special_tokens=False)]
+    with gzip.open(args.code) as f:
+        documents, queries, _ = json.load(f)
+    with open(args.triples, encoding="utf-8") as f:
+        triples = [line.rstrip("\n").split("\t") for line in f]
+    for name, (_, limit) in folders.items():
+        if name not in args.systems or name in results["triples"]:
+            continue
+        mark = INSTRUCTIONS["bge"] if name == "bge-small" else ""
+        texts = list(documents.values()), [mark + queries[k] for k in documents]
+        found, asked = (embed(teacher(name), cut(x, limit)) for x in texts)
+        results["code"][name] = ranking(asked, found, torch.arange(len(documents)))
+        a, b, c = (embed(teacher(name), cut([t[i] for t in triples], limit)) for i in (1, 2, 3))
+        told = ((a * b).sum(1) > (a * c).sum(1)).tolist()
+        results["triples"][name] = {kind: sum(x for x, t in zip(told, triples) if t[0] == kind) for kind in {t[0]: 0 for t in triples}}
+        keep()
+        print(name, results["code"][name], results["triples"][name], flush=True)
 
 
 if __name__ == "__main__":

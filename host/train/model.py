@@ -12,7 +12,7 @@ forward pass and lets gradients through, so that the trained model loses little 
 
 import json
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 import torch
 import torch.nn as nn
@@ -204,6 +204,46 @@ class M2Bert(nn.Module):
         if mask is None:
             return F.normalize(h.mean(1), dim=-1)
         return F.normalize((h * mask[..., None]).sum(1), dim=-1)
+
+    @torch.no_grad()
+    def grown(self, layers):
+        """This model with more layers that computes the same: copies of layers, spread evenly, each behind its original,
+        that hand on what they read.
+
+        In a copy the gate and the MLP give nothing, the residual filter is its D term of one and the output projection the
+        identity, so that a LayerNorm is left. It takes the gain and the bias of the original's, which then has neither:
+        normalising twice changes nothing. All that is zeroed gets a gradient, as the other factor of its product is not zero.
+        """
+        n, d = self.c.num_hidden_layers, self.c.hidden_size
+        if layers < n:
+            raise ValueError(f"{layers} layers, want at least the model's {n}")
+        added = [k * n // (layers - n) for k in range(layers - n)]
+        order = sorted([*range(n), *added])
+        old, new = self.state_dict(), {}
+        for name, value in old.items():
+            if name.startswith("filters."):
+                new[name] = value[order]
+            elif not name.startswith("layers."):
+                new[name] = value
+        for i, source in enumerate(order):
+            prefix = f"layers.{source}."
+            new.update({f"layers.{i}." + k.removeprefix(prefix): v for k, v in old.items() if k.startswith(prefix)})
+        model = M2Bert(replace(self.c, num_hidden_layers=layers)).to(self.word.device)
+        model.load_state_dict(new)
+        for i in range(1, layers):
+            if order[i] != order[i - 1]:
+                continue
+            layer, before = model.layers[i], model.layers[i - 1].layernorm
+            before.weight.fill_(1)
+            before.bias.zero_()
+            for part in (layer.in_linear.weight, layer.in_linear.bias, layer.short_filter.bias):
+                part[d : 2 * d] = 0  # x2, the gate
+            model.filters.w6[i, 1] = 0
+            layer.filter_bias[1] = 1
+            layer.out_linear.weight.copy_(torch.eye(d))
+            for part in (layer.out_linear.bias, layer.wo, layer.wo_bias):
+                part.zero_()
+        return model
 
     # Checkpoint names <-> stacked parameters.
 

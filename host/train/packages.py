@@ -1,17 +1,19 @@
 """Stage 0: text of Debian packages as a corpus group.
 
-    apt-get download dict-gcide dict-foldoc dict-vera dict-elements dict-devil linux-doc-6.1
+    apt-get download dict-gcide dict-foldoc dict-vera dict-elements dict-devil linux-doc-6.1 ngspice-doc …
     for f in *.deb; do dpkg -x $f TREE; done
-    python packages.py --tree TREE --out CORPUS/packages.jsonl.xz
+    python packages.py --tree TREE --out CORPUS/packages.jsonl.xz [--share gcide=0.3]
 
-Reads the dictionaries of dictd (usr/share/dictd/NAME.index and NAME.dict.dz) and the sources of Sphinx manuals
-(usr/share/doc/NAME/html/_sources). Of a dictionary, each entry is a document whose lines are "headword: sense".
-Definitions that gcide took from WordNet are left out.
+Reads the dictionaries of dictd (usr/share/dictd/NAME.index and NAME.dict.dz), the sources of Sphinx manuals
+(usr/share/doc/NAME/html/_sources) and, of packages without such, their HTML pages (usr/share/doc). Of a dictionary,
+each entry is a document whose lines are "headword: sense". Definitions that gcide took from WordNet are left out.
 """
 
 import argparse
 import glob
 import gzip
+import hashlib
+import html.parser
 import json
 import lzma
 import os
@@ -121,21 +123,90 @@ def manual(root):
                 yield {"source": name, "title": title, "text": whole[at : at + LONGEST]}
 
 
+class Page(html.parser.HTMLParser):
+    """Headings and paragraphs of an HTML page, in their order: [(whether it is a heading, text)]."""
+
+    BLOCKS = {"p", "li", "dd", "dt", "td", "th", "div", "section", "br", "tr", "h1", "h2", "h3", "h4", "h5", "h6", "title"}
+    SKIPPED = {"script", "style", "pre", "nav", "header", "footer", "table", "math", "svg", "head", "select", "button"}
+
+    def __init__(self, text):
+        super().__init__()
+        self.blocks, self.parts, self.skipped, self.heading = [], [], 0, False
+        self.feed(text)
+        self.end()
+
+    def end(self):
+        text = " ".join("".join(self.parts).split()).strip("¶ ")
+        if text:
+            self.blocks.append((self.heading, text))
+        self.parts = []
+
+    def handle_starttag(self, tag, attrs):
+        if tag in self.SKIPPED:
+            self.skipped += 1
+        if tag in self.BLOCKS:
+            self.end()
+            self.heading = tag[0] == "h" and tag[1:].isdigit()
+
+    def handle_endtag(self, tag):
+        if tag in self.SKIPPED:
+            self.skipped = max(0, self.skipped - 1)
+        if tag in self.BLOCKS:
+            self.end()
+            self.heading = False
+
+    def handle_data(self, data):
+        if not self.skipped:
+            self.parts.append(data)
+
+
+def pages(root):
+    """The HTML pages below a folder of usr/share/doc: a document for each heading that has at least 300 characters."""
+    name = "Debian " + os.path.basename(root)
+    seen = set()
+    for path in sorted(glob.glob(root + "/**/*.html", recursive=True)):
+        if re.search(r"source\.html|genindex|search|_modules|changelog|copyright|whatsnew|release", path[len(root) :]):
+            continue
+        with open(path, encoding="utf-8", errors="replace") as f:
+            blocks = Page(f.read()).blocks
+        title, lines = "", []
+        for heading, text in [*blocks, (True, "")]:
+            if heading:
+                if sum(map(len, lines)) >= 300:
+                    yield {"source": name, "title": title, "text": "\n".join(lines)[:LONGEST]}
+                    lines = []
+                title = re.sub(r"^[\d.]+\s+", "", text) if not lines else title
+                continue
+            letters = sum(c.isalpha() or c == " " for c in text)
+            if len(text) >= 60 and letters > 0.85 * len(text) and text not in seen and "@" not in text and "Copyright" not in text:
+                seen.add(text)
+                lines.append(text)
+
+
+def share(doc):
+    """A number in [0, 1) that depends on the document alone."""
+    return int(hashlib.sha256(f"{doc['source']}\n{doc['title']}\n{doc['text'][:200]}".encode()).hexdigest()[:8], 16) / 2**32
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--tree", required=True)
     parser.add_argument("--out", required=True)
+    parser.add_argument("--share", nargs="*", default=[], help="PACKAGE=PART: keep this part of its documents")
     args = parser.parse_args()
+    parts = {k: float(v) for k, v in (s.split("=") for s in args.share)}
+    readers = [(dictionary, x.removesuffix(".index")) for x in glob.glob(os.path.join(args.tree, "usr/share/dictd/*.index"))]
+    for root in glob.glob(os.path.join(args.tree, "usr/share/doc/*")):
+        sources = os.path.join(root, "html/_sources")
+        if os.path.realpath(sources) == os.path.realpath(root) + "/html/_sources":  # and no link to another package's
+            readers.append((manual, sources) if os.path.isdir(sources) else (pages, root))
     counts = {}
     with lzma.open(args.out, "wt", encoding="utf-8", preset=1) as out:
-        for index in sorted(glob.glob(os.path.join(args.tree, "usr/share/dictd/*.index"))):
-            for doc in dictionary(index.removesuffix(".index")):
-                counts[doc["source"]] = counts.get(doc["source"], 0) + len(doc["text"])
-                out.write(json.dumps(doc, ensure_ascii=False) + "\n")
-        for root in sorted(glob.glob(os.path.join(args.tree, "usr/share/doc/*/html/_sources"))):
-            for doc in manual(root):
-                counts[doc["source"]] = counts.get(doc["source"], 0) + len(doc["text"])
-                out.write(json.dumps(doc, ensure_ascii=False) + "\n")
+        for reader, path in sorted(readers, key=lambda x: (x[0].__name__, x[1])):
+            for doc in reader(path):
+                if share(doc) < parts.get(doc["source"].split()[-1].removeprefix("dict-"), 1):
+                    counts[doc["source"]] = counts.get(doc["source"], 0) + len(doc["text"])
+                    out.write(json.dumps(doc, ensure_ascii=False) + "\n")
     print(counts)
 
 

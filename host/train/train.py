@@ -1,7 +1,7 @@
 """Stage 3: train the student on the pool.
 
     python train.py --data DIR --pool DIR --tokenizer F --sts F --out DIR --minutes M [--shares ...] [--hidden ...]
-    torchrun --nproc-per-node 2 train.py ...          the same on two GPUs (gradients averaged)
+    torchrun --nproc-per-node 2 train.py ...          the same on two GPUs: --short-count texts on each, gradients averaged
 
 Three kinds of step, about as many tokens each:
 
@@ -23,7 +23,7 @@ similarities). The last three are taken of the first NESTED numbers of the stude
 similarities within a topic count once more, and middle steps add the short texts' ranking of the chunks. Long steps add the losses of the chunks and, at --best, the sentences' ranking of the long
 texts by their best chunks. The learning rate follows the clock, so that a run ends in --minutes whatever the machine.
 The last --quantised share of the run rounds weights and activations to int8 in the forward pass. --start goes on from
-a finished model.
+a finished model; where it has fewer layers than --layers says, it is grown (model.py) and computes the same at first.
 """
 
 import argparse
@@ -318,11 +318,13 @@ def initialise(model, projection, pool, counts, generator):
 
 @torch.no_grad()
 def resume(model, projection, batches, folder):
-    """The weights of a model folder, and the projection that fits them best."""
+    """The weights of a model folder, grown to the model's layers, and the projection that fits them best."""
     from safetensors.torch import load_file
 
-    model.load(load_file(os.path.join(folder, "model.safetensors"), device=str(batches.device)))
-    pick = batches.integers(len(batches.base), 100_000).split(4096)
+    start = M2Bert(Config.read(os.path.join(folder, "config.json")))
+    start.load(load_file(os.path.join(folder, "model.safetensors")))
+    model.load_state_dict(start.grown(model.c.num_hidden_layers).state_dict())
+    pick = batches.integers(len(batches.base), min(100_000, len(batches.base))).split(4096)
     a = torch.cat([model(batches.base[i].long(), (batches.base[i] != 0).float()) for i in pick])
     b = torch.cat([batches.pool["base"][i].float() for i in pick])
     eye = torch.eye(a.shape[1], device=a.device)
@@ -349,7 +351,7 @@ def main():
     parser.add_argument("--topics", action="store_true", help="draw half of each step by topic")
     parser.add_argument("--questions", type=int, default=1, help="sentences of each long text")
     parser.add_argument("--best", type=float, default=1.0, help="weight of the ranking of long texts by their best chunks, beside the others' rankings")
-    parser.add_argument("--start", help="folder of a model of the same sizes to go on from")
+    parser.add_argument("--start", help="folder of a model of the same sizes, or of fewer layers, to go on from")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--shares", nargs="*", default=["minilm=1", "mpnet=1", "bge=1"], help="TEACHER=SHARE of the target")
@@ -362,11 +364,14 @@ def main():
     parser.add_argument("--no-compile", action="store_true")
     parser.add_argument("--report-every", type=float, default=45, help="seconds between scores and checkpoints")
     args = parser.parse_args()
+    if args.short_count < 1 or args.short_count % (4 * TOPICS):
+        parser.error(f"--short-count {args.short_count}, want a multiple of {4 * TOPICS}")
 
     world = int(os.environ.get("WORLD_SIZE", "1"))
     rank = int(os.environ.get("RANK", "0"))
     if world > 1:
-        dist.init_process_group("nccl")
+        dist.init_process_group("nccl" if args.device == "cuda" else "gloo")
+    if world > 1 and args.device == "cuda":
         torch.cuda.set_device(rank)
     device = torch.device("cuda", torch.cuda.current_device()) if args.device == "cuda" else torch.device("cpu")
     torch.set_float32_matmul_precision("high")
@@ -389,24 +394,48 @@ def main():
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     quantise = torch.zeros((), device=device)
     topics = TOPICS if args.topics else 0
-    encode = model.forward if args.no_compile else torch.compile(model.forward, dynamic=False)
     if hasattr(torch._inductor.config.triton, "mix_order_reduction"):
         torch._inductor.config.triton.mix_order_reduction = False  # fails on the backward pass of version 2.11
     measure = losses if args.no_compile else torch.compile(losses, dynamic=False)
-    if not args.no_compile:  # compile while another process may still be building the pool
-        ids = torch.randint(1, 30522, (args.short_count, WIDTH), device=device)
+    compiled = model.forward if args.no_compile else torch.compile(model.forward, dynamic=False)
+    passages = 16 * max(1, args.short_count // 205)  # of a middle step
+    plain = set()  # shapes of `ids` that are faster uncompiled
+
+    def encode(ids):
+        """Vectors of short texts and chunks, by whichever way is faster for the shape."""
+        way = model.forward if ids.shape in plain else compiled
+        return way(ids.long(), (ids != 0).float(), quantise, dtype)
+
+    if not args.no_compile:  # while another process may still be building the pool
+        target = F.normalize(torch.randn(args.short_count, args.teacher_width, device=device), dim=1).half()
+        for shape in ((args.short_count, WIDTH), (passages, CHUNK + 2), (3 * passages, WIDTH)):
+            ids, laps = torch.randint(1, 30522, shape, device=device), {}
+            ready = shape[0] < args.short_count and args.wait and os.path.exists(os.path.join(args.pool, "complete"))
+            for way in ("plain",) if ready else ("compiled", "plain"):  # the compiler takes a minute a shape
+                (plain.add if way == "plain" else plain.discard)(ids.shape)
+                try:
+                    for _ in range(4):
+                        lap = time.time()
+                        student = encode(ids)
+                        (student * student.detach().roll(1, 0)).sum().backward()
+                        torch.cuda.synchronize()
+                        laps[way] = min(laps.get(way, math.inf), time.time() - lap)
+                except Exception as e:
+                    say(f"{shape} not compiled: {str(e)[:2000]}")
+            if laps.get("compiled", math.inf) < laps.get("plain", math.inf):
+                plain.discard(ids.shape)
+            say(f"{shape}, seconds a pass and its gradient", {k: round(v, 4) for k, v in laps.items()}, f"{time.time() - began:.0f} s")
         try:
-            student = encode(ids, (ids != 0).float(), quantise, dtype)
-            target = F.normalize(torch.randn(args.short_count, args.teacher_width, device=device), dim=1).half()
+            student = F.normalize(torch.randn(args.short_count, args.hidden, device=device), dim=1).requires_grad_()
             sum(measure(student, projection(student), target, args.short_count // 4, topics)).backward()
-            torch.cuda.synchronize()
-            say(f"compiled, {time.time() - began:.0f} s")
         except Exception as e:
-            encode, measure = model.forward, losses
-            say(f"not compiled: {str(e)[:2000]}")
-    corpus = Corpus(args.data)
+            measure = losses
+            say(f"losses not compiled: {str(e)[:2000]}")
+        torch.cuda.synchronize()
+        say(f"compiled, {time.time() - began:.0f} s")
     while args.wait and not os.path.exists(os.path.join(args.pool, "complete")):
         time.sleep(0.2)
+    corpus = Corpus(args.data)
     shares, query_shares = ({k: float(v) for k, v in (s.split("=") for s in x)} for x in (args.shares, args.query_shares))
     pool = read_pool(args.pool, device, shares, query_shares)
     if pool["base"].shape[1] != args.teacher_width:
@@ -434,6 +463,9 @@ def main():
     ]
     peaks = [g["lr"] for g in groups]
     parameters = [p for g in groups for p in g["params"]]
+    if world > 1:  # what each computed for itself may differ
+        for value in (*model.state_dict().values(), projection.weight.data):
+            dist.broadcast(value, 0)
     optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), eps=1e-9, fused=device.type == "cuda")
 
     def real(ids):
@@ -442,16 +474,15 @@ def main():
     def step(kind):
         if kind == "short":
             ids, target = batches.short(args.short_count)
-            student = encode(*real(ids), quantise, dtype)
+            student = encode(ids)
             return measure(student, projection(student), target, args.short_count // 4, topics)
-        scale = args.short_count / 4096
         if kind == "middle":
-            ids, short, target = batches.middle(max(2, int(320 * scale)))
-            student = torch.cat([model(*real(ids), quantise, dtype), model(*real(short), quantise, dtype)])
+            ids, short, target = batches.middle(passages)
+            student = torch.cat([encode(ids), encode(short)])
             values = losses(student, projection(student), target, len(ids), topics // 4)
             return *values[:3], values[3] + (searches(student, target, len(short)) if topics else 0)
         width = {"long1k": 1024, "long4k": 4096, "long8k": 8192}[kind]
-        ids, short, target, (text, begin, end, chunk) = batches.long(max(2, int(98304 * scale) // width), width)
+        ids, short, target, (text, begin, end, chunk) = batches.long(max(2, 24 * args.short_count // width), width)
         n, (ids, mask) = len(ids), real(ids)
         sums = F.pad((model.hidden(ids, mask, quantise, dtype).float() * mask[..., None]).cumsum(1), (0, 0, 1, 0))
         short = model(*real(short), quantise, dtype)
@@ -492,10 +523,12 @@ def main():
         args.minutes = (args.until - start) / 60
     steps, sums, laps, best = 0, {}, {}, 0.0
     while True:
-        done = torch.tensor((time.time() - start) / (60 * args.minutes), device=device)
-        if world > 1:
-            dist.broadcast(done, 0)
-        done = done.item() if steps % 8 == 0 or world > 1 else (time.time() - start) / (60 * args.minutes)
+        if world == 1:
+            done = (time.time() - start) / (60 * args.minutes)
+        elif steps % 8 == 0:  # by the first one's clock
+            clock = torch.tensor((time.time() - start) / (60 * args.minutes), device=device)
+            dist.broadcast(clock, 0)
+            done = clock.item()
         if done >= 1:
             break
         heat = min(1.0, (steps + 1) / 300) * (1 - done) ** 0.9
