@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 
+import compare
 import evaluate
 import mix
 import pool
@@ -92,6 +93,25 @@ class Growing(unittest.TestCase):
         self.assertLess((same(ids) - one(ids)).abs().max().item(), 1e-5)
         with self.assertRaises(ValueError):
             mix.mixed([one, M2Bert(Config(hidden_size=32, num_hidden_layers=2, long_conv_l_max=24, vocab_size=50))], [1, 1])
+
+
+class Comparing(unittest.TestCase):
+    def test_ranking(self):
+        queries = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+        documents = torch.tensor([[0.6, 0.8], [0.9, 0.1], [0.0, 0.5]])
+        self.assertEqual(compare.ranking(queries, documents, [1, 2]), {"ndcg": 81.5, "recall": 50.0})
+        owner = torch.tensor([0, 0, 1])  # of two documents the first has two chunks
+        self.assertEqual(compare.ranking(queries, documents, [0, 1], owner), {"ndcg": 81.5, "recall": 50.0})
+        self.assertEqual(compare.ranking(queries, documents, [0, 0], owner), {"ndcg": 100.0, "recall": 100.0})
+
+    def test_chunked(self):
+        class Teacher(FakeTeacher):
+            device = "cpu"
+            vectors = staticmethod(lambda ids, mask: F.one_hot(mask.sum(1), 9).float())
+
+        vectors, owner = compare.chunked(Teacher(), [[5] * 7, [], [6] * 3], size=3)
+        self.assertEqual(owner.tolist(), [0, 0, 0, 1, 2])
+        self.assertEqual(vectors.argmax(1).tolist(), [5, 5, 3, 2, 5])
 
 
 class Losses(unittest.TestCase):
