@@ -122,7 +122,15 @@ func unread(err error) error {
 		}
 		return invalid(name, "%s is %s, want %s%s", name, nameOf(kind.JSONKind), kindOf(kind.GoType), why)
 	}
-	return fmt.Errorf("read request: %w", err)
+	return fmt.Errorf("the body cannot be read: %w", bare(err))
+}
+
+// bare is a reader's own error without what the decoder says of it.
+func bare(err error) error {
+	for strings.HasPrefix(err.Error(), "jsontext: ") && errors.Unwrap(err) != nil {
+		err = errors.Unwrap(err)
+	}
+	return err
 }
 
 // kindOf says what JSON a member of a Go type is.

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bufio"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
@@ -13,38 +12,47 @@ import (
 	"m2embed/core"
 )
 
-// writeEmbeddings writes a response vector by vector. Errors are the client's
-// and end the connection, since the status is out by then.
+// piece is about how many bytes of a response are written at a time.
+const piece = 1 << 16
+
+// writeEmbeddings writes a response vector by vector, and a small one at once with
+// its length. Errors are the client's and end the connection, since the status is
+// out by then.
 func writeEmbeddings(w http.ResponseWriter, model, space string, asBase64 bool, results []core.Embedding, tokens int) error {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(http.StatusOK)
-	out := bufio.NewWriterSize(w, min(1<<16, responseBytes(results)))
-	out.WriteString(`{"object":"list","data":[`)
-	var line []byte
-	for i, e := range results {
-		line = line[:0]
-		if i > 0 {
-			line = append(line, ',')
-		}
-		line = fmt.Appendf(line, `{"object":"embedding","index":%d,"tokens":%d,"length":%d,"truncated":%t,"embedding":`, i, e.Tokens, e.Length, e.Truncated)
-		if asBase64 {
-			line = appendBase64(line, e.Vector)
-		} else {
-			line = appendNumbers(line, e.Vector)
-		}
-		line = append(line, '}')
-		if _, err := out.Write(line); err != nil {
-			panic(http.ErrAbortHandler)
-		}
-	}
 	name, err := json.Marshal(model)
 	if err != nil {
 		panic(err) // a string
 	}
-	fmt.Fprintf(out, `],"model":%s,"space":%q,"usage":{"prompt_tokens":%d,"total_tokens":%d}}`+"\n", name, space, tokens, tokens)
-	if err := out.Flush(); err != nil {
-		panic(http.ErrAbortHandler)
+	w.Header().Set("Content-Type", "application/json")
+	b := make([]byte, 0, min(piece, responseBytes(results)))
+	write := func() {
+		if _, err := w.Write(b); err != nil {
+			panic(http.ErrAbortHandler)
+		}
+		b = b[:0]
 	}
+	written := false
+	b = append(b, `{"object":"list","data":[`...)
+	for i, e := range results {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = fmt.Appendf(b, `{"object":"embedding","index":%d,"tokens":%d,"length":%d,"truncated":%t,"embedding":`, i, e.Tokens, e.Length, e.Truncated)
+		if asBase64 {
+			b = appendBase64(b, e.Vector)
+		} else {
+			b = appendNumbers(b, e.Vector)
+		}
+		if b = append(b, '}'); len(b) > piece {
+			write()
+			written = true
+		}
+	}
+	b = fmt.Appendf(b, `],"model":%s,"space":%q,"usage":{"prompt_tokens":%d,"total_tokens":%d}}`+"\n", name, space, tokens, tokens)
+	if !written {
+		w.Header().Set("Content-Length", strconv.Itoa(len(b)))
+	}
+	write()
 	return nil
 }
 
