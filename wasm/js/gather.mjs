@@ -10,8 +10,9 @@ const to = fileURLToPath(new URL('src/webgpu/', import.meta.url));
 mkdirSync(to, { recursive: true });
 copyFileSync(`${from}executor.ts`, `${to}executor.ts`);
 const names = readdirSync(`${from}kernels`).filter((name) => name.endsWith('.wgsl')).sort();
-const kernels = names.map((name) => {
-  const lines = readFileSync(`${from}kernels/${name}`, 'utf8').split('\n');
+const read = (name) => readFileSync(`${from}kernels/${name}`, 'utf8').replace(/^\/\/ include (\S+)$/gm, (_, part) => read(part));
+const kernels = names.filter((name) => name !== 'product.wgsl').map((name) => {
+  const lines = read(name).split('\n');
   const text = lines.map((line) => line.replace(/\/\/.*$/, '').trim()).filter(Boolean).join('\n');
   return `  ${name.replace(/\.wgsl$/, '')}: ${JSON.stringify(text)},`;
 });

@@ -1,11 +1,15 @@
 // Package kernels holds the WGSL source of every GPU operation of m2embed, one
-// operation a file. The files compile as they stand; sizes that have to be
-// known at compile time are override constants.
+// operation a file. Sizes that have to be known at compile time are override
+// constants. What several kernels share stands in a file that they include by
+// the line "// include NAME.wgsl".
 package kernels
 
-import _ "embed"
+import (
+	_ "embed"
+	"strings"
+)
 
-// Sources of the kernels, named like their files.
+// Sources of the kernels, named like their files. [Source] gives them whole.
 var (
 	//go:embed copy.wgsl
 	Copy string
@@ -31,6 +35,8 @@ var (
 	Pool string
 	//go:embed pooler.wgsl
 	Pooler string
+	//go:embed product.wgsl
+	product string
 	//go:embed short_filter.wgsl
 	ShortFilter string
 	//go:embed transpose.wgsl
@@ -54,11 +60,11 @@ func Source(name string) string {
 	case "long_convolution":
 		return LongConvolution
 	case "matmul":
-		return Matmul
+		return included(Matmul)
 	case "matmul_small":
-		return MatmulSmall
+		return included(MatmulSmall)
 	case "matmul_tall":
-		return MatmulTall
+		return included(MatmulTall)
 	case "normalize":
 		return Normalize
 	case "pool":
@@ -71,4 +77,9 @@ func Source(name string) string {
 		return Transpose
 	}
 	return ""
+}
+
+// included puts the products' common part into a kernel.
+func included(kernel string) string {
+	return strings.Replace(kernel, "// include product.wgsl\n", product, 1)
 }

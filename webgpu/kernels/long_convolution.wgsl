@@ -360,41 +360,52 @@ fn apart(z: vec2<f32>, m: vec2<f32>, scale: f32) -> vec4<f32> {
   return vec4<f32>(z + conjugate(m), over_i(z - conjugate(m))) * scale;
 }
 
-// Place n of a filter's N places: forward taps from the front, reverse taps
-// from the back, both under the decay exp(-t |delta|), and D at place 0.
-fn filter_place(row: u32, n: u32, places: u32) -> f32 {
-  if (row >= shape.rows) { return 0.0; }
-  let channel = shape.first_channel + row;
-  let rate = abs(deltas[channel]);
-  if (n < shape.length) {
-    let tap = u[row * shape.row + n] * exp(-time[n] * rate);
-    return tap + select(0.0, skip[channel], n == 0u);
-  }
-  let back = places - 1u - n;
-  if (shape.tap_rows > 0u && back < shape.length) {
-    return u[(shape.tap_rows + row) * shape.row + back] * exp(-time[back] * rate);
-  }
-  return 0.0;
+// A filter's row: its first tap of either direction and its decay rate.
+struct FilterRow { first: u32, reverse: u32, rate: f32, skip: f32, exists: bool }
+
+fn filter_row(row: u32) -> FilterRow {
+  let exists = row < shape.rows;
+  let own = select(0u, row, exists);
+  let channel = shape.first_channel + own;
+  return FilterRow(own * shape.row, (shape.tap_rows + own) * shape.row, abs(deltas[channel]), skip[channel], exists);
 }
 
-// Places n, n + step, … of filters a and a + 1.
-fn load_filters(v: ptr<function, Sixteen>, a: u32, n: u32, step: u32, places: u32) {
-  (*v)[0] = vec2<f32>(filter_place(a, n + 0u * step, places), filter_place(a + 1u, n + 0u * step, places));
-  (*v)[1] = vec2<f32>(filter_place(a, n + 1u * step, places), filter_place(a + 1u, n + 1u * step, places));
-  (*v)[2] = vec2<f32>(filter_place(a, n + 2u * step, places), filter_place(a + 1u, n + 2u * step, places));
-  (*v)[3] = vec2<f32>(filter_place(a, n + 3u * step, places), filter_place(a + 1u, n + 3u * step, places));
-  (*v)[4] = vec2<f32>(filter_place(a, n + 4u * step, places), filter_place(a + 1u, n + 4u * step, places));
-  (*v)[5] = vec2<f32>(filter_place(a, n + 5u * step, places), filter_place(a + 1u, n + 5u * step, places));
-  (*v)[6] = vec2<f32>(filter_place(a, n + 6u * step, places), filter_place(a + 1u, n + 6u * step, places));
-  (*v)[7] = vec2<f32>(filter_place(a, n + 7u * step, places), filter_place(a + 1u, n + 7u * step, places));
-  (*v)[8] = vec2<f32>(filter_place(a, n + 8u * step, places), filter_place(a + 1u, n + 8u * step, places));
-  (*v)[9] = vec2<f32>(filter_place(a, n + 9u * step, places), filter_place(a + 1u, n + 9u * step, places));
-  (*v)[10] = vec2<f32>(filter_place(a, n + 10u * step, places), filter_place(a + 1u, n + 10u * step, places));
-  (*v)[11] = vec2<f32>(filter_place(a, n + 11u * step, places), filter_place(a + 1u, n + 11u * step, places));
-  (*v)[12] = vec2<f32>(filter_place(a, n + 12u * step, places), filter_place(a + 1u, n + 12u * step, places));
-  (*v)[13] = vec2<f32>(filter_place(a, n + 13u * step, places), filter_place(a + 1u, n + 13u * step, places));
-  (*v)[14] = vec2<f32>(filter_place(a, n + 14u * step, places), filter_place(a + 1u, n + 14u * step, places));
-  (*v)[15] = vec2<f32>(filter_place(a, n + 15u * step, places), filter_place(a + 1u, n + 15u * step, places));
+// Places n < P and N-1-n of a filter's N places: forward taps from the front,
+// reverse taps from the back, both under the decay exp(-t |delta|), and D at
+// place 0. Loads stand in no branch, so that none waits for another.
+fn forward_place(row: FilterRow, n: u32) -> f32 {
+  let i = min(n, shape.length - 1u);
+  let tap = u[row.first + i] * exp(-time[i] * row.rate) + select(0.0, row.skip, n == 0u);
+  return select(0.0, tap, row.exists && n < shape.length);
+}
+
+fn reverse_place(row: FilterRow, n: u32) -> f32 {
+  let i = min(n, shape.length - 1u);
+  let tap = u[row.reverse + i] * exp(-time[i] * row.rate);
+  return select(0.0, tap, row.exists && n < shape.length && shape.tap_rows > 0u);
+}
+
+// Places n, n + N/16, … of filters a and a + 1, for n < N/16.
+fn load_filters(v: ptr<function, Sixteen>, a: u32, n: u32, places: u32) {
+  let step = places / 16u;
+  let first = filter_row(a);
+  let second = filter_row(a + 1u);
+  (*v)[0] = vec2<f32>(forward_place(first, n + 0u * step), forward_place(second, n + 0u * step));
+  (*v)[1] = vec2<f32>(forward_place(first, n + 1u * step), forward_place(second, n + 1u * step));
+  (*v)[2] = vec2<f32>(forward_place(first, n + 2u * step), forward_place(second, n + 2u * step));
+  (*v)[3] = vec2<f32>(forward_place(first, n + 3u * step), forward_place(second, n + 3u * step));
+  (*v)[4] = vec2<f32>(forward_place(first, n + 4u * step), forward_place(second, n + 4u * step));
+  (*v)[5] = vec2<f32>(forward_place(first, n + 5u * step), forward_place(second, n + 5u * step));
+  (*v)[6] = vec2<f32>(forward_place(first, n + 6u * step), forward_place(second, n + 6u * step));
+  (*v)[7] = vec2<f32>(forward_place(first, n + 7u * step), forward_place(second, n + 7u * step));
+  (*v)[8] = vec2<f32>(reverse_place(first, 8u * step - 1u - n), reverse_place(second, 8u * step - 1u - n));
+  (*v)[9] = vec2<f32>(reverse_place(first, 7u * step - 1u - n), reverse_place(second, 7u * step - 1u - n));
+  (*v)[10] = vec2<f32>(reverse_place(first, 6u * step - 1u - n), reverse_place(second, 6u * step - 1u - n));
+  (*v)[11] = vec2<f32>(reverse_place(first, 5u * step - 1u - n), reverse_place(second, 5u * step - 1u - n));
+  (*v)[12] = vec2<f32>(reverse_place(first, 4u * step - 1u - n), reverse_place(second, 4u * step - 1u - n));
+  (*v)[13] = vec2<f32>(reverse_place(first, 3u * step - 1u - n), reverse_place(second, 3u * step - 1u - n));
+  (*v)[14] = vec2<f32>(reverse_place(first, 2u * step - 1u - n), reverse_place(second, 2u * step - 1u - n));
+  (*v)[15] = vec2<f32>(reverse_place(first, 1u * step - 1u - n), reverse_place(second, 1u * step - 1u - n));
 }
 
 // A unified filter's number k and, as the mirrored one's value, number k + P.
@@ -478,7 +489,7 @@ fn unified_filter(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoca
   let origin = slot << SIZE_LOG;
   let places = 1u << SIZE_LOG;
   var v: Sixteen;
-  load_filters(&v, a, j, threads, places);
+  load_filters(&v, a, j, places);
   transform(&v, origin, 1u, j);
   var mirror = v;
   exchange_mirrored(&mirror, origin, origin, j, true);
@@ -504,20 +515,26 @@ fn store_filters(a: u32, to: u32, number: vec4<f32>) {
 // In the column phases SIZE_LOG is log2 N1 and OTHER_LOG log2 N2; a workgroup
 // takes 16·THREADS / N1 neighbouring columns n2 of a pair.
 
-// Multiplies number q of v, k1 = j + q·N1/16, by the root k1·n2 of N.
-fn turn(v: ptr<function, Sixteen>, n2: u32, j: u32) {
+// The roots of N that turn numbers k1 = j + q·N1/16 of column n2: j·n2, and
+// n2·N1/16 for each q. They are read before the numbers are exchanged.
+struct Turn { first: vec2<f32>, step: vec2<f32> }
+
+fn turn_of(n2: u32, j: u32) -> Turn {
   let log = SIZE_LOG + OTHER_LOG;
-  let w0 = root(log, j * n2);
-  let w = root(log, n2 << (SIZE_LOG - 4u));
-  twist16(v, w);
-  (*v)[0] = multiply((*v)[0], w0); (*v)[1] = multiply((*v)[1], w0);
-  (*v)[2] = multiply((*v)[2], w0); (*v)[3] = multiply((*v)[3], w0);
-  (*v)[4] = multiply((*v)[4], w0); (*v)[5] = multiply((*v)[5], w0);
-  (*v)[6] = multiply((*v)[6], w0); (*v)[7] = multiply((*v)[7], w0);
-  (*v)[8] = multiply((*v)[8], w0); (*v)[9] = multiply((*v)[9], w0);
-  (*v)[10] = multiply((*v)[10], w0); (*v)[11] = multiply((*v)[11], w0);
-  (*v)[12] = multiply((*v)[12], w0); (*v)[13] = multiply((*v)[13], w0);
-  (*v)[14] = multiply((*v)[14], w0); (*v)[15] = multiply((*v)[15], w0);
+  return Turn(root(log, j * n2), root(log, n2 << (SIZE_LOG - 4u)));
+}
+
+// Multiplies number q of v by the root k1·n2 of N.
+fn turn(v: ptr<function, Sixteen>, by: Turn) {
+  twist16(v, by.step);
+  (*v)[0] = multiply((*v)[0], by.first); (*v)[1] = multiply((*v)[1], by.first);
+  (*v)[2] = multiply((*v)[2], by.first); (*v)[3] = multiply((*v)[3], by.first);
+  (*v)[4] = multiply((*v)[4], by.first); (*v)[5] = multiply((*v)[5], by.first);
+  (*v)[6] = multiply((*v)[6], by.first); (*v)[7] = multiply((*v)[7], by.first);
+  (*v)[8] = multiply((*v)[8], by.first); (*v)[9] = multiply((*v)[9], by.first);
+  (*v)[10] = multiply((*v)[10], by.first); (*v)[11] = multiply((*v)[11], by.first);
+  (*v)[12] = multiply((*v)[12], by.first); (*v)[13] = multiply((*v)[13], by.first);
+  (*v)[14] = multiply((*v)[14], by.first); (*v)[15] = multiply((*v)[15], by.first);
 }
 
 // Where row k1 begins in a pair's scratch.
@@ -553,6 +570,7 @@ fn columns(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_in
   let column = id % wide;
   let j = id / wide;
   let n2 = group.x * wide + column;
+  let by = turn_of(n2, j);
   let a = 2u * (group.y / shape.texts);
   let row_a = row_at(a, group.y % shape.texts);
   let row_b = row_at(a + 1u, group.y % shape.texts);
@@ -566,7 +584,7 @@ fn columns(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_in
   v[6] = inputs(row_a, row_b, ((j + 6u * threads) << OTHER_LOG) + n2);
   v[7] = inputs(row_a, row_b, ((j + 7u * threads) << OTHER_LOG) + n2);
   transform(&v, column, wide, j);
-  turn(&v, n2, j);
+  turn(&v, by);
   store_columns(&v, (group.y << (SIZE_LOG + OTHER_LOG)) + n2, j);
 }
 
@@ -577,10 +595,11 @@ fn columns_filter(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoca
   let column = id % wide;
   let j = id / wide;
   let n2 = group.x * wide + column;
+  let by = turn_of(n2, j);
   var v: Sixteen;
-  load_filters(&v, 2u * group.y, (j << OTHER_LOG) + n2, threads << OTHER_LOG, 1u << (SIZE_LOG + OTHER_LOG));
+  load_filters(&v, 2u * group.y, (j << OTHER_LOG) + n2, 1u << (SIZE_LOG + OTHER_LOG));
   transform(&v, column, wide, j);
-  turn(&v, n2, j);
+  turn(&v, by);
   store_columns(&v, (shape.filter_channel << (SIZE_LOG + OTHER_LOG - 1u)) + (group.y << (SIZE_LOG + OTHER_LOG)) + n2, j);
 }
 
@@ -591,6 +610,7 @@ fn columns_inverse(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoc
   let column = id % wide;
   let j = id / wide;
   let n2 = group.x * wide + column;
+  let by = turn_of(n2, j);
   let a = 2u * (group.y / shape.texts);
   let row_a = row_at(a, group.y % shape.texts);
   let row_b = row_at(a + 1u, group.y % shape.texts);
@@ -612,7 +632,7 @@ fn columns_inverse(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoc
   v[13] = scratch[start + scratch_row(j + 13u * threads)];
   v[14] = scratch[start + scratch_row(j + 14u * threads)];
   v[15] = scratch[start + scratch_row(j + 15u * threads)];
-  turn(&v, n2, j);
+  turn(&v, by);
   transform(&v, column, wide, j);
   // All loads before the first store: the compiler cannot tell that they differ.
   let m0 = others(row_a, row_b, ((j + 0u * threads) << OTHER_LOG) + n2);
@@ -634,31 +654,105 @@ fn columns_inverse(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoc
 }
 
 // In the row phases SIZE_LOG is log2 N2 and OTHER_LOG log2 N1. Pair 0 is rows 0
-// and N1/2, pair p is rows p and N1-p; the pair's members are neighbours in
-// workgroup memory.
+// and N1/2, pair p is rows p and N1-p. An invocation of `rows` holds numbers
+// i + q·N2/16 of the first row and, of the second, N2-1 less each of these, so that
+// a number meets its mirror without an exchange and both take the same filter
+// number. Only rows of pair 0 mirror themselves, through workgroup memory. Filters are
+// read with the rows, before the first barrier. Workgroups are small, as all of
+// one wait for one another, and exchange real and imaginary parts together.
 
-// The filter's numbers of a row at first + step·k2, conjugate where the sign is
-// -1: in the row's lower half, k2 < N2/2, and in its upper half.
-struct Halves { lower: u32, upper: u32, step: u32, upper_step: u32, sign: f32, upper_sign: f32 }
+// (pairs of the workgroup, two rows, N2)
+var<workgroup> paired: array<vec2<f32>, 32 * THREADS>;
 
-fn halves(pair: u32, member: u32) -> Halves {
-  let size = 1u << SIZE_LOG;
-  let back = 0u - 1u;
-  let first = pair << SIZE_LOG;
-  if (pair > 0u) {
-    if (member == 0u) { return Halves(first, first, 1u, 1u, 1.0, 1.0); }
-    return Halves(first + size - 1u, first + size - 1u, back, back, -1.0, -1.0);
+// As place(), for pairs of banks.
+fn pair_place(i: u32) -> u32 { return i ^ ((i >> 4u) & 15u); }
+
+fn put_pair(v: ptr<function, Sixteen>, to: u32, step: u32) {
+  paired[to ^ pair_place(0u * step)] = (*v)[0]; paired[to ^ pair_place(1u * step)] = (*v)[1];
+  paired[to ^ pair_place(2u * step)] = (*v)[2]; paired[to ^ pair_place(3u * step)] = (*v)[3];
+  paired[to ^ pair_place(4u * step)] = (*v)[4]; paired[to ^ pair_place(5u * step)] = (*v)[5];
+  paired[to ^ pair_place(6u * step)] = (*v)[6]; paired[to ^ pair_place(7u * step)] = (*v)[7];
+  paired[to ^ pair_place(8u * step)] = (*v)[8]; paired[to ^ pair_place(9u * step)] = (*v)[9];
+  paired[to ^ pair_place(10u * step)] = (*v)[10]; paired[to ^ pair_place(11u * step)] = (*v)[11];
+  paired[to ^ pair_place(12u * step)] = (*v)[12]; paired[to ^ pair_place(13u * step)] = (*v)[13];
+  paired[to ^ pair_place(14u * step)] = (*v)[14]; paired[to ^ pair_place(15u * step)] = (*v)[15];
+}
+
+fn get_pair(v: ptr<function, Sixteen>, start: u32, step: u32) {
+  (*v)[0] = paired[start ^ pair_place(0u * step)]; (*v)[1] = paired[start ^ pair_place(1u * step)];
+  (*v)[2] = paired[start ^ pair_place(2u * step)]; (*v)[3] = paired[start ^ pair_place(3u * step)];
+  (*v)[4] = paired[start ^ pair_place(4u * step)]; (*v)[5] = paired[start ^ pair_place(5u * step)];
+  (*v)[6] = paired[start ^ pair_place(6u * step)]; (*v)[7] = paired[start ^ pair_place(7u * step)];
+  (*v)[8] = paired[start ^ pair_place(8u * step)]; (*v)[9] = paired[start ^ pair_place(9u * step)];
+  (*v)[10] = paired[start ^ pair_place(10u * step)]; (*v)[11] = paired[start ^ pair_place(11u * step)];
+  (*v)[12] = paired[start ^ pair_place(12u * step)]; (*v)[13] = paired[start ^ pair_place(13u * step)];
+  (*v)[14] = paired[start ^ pair_place(14u * step)]; (*v)[15] = paired[start ^ pair_place(15u * step)];
+}
+
+// transform() for rows a and b, of which this invocation holds numbers from i and k on.
+fn transform_pair(a: ptr<function, Sixteen>, b: ptr<function, Sixteen>, row_a: u32, row_b: u32, i: u32, k: u32) {
+  let threads = 1u << (SIZE_LOG - 4u);
+  radix16(a);
+  radix16(b);
+  put_pair(a, pair_place(row_a + 16u * i), 1u);
+  put_pair(b, pair_place(row_b + 16u * k), 1u);
+  workgroupBarrier();
+  get_pair(a, pair_place(row_a + i), threads);
+  get_pair(b, pair_place(row_b + k), threads);
+  workgroupBarrier();
+  if (SIZE_LOG >= 8u) {
+    twist16(a, root(8u, i & 15u));
+    twist16(b, root(8u, k & 15u));
+    radix16(a);
+    radix16(b);
   }
-  if (member == 0u) { return Halves(0u, size, 1u, back, 1.0, -1.0); }
-  return Halves(size / 2u, size / 2u + size - 1u, 1u, back, 1.0, -1.0);
+  if (SIZE_LOG > 8u) {
+    put_pair(a, pair_place(row_a + 16u * i - 15u * (i & 15u)), 16u);
+    put_pair(b, pair_place(row_b + 16u * k - 15u * (k & 15u)), 16u);
+    workgroupBarrier();
+    get_pair(a, pair_place(row_a + i), threads);
+    get_pair(b, pair_place(row_b + k), threads);
+    workgroupBarrier();
+  }
+  if (SIZE_LOG % 4u != 0u) {
+    last_pass(a, i);
+    last_pass(b, k);
+  }
 }
 
-// Filter number at place i of channels a and b.
-fn pair_at(a: u32, b: u32, i: u32, sign: f32) -> vec4<f32> {
-  return vec4<f32>(spectrum[a + i], spectrum[b + i]) * vec4<f32>(1.0, sign, 1.0, sign);
-}
+// A pair's rows in workgroup memory and its channels' filters. Alone: rows
+// mirror themselves.
+struct Pair { row_a: u32, row_b: u32, filter_a: u32, filter_b: u32, alone: bool }
 
-fn filtered_pair(z: vec2<f32>, m: vec2<f32>, filters: vec4<f32>) -> vec2<f32> { return filtered(z, m, filters.xy, filters.zw); }
+// Number i of both channels' filters.
+fn filters_at(p: Pair, i: u32) -> vec4<f32> { return vec4<f32>(spectrum[p.filter_a + i], spectrum[p.filter_b + i]); }
+
+fn conjugates(f: vec4<f32>) -> vec4<f32> { return f * vec4<f32>(1.0, -1.0, 1.0, -1.0); }
+
+// Filters number q of a, i of its row, by f, and its counterpart 15-q of b.
+fn filter_pair(a: ptr<function, Sixteen>, b: ptr<function, Sixteen>, q: u32, i: u32, p: Pair, f: vec4<f32>) {
+  let size = 1u << SIZE_LOG;
+  let back = size - 1u - i;
+  var own = f;
+  var others = conjugates(f);
+  var x = (*b)[15u - q];   // mirror of a's number
+  var z = (*a)[q];         // mirror of b's
+  if (p.alone) {
+    others = conjugates(filters_at(p, size / 2u + i));
+    if (q >= 8u) {
+      own = conjugates(filters_at(p, back + 1u));
+      others = filters_at(p, size / 2u + back);
+    }
+    // Number 0 holds two real ones, 0 and N/2.
+    let ends = filters_at(p, 0u);
+    if (i == 0u) { own = vec4<f32>(ends.x, 0.0, ends.z, 0.0); }
+    if (i == size / 2u) { own = vec4<f32>(ends.y, 0.0, ends.w, 0.0); }
+    x = paired[pair_place(p.row_a + ((back + 1u) & (size - 1u)))];
+    z = paired[pair_place(p.row_b + i)];
+  }
+  (*a)[q] = filtered((*a)[q], x, own.xy, own.zw);
+  (*b)[15u - q] = filtered((*b)[15u - q], z, others.xy, others.zw);
+}
 
 fn load_row(v: ptr<function, Sixteen>, start: u32) {
   let threads = 1u << (SIZE_LOG - 4u);
@@ -672,58 +766,88 @@ fn load_row(v: ptr<function, Sixteen>, start: u32) {
   (*v)[14] = scratch[start + 14u * threads]; (*v)[15] = scratch[start + 15u * threads];
 }
 
+fn store_row(v: ptr<function, Sixteen>, to: u32) {
+  let threads = 1u << (SIZE_LOG - 4u);
+  scratch[to + 0u * threads] = (*v)[0]; scratch[to + 1u * threads] = (*v)[1];
+  scratch[to + 2u * threads] = (*v)[2]; scratch[to + 3u * threads] = (*v)[3];
+  scratch[to + 4u * threads] = (*v)[4]; scratch[to + 5u * threads] = (*v)[5];
+  scratch[to + 6u * threads] = (*v)[6]; scratch[to + 7u * threads] = (*v)[7];
+  scratch[to + 8u * threads] = (*v)[8]; scratch[to + 9u * threads] = (*v)[9];
+  scratch[to + 10u * threads] = (*v)[10]; scratch[to + 11u * threads] = (*v)[11];
+  scratch[to + 12u * threads] = (*v)[12]; scratch[to + 13u * threads] = (*v)[13];
+  scratch[to + 14u * threads] = (*v)[14]; scratch[to + 15u * threads] = (*v)[15];
+}
+
 @compute @workgroup_size(THREADS)
 fn rows(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) id: u32) {
   let threads = 1u << (SIZE_LOG - 4u);
-  let j = id % threads;
+  let i = id % threads;
+  let k = threads - 1u - i;
   let slot = id / threads;
-  let member = slot & 1u;
-  let pair = group.x * (THREADS / threads / 2u) + slot / 2u;
-  let own = (group.y << (SIZE_LOG + OTHER_LOG)) + ((pair + (member << (OTHER_LOG - 1u))) << SIZE_LOG) + j;
-  let a = 2u * (group.y / shape.texts);
+  let pair = group.x * (THREADS / threads) + slot;
+  let from_a = (group.y << (SIZE_LOG + OTHER_LOG)) + (pair << SIZE_LOG) + i;
+  let from_b = (group.y << (SIZE_LOG + OTHER_LOG)) + ((pair + (1u << (OTHER_LOG - 1u))) << SIZE_LOG) + k;
+  let channel = 2u * (group.y / shape.texts);
   let size_log = SIZE_LOG + OTHER_LOG - 1u;
-  let filter_a = (shape.filter_channel + a) << size_log;
-  let filter_b = filter_a + select(0u, 1u << size_log, a + 1u < shape.rows / shape.texts);
-  var v: Sixteen;
-  load_row(&v, own);
+  let filter_a = (shape.filter_channel + channel) << size_log;
+  let filter_b = filter_a + select(0u, 1u << size_log, channel + 1u < shape.rows / shape.texts);
+  let row_a = (2u * slot) << SIZE_LOG;
+  let row_b = (2u * slot + 1u) << SIZE_LOG;
+  let p = Pair(row_a, row_b, filter_a, filter_b, pair == 0u);
+  var a: Sixteen;
+  var b: Sixteen;
+  load_row(&a, from_a);
+  load_row(&b, from_b);
+  var f: array<vec4<f32>, 16>;
+  f[0] = filters_at(p, (pair << SIZE_LOG) + i + 0u * threads);
+  f[1] = filters_at(p, (pair << SIZE_LOG) + i + 1u * threads);
+  f[2] = filters_at(p, (pair << SIZE_LOG) + i + 2u * threads);
+  f[3] = filters_at(p, (pair << SIZE_LOG) + i + 3u * threads);
+  f[4] = filters_at(p, (pair << SIZE_LOG) + i + 4u * threads);
+  f[5] = filters_at(p, (pair << SIZE_LOG) + i + 5u * threads);
+  f[6] = filters_at(p, (pair << SIZE_LOG) + i + 6u * threads);
+  f[7] = filters_at(p, (pair << SIZE_LOG) + i + 7u * threads);
+  f[8] = filters_at(p, (pair << SIZE_LOG) + i + 8u * threads);
+  f[9] = filters_at(p, (pair << SIZE_LOG) + i + 9u * threads);
+  f[10] = filters_at(p, (pair << SIZE_LOG) + i + 10u * threads);
+  f[11] = filters_at(p, (pair << SIZE_LOG) + i + 11u * threads);
+  f[12] = filters_at(p, (pair << SIZE_LOG) + i + 12u * threads);
+  f[13] = filters_at(p, (pair << SIZE_LOG) + i + 13u * threads);
+  f[14] = filters_at(p, (pair << SIZE_LOG) + i + 14u * threads);
+  f[15] = filters_at(p, (pair << SIZE_LOG) + i + 15u * threads);
   for (var direction = 0u; direction < 2u; direction++) {
-    transform(&v, slot << SIZE_LOG, 1u, j);
+    transform_pair(&a, &b, row_a, row_b, i, k);
     if (direction == 0u) {
-      var mirror = v;
-      exchange_mirrored(&mirror, slot << SIZE_LOG, select(slot ^ 1u, slot, pair == 0u) << SIZE_LOG, j, pair == 0u && member == 0u);
-      let h = halves(pair, member);
-      let zero = pair == 0u && member == 0u && j == 0u;
-      let first = pair_at(filter_a, filter_b, h.lower + h.step * j, h.sign);
-      var middle = pair_at(filter_a, filter_b, h.upper + h.upper_step * (j + 8u * threads), h.upper_sign);
-      if (zero) { middle = vec4<f32>(spectrum[filter_a].y, 0.0, spectrum[filter_b].y, 0.0); }
-      v[0] = filtered_pair(v[0], mirror[0], select(first, vec4<f32>(first.x, 0.0, first.z, 0.0), zero));
-      v[1] = filtered_pair(v[1], mirror[1], pair_at(filter_a, filter_b, h.lower + h.step * (j + 1u * threads), h.sign));
-      v[2] = filtered_pair(v[2], mirror[2], pair_at(filter_a, filter_b, h.lower + h.step * (j + 2u * threads), h.sign));
-      v[3] = filtered_pair(v[3], mirror[3], pair_at(filter_a, filter_b, h.lower + h.step * (j + 3u * threads), h.sign));
-      v[4] = filtered_pair(v[4], mirror[4], pair_at(filter_a, filter_b, h.lower + h.step * (j + 4u * threads), h.sign));
-      v[5] = filtered_pair(v[5], mirror[5], pair_at(filter_a, filter_b, h.lower + h.step * (j + 5u * threads), h.sign));
-      v[6] = filtered_pair(v[6], mirror[6], pair_at(filter_a, filter_b, h.lower + h.step * (j + 6u * threads), h.sign));
-      v[7] = filtered_pair(v[7], mirror[7], pair_at(filter_a, filter_b, h.lower + h.step * (j + 7u * threads), h.sign));
-      v[8] = filtered_pair(v[8], mirror[8], middle);
-      v[9] = filtered_pair(v[9], mirror[9], pair_at(filter_a, filter_b, h.upper + h.upper_step * (j + 9u * threads), h.upper_sign));
-      v[10] = filtered_pair(v[10], mirror[10], pair_at(filter_a, filter_b, h.upper + h.upper_step * (j + 10u * threads), h.upper_sign));
-      v[11] = filtered_pair(v[11], mirror[11], pair_at(filter_a, filter_b, h.upper + h.upper_step * (j + 11u * threads), h.upper_sign));
-      v[12] = filtered_pair(v[12], mirror[12], pair_at(filter_a, filter_b, h.upper + h.upper_step * (j + 12u * threads), h.upper_sign));
-      v[13] = filtered_pair(v[13], mirror[13], pair_at(filter_a, filter_b, h.upper + h.upper_step * (j + 13u * threads), h.upper_sign));
-      v[14] = filtered_pair(v[14], mirror[14], pair_at(filter_a, filter_b, h.upper + h.upper_step * (j + 14u * threads), h.upper_sign));
-      v[15] = filtered_pair(v[15], mirror[15], pair_at(filter_a, filter_b, h.upper + h.upper_step * (j + 15u * threads), h.upper_sign));
+      if (group.x == 0u) {
+        put_pair(&a, pair_place(row_a + i), threads);
+        put_pair(&b, pair_place(row_b + k), threads);
+        workgroupBarrier();
+      }
+      filter_pair(&a, &b, 0u, i + 0u * threads, p, f[0]);
+      filter_pair(&a, &b, 1u, i + 1u * threads, p, f[1]);
+      filter_pair(&a, &b, 2u, i + 2u * threads, p, f[2]);
+      filter_pair(&a, &b, 3u, i + 3u * threads, p, f[3]);
+      filter_pair(&a, &b, 4u, i + 4u * threads, p, f[4]);
+      filter_pair(&a, &b, 5u, i + 5u * threads, p, f[5]);
+      filter_pair(&a, &b, 6u, i + 6u * threads, p, f[6]);
+      filter_pair(&a, &b, 7u, i + 7u * threads, p, f[7]);
+      filter_pair(&a, &b, 8u, i + 8u * threads, p, f[8]);
+      filter_pair(&a, &b, 9u, i + 9u * threads, p, f[9]);
+      filter_pair(&a, &b, 10u, i + 10u * threads, p, f[10]);
+      filter_pair(&a, &b, 11u, i + 11u * threads, p, f[11]);
+      filter_pair(&a, &b, 12u, i + 12u * threads, p, f[12]);
+      filter_pair(&a, &b, 13u, i + 13u * threads, p, f[13]);
+      filter_pair(&a, &b, 14u, i + 14u * threads, p, f[14]);
+      filter_pair(&a, &b, 15u, i + 15u * threads, p, f[15]);
+      if (group.x == 0u) { workgroupBarrier(); }
     }
   }
-  scratch[own + 0u * threads] = v[0]; scratch[own + 1u * threads] = v[1];
-  scratch[own + 2u * threads] = v[2]; scratch[own + 3u * threads] = v[3];
-  scratch[own + 4u * threads] = v[4]; scratch[own + 5u * threads] = v[5];
-  scratch[own + 6u * threads] = v[6]; scratch[own + 7u * threads] = v[7];
-  scratch[own + 8u * threads] = v[8]; scratch[own + 9u * threads] = v[9];
-  scratch[own + 10u * threads] = v[10]; scratch[own + 11u * threads] = v[11];
-  scratch[own + 12u * threads] = v[12]; scratch[own + 13u * threads] = v[13];
-  scratch[own + 14u * threads] = v[14]; scratch[own + 15u * threads] = v[15];
+  store_row(&a, from_a);
+  store_row(&b, from_b);
 }
 
+// Pairs as in `rows`, but an invocation holds 16 numbers of one row; a pair's
+// members are neighbours in workgroup memory.
 @compute @workgroup_size(THREADS)
 fn rows_filter(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) id: u32) {
   let threads = 1u << (SIZE_LOG - 4u);

@@ -56,7 +56,8 @@ func (p *planner) convolve(c convolution) {
 }
 
 // channelBlock is how many channels are convolved at a time: as many as the
-// scratch aims for, and no more than the limits allow.
+// scratch aims for, and no more than the limits allow, in blocks of about equal
+// size, since a short last one would leave the GPU idle.
 func (p *planner) channelBlock() int {
 	most := min(p.limits.MaxStorageBufferBindingSize, p.limits.MaxBufferSize)
 	rowBytes := 8 * p.size * p.s.Texts // scratch of a channel
@@ -66,15 +67,15 @@ func (p *planner) channelBlock() int {
 		block = min(block, most/rowBytes)
 	}
 	block = min(block, most/(8*p.size), 1024*p.limits.MaxComputeWorkgroupsPerDimension/(p.size*p.s.Texts))
+	unit := 4
 	switch {
 	case block >= p.d:
 		return p.d
 	case block >= 128:
-		block = block / 128 * 128 // whole tiles of the product that makes the taps
-	default:
-		block = max(4, block/4*4)
+		unit = 128 // whole tiles of the product that makes the taps
 	}
-	return block
+	most = max(unit, block/unit*unit)
+	return min(most, align(ceil(p.d, ceil(p.d, most)), unit))
 }
 
 // roots is the table of roots of unity for transforms of 2P numbers.
@@ -189,8 +190,16 @@ func (p *planner) transformTaps(c convolution, taps activation, first, count int
 		slots: []slot{{1, p.twiddles, false}, {6, spectrum, true}}, groups: groups, work: work})
 }
 
-// factors splits 2P = N1·N2 for the streamed convolution: log2 of each.
-func factors(log int) (n1, n2 int) { return log / 2, log - log/2 }
+// factors splits 2P = N1·N2 for the streamed convolution: log2 of each. A pair
+// of rows of at most 1,024 numbers fits the workgroup memory that every device has.
+func factors(log int) (n1, n2 int) {
+	n1 = max(log/2, log-10)
+	return n1, log - n1
+}
+
+// rowsThreads is the workgroup size of `rows`: a pair of rows of 2^n2 numbers,
+// or as many pairs as make 32 invocations.
+func rowsThreads(n2 int) int { return max(32, 1<<n2/16) }
 
 // unifiedThreads is the workgroup size of unified transforms: one pair of rows,
 // or as many as make 64 invocations.
@@ -236,14 +245,16 @@ func (p *planner) streamed(c convolution, first, filter, count int, spectrum ten
 	params := words(rows, p.s.Texts, p.s.Length, c.u.row, first, filter, 0, c.mode())
 	pairs := ceil(count, 2) * p.s.Texts
 	scratch := p.scratch("streamed transforms", 4*pairs*p.size)
+	threads := rowsThreads(n2)
 	work := 5 * float64(rows) * float64(p.size) * float64(log)
 	down := []Constant{{"SIZE_LOG", float64(n1)}, {"OTHER_LOG", float64(n2)}}
 	across := []Constant{{"SIZE_LOG", float64(n2)}, {"OTHER_LOG", float64(n1)}}
 	groups := [3]int{1 << (log - 12), pairs, 1}
 	p.dispatch(launch{label: c.label + " columns", kernel: "long_convolution", entry: "columns", constants: down, params: params,
 		slots: []slot{{1, p.twiddles, false}, {2, c.u.tensor, false}, {6, scratch, true}}, groups: groups, work: work})
-	p.dispatch(launch{label: c.label + " rows", kernel: "long_convolution", entry: "rows", constants: across, params: params,
-		slots: []slot{{1, p.twiddles, false}, {5, spectrum, false}, {6, scratch, true}}, groups: groups, work: work})
+	p.dispatch(launch{label: c.label + " rows", kernel: "long_convolution", entry: "rows", constants: append(across, Constant{"THREADS", float64(threads)}), params: params,
+		slots:  []slot{{1, p.twiddles, false}, {5, spectrum, false}, {6, scratch, true}},
+		groups: [3]int{1 << (log - 5) / threads, pairs, 1}, work: work})
 	p.dispatch(launch{label: c.label + " columns inverse", kernel: "long_convolution", entry: "columns_inverse",
 		constants: down, params: params,
 		slots: []slot{{1, p.twiddles, false}, {3, gate, false}, {4, c.y.tensor, true}, {6, scratch, true}}, groups: groups, work: work})
