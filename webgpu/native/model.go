@@ -46,6 +46,11 @@ func Open(c model.Config, tensors plan.Tensors, o Options) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
+	return openOn(d, c, tensors, o), nil
+}
+
+// openOn is Open on a device that is open.
+func openOn(d *Device, c model.Config, tensors plan.Tensors, o Options) *Model {
 	if o.Plans <= 0 {
 		o.Plans = 2
 	}
@@ -54,7 +59,7 @@ func Open(c model.Config, tensors plan.Tensors, o Options) (*Model, error) {
 		m.options.Plan.SpectraBytes = d.Info.SpectraBytes()
 		m.generous = m.options.Plan.SpectraBytes > 0
 	}
-	return m, nil
+	return m
 }
 
 // Info describes the GPU.
@@ -62,11 +67,16 @@ func (m *Model) Info() Info { return m.device.Info }
 
 // Close frees the GPU.
 func (m *Model) Close() {
+	m.leave()
+	m.device.Close()
+}
+
+// leave frees what the model holds of its device.
+func (m *Model) leave() {
 	for _, l := range m.loaded {
 		m.executor.Unload(l.loaded)
 	}
 	m.executor.Close()
-	m.device.Close()
 }
 
 // RunPass makes the vectors and hidden states of a pass of core's, for which this

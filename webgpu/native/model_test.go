@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 
 	"m2embed/core"
@@ -40,17 +41,40 @@ func tiny(t *testing.T) (model.Config, *checkpoint.File) {
 	return c, f
 }
 
-func open(t *testing.T) (*native.Model, *model.Model) {
+// device is that of all tests.
+var device = sync.OnceValues(native.OpenDevice)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if onGPU() {
+		if d, err := device(); err == nil {
+			d.Close()
+		}
+	}
+	os.Exit(code)
+}
+
+func onGPU() bool { return os.Getenv("M2EMBED_WEBGPU") == "native" }
+
+// openGPU opens a model on the tests' device.
+func openGPU(t *testing.T, c model.Config, tensors plan.Tensors, o native.Options) *native.Model {
 	t.Helper()
-	if os.Getenv("M2EMBED_WEBGPU") != "native" {
+	if !onGPU() {
 		t.Skip("set M2EMBED_WEBGPU=native; build.sh does")
 	}
-	c, f := tiny(t)
-	gpu, err := native.Open(c, f, native.Options{})
+	d, err := device()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(gpu.Close)
+	m := native.OpenOn(d, c, tensors, o)
+	t.Cleanup(m.Leave)
+	return m
+}
+
+func open(t *testing.T) (*native.Model, *model.Model) {
+	t.Helper()
+	c, f := tiny(t)
+	gpu := openGPU(t, c, f, native.Options{})
 	cpu, err := model.Load(c, f, model.LoadOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -118,19 +142,12 @@ func TestEmbed(t *testing.T) {
 // TestWindow compares with core a model whose texts are longer than its
 // filters: taps past the window are zero.
 func TestWindow(t *testing.T) {
-	if os.Getenv("M2EMBED_WEBGPU") != "native" {
-		t.Skip("set M2EMBED_WEBGPU=native; build.sh does")
-	}
 	c, _ := tiny(t)
 	g := goldenweights.Tiny()
 	g.LongConvLMax, g.UsePositionalEncodings = 37, false
 	c.LongConvLMax, c.UsePositionalEncodings, c.MaxSeqLen, c.Normalize = 37, false, 100, false
 	weights := goldenweights.New(g)
-	gpu, err := native.Open(c, weights, native.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer gpu.Close()
+	gpu := openGPU(t, c, weights, native.Options{})
 	cpu, err := model.Load(c, weights, model.LoadOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -156,16 +173,9 @@ func TestWindow(t *testing.T) {
 // TestSpectraBudget: the spectra of all lengths together stay within the budget,
 // and what was given up is made again to the same vectors.
 func TestSpectraBudget(t *testing.T) {
-	if os.Getenv("M2EMBED_WEBGPU") != "native" {
-		t.Skip("set M2EMBED_WEBGPU=native; build.sh does")
-	}
 	c, f := tiny(t)
 	const budget = 300_000 // two layers of two filters take 131,072 bytes at P 64, twice that at 128
-	gpu, err := native.Open(c, f, native.Options{Plan: plan.Options{SpectraBytes: budget}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer gpu.Close()
+	gpu := openGPU(t, c, f, native.Options{Plan: plan.Options{SpectraBytes: budget}})
 	first := map[int][]float32{}
 	for _, length := range []int{10, 100, 60, 100, 10, 200, 10} {
 		s := model.Sequence{Length: length, IDs: goldenweights.InputIDs("budget", length, 104, 893)}
@@ -217,7 +227,7 @@ func TestEmbedErrors(t *testing.T) {
 
 // TestMissingTensor checks that a failed load leaves nothing half done.
 func TestMissingTensor(t *testing.T) {
-	if os.Getenv("M2EMBED_WEBGPU") != "native" {
+	if !onGPU() {
 		t.Skip("set M2EMBED_WEBGPU=native; build.sh does")
 	}
 	c, f := tiny(t)

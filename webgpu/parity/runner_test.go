@@ -20,8 +20,9 @@ func open(t *testing.T) Runner {
 	return r
 }
 
-// brief says that the test keeps to few kernels: the software adapter compiles
-// each for seconds, and the kernels are the same in every runner.
+// brief says that the test keeps to one case for each kernel: the software adapter
+// takes seconds to compile one and to run a model. Edge sizes are the kernel's, and
+// the same in every runner.
 func brief() bool {
 	return os.Getenv("M2EMBED_WEBGPU") != "native" && os.Getenv("M2EMBED_SOAK") == ""
 }
