@@ -34,11 +34,42 @@ type server struct {
 	body    func(text string) []byte
 	ready   float64 // seconds from the start of the process to the first answer to /healthz or its like
 	command *exec.Cmd
-	client  *http.Client
+
+	mu    sync.Mutex
+	lines []*line // that no request uses
 }
 
-func (s *server) connect() {
-	s.client = &http.Client{Timeout: time.Hour, Transport: &http.Transport{MaxIdleConnsPerHost: 2 * clients}}
+// line is a connection. Go's own client has two goroutines for each, which take as
+// much of the processors' time as the server does; what is measured here is servers.
+type line struct {
+	net.Conn
+	reader *bufio.Reader
+}
+
+// take returns a free connection, or a new one.
+func (s *server) take(address string) (*line, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := len(s.lines); n > 0 {
+		l := s.lines[n-1]
+		s.lines = s.lines[:n-1]
+		return l, nil
+	}
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	return &line{c, bufio.NewReaderSize(c, 1<<14)}, nil
+}
+
+// hangUp closes connections that some servers close after some seconds.
+func (s *server) hangUp() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.lines {
+		l.Close()
+	}
+	s.lines = nil
 }
 
 // startOurs starts m2embed serve and waits until it is ready.
@@ -58,7 +89,6 @@ func startOurs(program string, m served) (*server, error) {
 		data, _ := json.Marshal(map[string]any{"input": text})
 		return data
 	}
-	s.connect()
 	var log bytes.Buffer
 	s.command.Stderr = &log
 	begun := time.Now()
@@ -74,7 +104,7 @@ func startOurs(program string, m served) (*server, error) {
 // wait asks until an address answers.
 func (s *server) wait(url string, begun time.Time, pause time.Duration) error {
 	for time.Since(begun) < 3*time.Minute {
-		if r, err := s.client.Get(url); err == nil {
+		if r, err := http.Get(url); err == nil {
 			io.Copy(io.Discard, r.Body)
 			r.Body.Close()
 			if r.StatusCode == 200 {
@@ -146,17 +176,32 @@ func (s *server) unfinished() float64 {
 
 // ask makes a request and reads the answer, which must be one with a vector.
 func (s *server) ask(body []byte) (time.Duration, error) {
+	address, path, _ := strings.Cut(strings.TrimPrefix(s.url, "http://"), "/")
+	request := append(fmt.Appendf(nil, "POST /%s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", path, len(body)), body...)
 	begun := time.Now()
-	r, err := s.client.Post(s.url, "application/json", bytes.NewReader(body))
+	l, err := s.take(address)
 	if err != nil {
 		return 0, err
 	}
-	defer r.Body.Close()
+	if _, err := l.Write(request); err != nil {
+		return 0, errors.Join(err, l.Close())
+	}
+	r, err := http.ReadResponse(l.reader, nil)
+	if err != nil {
+		return 0, errors.Join(err, l.Close())
+	}
 	data, err := io.ReadAll(r.Body)
+	took := time.Since(begun)
 	if err == nil && (r.StatusCode != 200 || !bytes.Contains(data, []byte(`"embedding"`))) {
 		err = fmt.Errorf("%s: %.300s", r.Status, data)
 	}
-	return time.Since(begun), err
+	if err != nil || r.Close {
+		return took, errors.Join(err, l.Close())
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lines = append(s.lines, l)
+	return took, nil
 }
 
 // pace is the mean time between the requests of one client that does not wait
@@ -166,7 +211,7 @@ const pace = 100 * time.Millisecond
 // paced asks at random moments, ten times a second, and returns the seconds
 // that each request took.
 func (s *server) paced(body []byte, span time.Duration) (seconds []float64, err error) {
-	s.client.CloseIdleConnections() // which some servers close after some seconds
+	s.hangUp()
 	var mu sync.Mutex
 	var group sync.WaitGroup
 	for begun := time.Now(); time.Since(begun) < span; {
@@ -186,7 +231,7 @@ func (s *server) paced(body []byte, span time.Duration) (seconds []float64, err 
 // crowd lets clients ask one after the other without end, and returns answers a
 // second and the seconds that each took.
 func (s *server) crowd(body []byte, clients int, span time.Duration) (rate float64, seconds []float64, err error) {
-	s.client.CloseIdleConnections()
+	s.hangUp()
 	var mu sync.Mutex
 	var group sync.WaitGroup
 	begun := time.Now()
@@ -214,7 +259,7 @@ func (s *server) crowd(body []byte, clients int, span time.Duration) (rate float
 // endless lets clients send a body without end and, if there is one, asks with
 // another ten times a second. It returns the answers to the former a second, and the seconds of the latter.
 func (s *server) endless(body []byte, clients int, span time.Duration, beside []byte) (rate float64, seconds []float64, err error) {
-	s.client.CloseIdleConnections()
+	s.hangUp()
 	var mu sync.Mutex
 	var group sync.WaitGroup
 	begun := time.Now()
@@ -291,7 +336,6 @@ func (b *bench) startONNX() (*server, error) {
 		data, _ := json.Marshal(map[string]string{"input": text})
 		return data
 	}
-	s.connect()
 	return s, nil
 }
 
@@ -337,7 +381,6 @@ func (b *bench) startInfinity() (*server, error) {
 		data, _ := json.Marshal(map[string]any{"model": "bert", "input": []string{text}})
 		return data
 	}
-	s.connect()
 	begun := time.Now()
 	if err := command.Start(); err != nil {
 		return nil, err
