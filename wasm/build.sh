@@ -54,6 +54,7 @@ module() {
 		-trimpath -ldflags='-s -w' \
 		-gcflags=all=-l -gcflags="$path/core/fft=" -gcflags="$path/core/kernel=" -gcflags="$path/core/tokenizer=" -o "$out/go.wasm" ./wasm)
 	merge "$out/go.wasm" "$out/m2embed.wasm" ship
+	rm -rf "$out/compiled" # what wazero made of the module before
 	mv "$out/m2embed.wasm" "$wasm/module/m2embed.wasm" # at once, for those who read it
 }
 

@@ -25,7 +25,9 @@ import (
 var (
 	testdata   = filepath.Join("..", "..", "..", "testdata")
 	moduleFile = filepath.Join("..", "..", "..", "wasm", "module", "m2embed.wasm")
-	cacheDir   string
+	// cacheDir keeps what wazero makes of the module, which takes seconds and under the
+	// race detector half a minute, until there is another module.
+	cacheDir = filepath.Join("..", "..", "..", "wasm", "build", "compiled")
 )
 
 func TestMain(m *testing.M) {
@@ -34,14 +36,7 @@ func TestMain(m *testing.M) {
 	if err := build.Run(); err != nil {
 		panic("build the module: " + err.Error())
 	}
-	dir, err := os.MkdirTemp("", "m2embed-engine")
-	if err != nil {
-		panic(err)
-	}
-	cacheDir = dir
-	status := m.Run()
-	os.RemoveAll(dir)
-	os.Exit(status)
+	os.Exit(m.Run())
 }
 
 func read(t testing.TB, name string) []byte {
