@@ -142,6 +142,9 @@ type evaluation struct {
 const (
 	averaged = "mean of the word table"
 	bm25     = "BM25"
+	// spanSuffix stands behind a model's name where the best of its passages' vectors
+	// counts, all out of one pass over the document.
+	spanSuffix = ", best span"
 )
 
 func newEvaluation(path string, m *host.Model, folder string) (*evaluation, error) {
@@ -220,7 +223,7 @@ func (e *evaluation) retrieval() error {
 			queries[i] = e.heldOut.excerpt(q.Excerpt)
 		}
 		systems := map[string]ranking{}
-		own, err := e.embed(model.TaskDocument, documents)
+		own, spans, err := e.embedSpans(documents)
 		if err != nil {
 			return err
 		}
@@ -229,6 +232,7 @@ func (e *evaluation) retrieval() error {
 			return err
 		}
 		systems[e.info.Name] = t.rank(func(q, d int) float64 { return dot(asked[q], own[d]) })
+		systems[e.info.Name+spanSuffix] = t.rank(func(q, d int) float64 { return bestDot(asked[q], spans[d]) })
 		means := make([][]float32, len(documents))
 		for i, d := range documents {
 			if means[i], err = e.words.vector(d); err != nil {

@@ -201,23 +201,31 @@ func similarityTable(line func(string, ...any), all []*evaluation) {
 
 func heldOutTable(line func(string, ...any), all []*evaluation) {
 	line("\n## Retrieval on documents that were not trained on\n")
-	line("nDCG@10 / recall@1 in percent; one right document a query. A section that is the query is cut out of its document; a sentence of the last quarter stands in it. Our models have one vector a document; MiniLM (256) reads its beginning, \"best chunk\" is the best of the vectors of all its chunks of 254 tokens, \"mean of chunks\" their mean.\n")
+	line("nDCG@10 / recall@1 in percent; one right document a query. A section that is the query is cut out of its document; a sentence of the last quarter stands in it. Our models have one vector a document, or with \"best span\" the best of those of its passages, all out of one pass over it; MiniLM (256) reads its beginning, \"best chunk\" is the best of the vectors of all its chunks of 254 tokens, \"mean of chunks\" their mean.\n")
 	first := all[0]
-	names := systems(all, func(name string) bool {
-		return slices.ContainsFunc(first.ranked, func(systems map[string]ranking) bool { _, ok := systems[name]; return ok })
-	})
+	own := map[string]*evaluation{}
+	var names []string
+	for _, e := range all {
+		for _, name := range []string{e.info.Name, e.info.Name + spanSuffix} {
+			own[name] = e
+			names = append(names, name)
+		}
+	}
+	for _, name := range order {
+		if slices.ContainsFunc(first.ranked, func(found map[string]ranking) bool { _, ok := found[name]; return ok }) {
+			names = append(names, name)
+		}
+	}
 	line("| test | queries | documents | %s |", strings.Join(names, " | "))
 	line("| --- | ---: | ---: |%s", strings.Repeat(" ---: |", len(names)))
 	for i, t := range first.heldOut.Tasks {
 		row := fmt.Sprintf("| %s | %d | %d |", t.Name, len(t.Queries), len(t.Documents))
 		for _, name := range names {
-			r, ok := first.ranked[i][name]
-			for _, e := range all {
-				if e.info.Name == name {
-					r, ok = e.ranked[i][name], true
-				}
+			from := first
+			if own[name] != nil {
+				from = own[name]
 			}
-			if ok {
+			if r, ok := from.ranked[i][name]; ok {
 				row += fmt.Sprintf(" %.1f / %.1f |", r.NDCG, r.Recall)
 			} else {
 				row += " – |"

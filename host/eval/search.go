@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"m2embed/core"
 	"m2embed/core/model"
@@ -244,23 +245,9 @@ func (s retrievalSet) order(scores []float64) []string {
 // wholes measures one vector a document, and the best of the vectors that its
 // passages have out of the document's own forward pass.
 func (e *evaluation) wholes(s retrievalSet, show func(string, func(string) ([]string, error)) error) error {
-	whole := make([][]float32, len(s.ids))
-	spans := make([][][]float32, len(s.ids))
-	for i, text := range s.texts() {
-		in := core.Input{Text: text}
-		for _, p := range passage.Cut(text, passage.Tokens(e.model.Tokenizer(), text), passage.Options{}) {
-			in.Spans = append(in.Spans, core.Span{Start: p.Start, End: p.End})
-		}
-		found, err := e.model.EmbedInputs(context.Background(), []core.Input{in}, core.Options{Normalize: core.Yes})
-		if err != nil {
-			return err
-		}
-		whole[i] = found[0].Vector
-		for _, p := range found[0].Spans {
-			if p.Vector != nil {
-				spans[i] = append(spans[i], p.Vector)
-			}
-		}
+	whole, spans, err := e.embedSpans(s.texts())
+	if err != nil {
+		return err
 	}
 	by := func(score func(query []float32, document int) float64) func(string) ([]string, error) {
 		return func(query string) ([]string, error) {
@@ -275,15 +262,45 @@ func (e *evaluation) wholes(s retrievalSet, show func(string, func(string) ([]st
 			return s.order(scores), nil
 		}
 	}
-	err := show(wholeDocuments, by(func(query []float32, i int) float64 { return dot(query, whole[i]) }))
+	err = show(wholeDocuments, by(func(query []float32, i int) float64 { return dot(query, whole[i]) }))
 	if err != nil {
 		return err
 	}
-	return show(bestSpan, by(func(query []float32, i int) float64 {
-		best := -1.0
-		for _, v := range spans[i] {
-			best = max(best, dot(query, v))
+	return show(bestSpan, by(func(query []float32, i int) float64 { return bestDot(query, spans[i]) }))
+}
+
+// embedSpans returns one vector for each text, and those of its passages out of the
+// same forward pass.
+func (e *evaluation) embedSpans(texts []string) (whole [][]float32, spans [][][]float32, err error) {
+	start := time.Now()
+	for _, text := range texts {
+		in := core.Input{Text: text}
+		for _, p := range passage.Cut(text, passage.Tokens(e.model.Tokenizer(), text), passage.Options{}) {
+			in.Spans = append(in.Spans, core.Span{Start: p.Start, End: p.End})
 		}
-		return best
-	}))
+		found, err := e.model.EmbedInputs(context.Background(), []core.Input{in}, core.Options{Task: model.TaskDocument, Normalize: core.Yes})
+		if err != nil {
+			return nil, nil, err
+		}
+		e.tokens += found[0].Length
+		whole = append(whole, found[0].Vector)
+		var vectors [][]float32
+		for _, p := range found[0].Spans {
+			if p.Vector != nil {
+				vectors = append(vectors, p.Vector)
+			}
+		}
+		spans = append(spans, vectors)
+	}
+	e.embedded += time.Since(start).Seconds()
+	return whole, spans, nil
+}
+
+// bestDot is the largest product of a vector with others; -1 if there are none.
+func bestDot(v []float32, others [][]float32) float64 {
+	best := -1.0
+	for _, o := range others {
+		best = max(best, dot(v, o))
+	}
+	return best
 }
