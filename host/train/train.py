@@ -21,10 +21,11 @@ Loss: vectors (1 - cosine of projected student and teacher), similarity of all p
 related pairs (squared difference), and each text's ranking of the batch (cross-entropy of softmaxed
 similarities). The last three are taken of the first NESTED numbers of the student's vectors, too. With --topics, the
 similarities within a topic count once more, and middle steps add the short texts' ranking of the chunks. Long steps add
-the losses of the chunks and, at --best, the sentences' ranking of the long texts by their best chunks. The learning rate follows the clock, so that a run ends in
---minutes whatever the machine. The last --quantised share of the run rounds weights and activations to int8 in the
-forward pass. --start goes on from a finished model; where it has fewer layers than --layers says, it is grown (model.py)
-and computes the same at first.
+the losses of the chunks and, at --best, the sentences' ranking of the long texts by their best chunks.
+
+The learning rate follows the clock, so that a run ends in --minutes whatever the machine. The last --quantised share of
+the run rounds weights and activations to int8 in the forward pass. --start goes on from a finished model; where it has
+fewer layers than --layers says, it is grown (model.py) and computes the same at first.
 """
 
 import argparse
