@@ -1,6 +1,8 @@
 package native
 
 import (
+	"context"
+
 	"m2embed/core/model"
 	"m2embed/webgpu/plan"
 )
@@ -16,3 +18,16 @@ func (m *Model) Leave() { m.leave() }
 
 // Economize does what running out of memory does.
 func (m *Model) Economize() { m.economize() }
+
+// BreakSetup loads the plan of a shape and lets the device refuse what fills its
+// spectra, until mend is called.
+func (m *Model) BreakSetup(shape plan.Shape) (mend func(), err error) {
+	l, err := m.load(context.Background(), shape)
+	if err != nil {
+		return nil, err
+	}
+	first := &l.setup[0][0]
+	groups := first.groups
+	first.groups = [3]int{1 << 20, 1, 1} // more than any device takes
+	return func() { first.groups = groups }, nil
+}

@@ -212,6 +212,30 @@ func TestEconomize(t *testing.T) {
 	}
 }
 
+// TestRefusedSetup: spectra that the device refused to make are made by the next run.
+func TestRefusedSetup(t *testing.T) {
+	gpu, _ := open(t)
+	s := []model.Sequence{{Length: 30, IDs: goldenweights.InputIDs("refused", 30, 104, 893)}}
+	want, err := embed(context.Background(), gpu, s, model.PoolClass, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gpu.Economize()
+	mend, err := gpu.BreakSetup(plan.Shape{Texts: 1, Length: 30, Pooling: model.PoolClass})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var failure *native.Error
+	if _, err := embed(context.Background(), gpu, s, model.PoolClass, false); !errors.As(err, &failure) || failure.Kind != native.Invalid {
+		t.Errorf("a refused set-up: %v, want one of kind Invalid", err)
+	}
+	mend()
+	got, err := embed(context.Background(), gpu, s, model.PoolClass, false)
+	if err != nil || !slices.Equal(got[0], want[0]) {
+		t.Errorf("another vector after a refused set-up, error %v", err)
+	}
+}
+
 func TestEmbedErrors(t *testing.T) {
 	gpu, _ := open(t)
 	ctx, cancel := context.WithCancel(context.Background())
