@@ -373,6 +373,7 @@ func (b *bench) startInfinity() (*server, error) {
 	_, port, _ := net.SplitHostPort(address)
 	command := exec.Command(filepath.Join(folder, "bin", "infinity_emb"), "v2", "--model-id", model, "--served-model-name", "bert",
 		"--engine", "torch", "--device", "cpu", "--dtype", "float32", "--port", port, "--host", "127.0.0.1", "--no-model-warmup")
+	command.Dir = peer // where it leaves a cache
 	command.Env = append(os.Environ(), "DO_NOT_TRACK=1", "HF_HUB_OFFLINE=1", "INFINITY_ANONYMOUS_USAGE_STATS=0")
 	var log bytes.Buffer
 	command.Stdout, command.Stderr = &log, &log
