@@ -462,13 +462,14 @@ func (j *Job) embed(ctx context.Context, e *Embedder, k int, report func(Progres
 }
 
 // shard writes all rows of a shard; its output is not published yet.
-func (j *Job) shard(ctx context.Context, e *Embedder, k int, report func(Progress)) (done Shard, o *output, err error) {
+func (j *Job) shard(ctx context.Context, e *Embedder, k int, report func(Progress)) (done Shard, made *output, err error) {
 	in, err := openShard(ctx, j.spoolName(k), j.plan.Duplicates)
 	if err != nil {
 		return done, nil, err
 	}
 	defer in.file.Close()
-	if o, err = j.openOutput(k); err != nil {
+	o, err := j.openOutput(k)
+	if err != nil {
 		return done, nil, err
 	}
 	defer func() {
@@ -503,7 +504,10 @@ func (j *Job) shard(ctx context.Context, e *Embedder, k int, report func(Progres
 	if err := b.Flush(ctx, yield); err != nil {
 		return done, nil, err
 	}
-	return done, o, o.rows.Close()
+	if err := o.rows.Close(); err != nil {
+		return done, nil, err
+	}
+	return done, o, nil
 }
 
 // output are the files of a shard.

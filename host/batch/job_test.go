@@ -458,6 +458,44 @@ func TestJobOfAnother(t *testing.T) {
 	refuses("whole")
 }
 
+// TestJobCancelled: a run that is cancelled within a shard leaves no half files, and
+// the next one goes on.
+func TestJobCancelled(t *testing.T) {
+	in := t.TempDir()
+	corpus(t, in)
+	e := openSmall(t, Options{MaxBytes: 5000, TokenBudget: 60})
+	r := Request{Inputs: []string{in + "/*"}, Folder: filepath.Join(t.TempDir(), "out"), Format: "jsonl", Shards: 3}
+	j, err := Prepare(context.Background(), e, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	left := 35
+	if _, err := j.Run(ctx, e, func(p Progress) {
+		if left -= p.Documents; left == 0 {
+			cancel()
+		}
+	}); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+	if err := j.Close(); err != nil {
+		t.Error(err)
+	}
+	for name := range content(t, r.Folder) {
+		if strings.HasSuffix(name, ".tmp") {
+			t.Errorf("%s is left over", name)
+		}
+	}
+	if n := done(r.Folder); n == 0 || n == 3 {
+		t.Errorf("%d of 3 shards are done", n)
+	}
+	job(t, e, r)
+	if _, err := Verify(context.Background(), r.Folder); err != nil {
+		t.Error(err)
+	}
+}
+
 // losing takes a file away while another one is read.
 type losing struct {
 	context.Context

@@ -235,16 +235,13 @@ func (s *server) crowd(body []byte, clients int, span time.Duration) (rate float
 	var mu sync.Mutex
 	var group sync.WaitGroup
 	begun := time.Now()
-	in := 0 // answers within the time
+	var last time.Time
 	for range clients {
 		group.Go(func() {
 			for time.Since(begun) < span {
 				took, failed := s.ask(body)
 				mu.Lock()
-				if seconds = append(seconds, took.Seconds()); time.Since(begun) < span {
-					in++
-				}
-				err = errors.Join(err, failed)
+				seconds, last, err = append(seconds, took.Seconds()), time.Now(), errors.Join(err, failed)
 				mu.Unlock()
 				if failed != nil {
 					return
@@ -253,7 +250,7 @@ func (s *server) crowd(body []byte, clients int, span time.Duration) (rate float
 		})
 	}
 	group.Wait()
-	return float64(in) / span.Seconds(), seconds, err
+	return float64(len(seconds)) / last.Sub(begun).Seconds(), seconds, err
 }
 
 // endless lets clients send a body without end and, if there is one, asks with
