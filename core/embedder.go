@@ -26,7 +26,7 @@ type OpenOptions struct {
 	// AnyTokenizer accepts a tokenizer that does not look like
 	// bert-base-uncased's.
 	AnyTokenizer bool
-	// Threads of a forward pass; 0 means one a processor.
+	// Threads of a forward pass, at most [model.MaxThreads]; 0 means one a processor.
 	Threads int
 	// FilterBudget bounds the bytes of filter spectra kept between calls; 0
 	// means model.DefaultFilterBudget, negative none.

@@ -21,7 +21,8 @@ import (
 type Options struct {
 	// Engine is one of [Engines]; empty means the first.
 	Engine string
-	// Threads of a forward pass with the engine native; 0 means one a processor.
+	// Threads of a forward pass with the engine native, at most [model.MaxThreads]; 0
+	// means one a processor.
 	Threads int
 	// FilterBudget bounds the bytes of filter spectra kept between calls; 0
 	// means the engine's default, negative none.

@@ -152,10 +152,12 @@ func TestModelRefuses(t *testing.T) {
 		path, want string
 		o          Options
 	}{
-		"engine":          {tiny, `engine "abacus", want one of native, wasm, webgpu`, Options{Engine: "abacus"}},
-		"memory limit":    {tiny, "memory limit", Options{MemoryLimit: 1 << 30}},
-		"built-in config": {"", "configuration and a tokenizer of its own", Options{Config: "config.json"}},
-		"nothing":         {"/nowhere", "open model /nowhere: no such file or directory", Options{}},
+		"engine":           {tiny, `engine "abacus", want one of native, wasm, webgpu`, Options{Engine: "abacus"}},
+		"memory limit":     {tiny, "memory limit", Options{MemoryLimit: 1 << 30}},
+		"built-in config":  {"", "configuration and a tokenizer of its own", Options{Config: "config.json"}},
+		"too many threads": {tiny, "1073741824 threads, want 1 to 1024", Options{Threads: 1 << 30}},
+		"less than none":   {tiny, "-1 threads, want 1 to 1024", Options{Threads: -1}},
+		"nothing":          {"/nowhere", "open model /nowhere: no such file or directory", Options{}},
 	} {
 		m, err := Open(c.path, c.o)
 		if err == nil {

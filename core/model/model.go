@@ -24,8 +24,8 @@ type LoadOptions struct {
 	// reordered in place, so that float32 weights are held once. Without it
 	// matrices that alias the file are copied.
 	Overwrite bool
-	// Threads is the number of threads of a forward pass; 0 means one a
-	// processor.
+	// Threads is the number of threads of a forward pass, at most [MaxThreads]; 0 means
+	// one a processor.
 	Threads int
 	// FilterBudget bounds the bytes of filter spectra kept between runs; 0
 	// means DefaultFilterBudget, negative none.
@@ -34,6 +34,9 @@ type LoadOptions struct {
 	// FilterBudget for this model alone.
 	Filters *FilterPool
 }
+
+// MaxThreads is the most threads of a model: each keeps memory of its own.
+const MaxThreads = 1024
 
 // DefaultFilterBudget holds all filters of the 80M shape for texts of up to
 // 2,048 tokens.
@@ -48,8 +51,12 @@ const DefaultFilterBudget = 320 << 20
 // A size in which configuration and weights differ is named with both numbers
 // and both sources; a switch that leaves tensors unused or wants tensors that
 // are missing by its key and theirs; a missing or misshapen tensor by its name;
-// a pad_token_id outside the word table by its value and the range.
+// a pad_token_id outside the word table by its value and the range. So is a
+// number of threads that cannot be.
 func Load(c Config, w Weights, o LoadOptions) (*Model, error) {
+	if o.Threads < 0 || o.Threads > MaxThreads {
+		return nil, fmt.Errorf("%d threads, want 1 to %d, or 0 for one a processor", o.Threads, MaxThreads)
+	}
 	if err := c.check(); err != nil {
 		return nil, err
 	}

@@ -57,8 +57,8 @@ func (m *modelFlags) check() error {
 	if !slices.Contains(host.Tokenizers, o.TokenizeWith) {
 		return usagef("--tokenize-with %q, want one of %s", o.TokenizeWith, strings.Join(host.Tokenizers, ", "))
 	}
-	if t := o.Threads; t < 0 || t > 1024 {
-		return usagef("--threads %d, want 1 to 1024, or 0 for one a processor", t)
+	if t := o.Threads; t < 0 || t > model.MaxThreads {
+		return usagef("--threads %d, want 1 to %d, or 0 for one a processor", t, model.MaxThreads)
 	}
 	if m.filters < -1 || m.filters > 1<<20 {
 		return usagef("--filter-memory %d, want -1 to %d", m.filters, 1<<20)
