@@ -455,3 +455,20 @@ func TestByteOrderMark(t *testing.T) {
 		t.Error("two marks were accepted")
 	}
 }
+
+// TestImpossibleOptions: choices that are none are refused, not taken for another.
+func TestImpossibleOptions(t *testing.T) {
+	e := openTiny(t, OpenOptions{})
+	for want, o := range map[string]Options{
+		"pooling 99":            {Pooling: 99},
+		"normalize is 9":        {Normalize: 9},
+		"padding of mode 99":    {Padding: model.Padding{Mode: 99}},
+		"to 0 tokens":           {Padding: model.Padding{Mode: model.PadToLength}},
+		"to -1 tokens":          {Padding: model.Padding{Mode: model.PadToLength, Length: -1}},
+		"unknown truncation 99": {Truncation: 99},
+	} {
+		if _, err := e.Embed(t.Context(), Texts("a b"), o); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v", want, err)
+		}
+	}
+}

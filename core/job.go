@@ -68,6 +68,12 @@ func (e *Embedder) start(stopped func() error, inputs []Input, o Options) (*Job,
 	if err := e.model.CheckPooling(o.Pooling); err != nil {
 		return nil, err
 	}
+	if o.Normalize > No {
+		return nil, fmt.Errorf("normalize is %d, want ModelDefault, Yes or No", o.Normalize)
+	}
+	if o.Padding.Mode > model.PadToLength || o.Padding.Mode == model.PadToLength && o.Padding.Length < 1 {
+		return nil, fmt.Errorf("padding of mode %d to %d tokens, want a mode of package model, and a length of 1 or more", o.Padding.Mode, o.Padding.Length)
+	}
 	if err := c.CheckDimensions(o.Dimensions); err != nil {
 		return nil, err
 	}

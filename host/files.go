@@ -180,7 +180,7 @@ func (m *Files) readWeights(fsys fs.FS, name string) error {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	} else {
-		data, err := fs.ReadFile(fsys, name)
+		data, err := io.ReadAll(f) // whatever size the file system claims
 		if err != nil {
 			return err
 		}

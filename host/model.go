@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -145,6 +146,9 @@ func (m *Model) start(o Options) error {
 	config, err := configjson.SetPooling(m.files.ConfigJSON, o.Pooling)
 	if err != nil {
 		return err
+	}
+	if o.TokenizeWith != "" && !slices.Contains(Tokenizers, o.TokenizeWith) {
+		return fmt.Errorf("tokenizer library %q, want one of %s", o.TokenizeWith, strings.Join(Tokenizers, ", "))
 	}
 	if o.MemoryLimit != 0 && o.Engine != "wasm" {
 		return errors.New("only the engine wasm has a memory limit")

@@ -156,6 +156,8 @@ func TestModelRefuses(t *testing.T) {
 		"memory limit":     {tiny, "memory limit", Options{MemoryLimit: 1 << 30}},
 		"built-in config":  {"", "configuration and a tokenizer of its own", Options{Config: "config.json"}},
 		"too many threads": {tiny, "1073741824 threads, want 1 to 1024", Options{Threads: 1 << 30}},
+		"pooling":          {tiny, `pooling "99", want one of`, Options{Pooling: 99}},
+		"tokenize with":    {tiny, `tokenizer library "x", want one of core, rust`, Options{TokenizeWith: "x"}},
 		"less than none":   {tiny, "-1 threads, want 1 to 1024", Options{Threads: -1}},
 		"nothing":          {"/nowhere", "open model /nowhere: no such file or directory", Options{}},
 	} {

@@ -85,3 +85,36 @@ func TestOpenFS(t *testing.T) {
 		}
 	}
 }
+
+// boastful claims that its files are of a petabyte.
+type boastful struct{ fs.FS }
+
+func (b boastful) Open(name string) (fs.File, error) {
+	f, err := b.FS.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	return boastfulFile{f}, nil
+}
+
+type boastfulFile struct{ fs.File }
+
+func (b boastfulFile) Stat() (fs.FileInfo, error) {
+	info, err := b.File.Stat()
+	return boastfulInfo{info}, err
+}
+
+type boastfulInfo struct{ fs.FileInfo }
+
+func (boastfulInfo) Size() int64 { return 1 << 50 }
+
+// TestOpenFSClaims: no memory is made of the size that a file system claims.
+func TestOpenFSClaims(t *testing.T) {
+	m, err := OpenFS(boastful{mapFS(t, map[string]string{"config.json": "config.json", "tokenizer.json": "tokenizer.json", "model.safetensors": "model.safetensors"})}, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Close(); err != nil {
+		t.Error(err)
+	}
+}

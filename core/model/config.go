@@ -280,7 +280,12 @@ const (
 
 var poolingNames = []string{"", "cls", "mean", "cls_hidden", "mean_hidden", "none"}
 
-func (p Pooling) String() string { return poolingNames[p] }
+func (p Pooling) String() string {
+	if int(p) < len(poolingNames) {
+		return poolingNames[p]
+	}
+	return strconv.Itoa(int(p))
+}
 
 // ParsePooling reads the name of a pooling that makes one vector; the empty name
 // is the model's own.

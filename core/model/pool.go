@@ -1,6 +1,9 @@
 package model
 
-import "math"
+import (
+	"fmt"
+	"math"
+)
 
 // poolStage makes the vectors; its units are sequences.
 var poolStage = stage{
@@ -115,6 +118,9 @@ func Cosine[T float32 | float64](a, b []T) float64 {
 func (m *Model) CheckPooling(p Pooling) error { return m.weights.checkPooling(p) }
 
 func (w *weights) checkPooling(p Pooling) error {
+	if p > PoolNone {
+		return fmt.Errorf("pooling %v, want one of cls, mean, cls_hidden, mean_hidden, none", p)
+	}
 	if p.dense() && w.pooler == nil {
 		return errNoPooler
 	}
