@@ -2,10 +2,9 @@
 
 import { $, counted, h, openDialog } from '../dom.js';
 import type { Source } from './read.js';
-import { columnsText, guessColumns, guessHeader, type Table } from './table.js';
+import { columnsText, guessColumns, guessHeader, MOST_COLUMNS, type Table } from './table.js';
 
 const PREVIEWED = 4;
-const MOST_COLUMNS = 200;
 
 /** What is to be embedded of a table, undefined if the visitor wants nothing. A single named column needs no question. */
 export async function chooseColumns(name: string, table: Table): Promise<Source | undefined> {

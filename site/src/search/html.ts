@@ -10,9 +10,9 @@ const MARK = '\ue0f1';
 
 /** The text of a page with an empty line between blocks, and its headings. */
 export function readHtml(html: string): { text: string; places: Place[] } {
-  const { rest, styles } = withoutStyles(html.replaceAll(MARK, ''));
+  const { rest, styles } = withoutCode(html.replaceAll(MARK, ''));
   // Styles and handlers do nothing here, but would make the page's policy complain.
-  const page = new DOMParser().parseFromString(rest.replace(/<[a-z][^<>]*>/gi, (tag) => tag.replace(/([\s/"'])(style|on[a-z]+)\s*=/gi, '$1data-$2=')), 'text/html');
+  const page = new DOMParser().parseFromString(flattened(rest).replace(/<[a-z][^<>]*>/gi, (tag) => tag.replace(/([\s/"'])(style|on[a-z]+)\s*=/gi, '$1data-$2=')), 'text/html');
   for (const element of page.querySelectorAll<HTMLElement>('[data-style]')) if (UNSEEN.test(element.dataset['style']!)) element.remove();
   for (const selector of styles.flatMap(unseen)) {
     try {
@@ -50,20 +50,46 @@ export function readHtml(html: string): { text: string; places: Place[] } {
   return { text: lead + text, places: headings(found.map((one) => ({ ...one, at: one.at + lead.length }))) };
 }
 
-/** Takes the style elements out. */
-function withoutStyles(html: string): { rest: string; styles: string[] } {
+/** Levels of elements within each other that are read as such: browsers keep some 500, and take longer with each. */
+const DEEPEST = 256;
+/** Elements without an end tag, or with one that may be left out. */
+const UNENDED = /^(area|base|br|col|embed|hr|img|input|link|meta|source|track|wbr|p|li|dt|dd|option|optgroup|rt|rp|tr|td|th|thead|tbody|tfoot|colgroup|html|head|body)$/;
+
+/**
+ * Takes the tags of elements out that lie deeper than any page needs: for each
+ * element a parser looks through all that are open, so that 100,000 within each
+ * other take it minutes. Their text stays.
+ */
+function flattened(html: string): string {
+  let depth = 0;
+  let drawings = 0;
+  return html.replace(/<(\/?)([a-z][^\s/<>]*)([^<>]*)>/gi, (tag, end: string, written: string, rest: string) => {
+    const name = written.toLowerCase();
+    // Only in drawings and formulas does a slash end an element.
+    if (UNENDED.test(name) || (drawings > 0 && rest.endsWith('/'))) return tag;
+    if (name === 'svg' || name === 'math') drawings = Math.max(0, drawings + (end === '' ? 1 : -1));
+    if (end === '') return ++depth > DEEPEST ? '\n' : tag;
+    const beyond = depth > DEEPEST;
+    depth = Math.max(0, depth - 1);
+    return beyond ? '\n' : tag;
+  });
+}
+
+/** Takes the elements of scripts and styles out. */
+function withoutCode(html: string): { rest: string; styles: string[] } {
   const lower = html.toLowerCase();
   const styles: string[] = [];
   let rest = '';
   let at = 0;
-  for (let open = lower.indexOf('<style'); open >= 0; open = lower.indexOf('<style', at)) {
-    const begin = lower.indexOf('>', open);
-    const end = begin < 0 ? -1 : lower.indexOf('</style', begin);
+  const start = /<(style|script)\b/g;
+  for (let found = start.exec(lower); found; found = start.exec(lower)) {
+    const begin = lower.indexOf('>', found.index);
+    const end = begin < 0 ? -1 : lower.indexOf(`</${found[1]}`, begin);
     if (end < 0) break;
-    rest += html.slice(at, open);
-    styles.push(html.slice(begin + 1, end));
+    rest += html.slice(at, found.index);
+    if (found[1] === 'style') styles.push(html.slice(begin + 1, end));
     const after = lower.indexOf('>', end);
-    at = after < 0 ? html.length : after + 1;
+    at = start.lastIndex = after < 0 ? html.length : after + 1;
   }
   return { rest: rest + html.slice(at), styles };
 }

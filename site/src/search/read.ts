@@ -6,6 +6,7 @@ import { readPdf } from './pdf.js';
 import { markdownPlaces, type Place } from './place.js';
 import { readSubtitles } from './subtitles.js';
 import type { Table } from './table.js';
+import type { TableReply, TableTask } from './table-worker.js';
 
 /** A text with a name, on its way into the library. */
 export interface Source {
@@ -69,13 +70,23 @@ async function readAny(file: File, signal: AbortSignal, follow: Follow, tell: (s
   const isHtml = /^x?html?$/.test(ending) || file.type === 'text/html';
   const { text, ...as } = await decode(bytes, name, isHtml || ending === 'xml' ? declaredCharset(bytes) : undefined);
   if (/^(csv|tsv|tab|jsonl|ndjson|json)$/.test(ending)) {
-    const { parseJson, parseJsonLines, parseSeparated } = await import('./table.js');
-    const table = ending === 'json' ? parseJson(text, name) : ending.includes('json') ? parseJsonLines(text, name) : parseSeparated(text, ending === 'csv' ? undefined : '\t');
+    const table = await parseTable({ kind: ending === 'json' ? 'json' : /json/.test(ending) ? 'lines' : 'separated', text, name, ...(/^t/.test(ending) && { separator: '\t' }) }, signal);
     return [table ? { name, table, ...as } : { name, text, ...as }];
   }
   if (isHtml) return [{ name, ...readHtml(text), ...as }];
   if (ending === 'srt' || ending === 'vtt') return [{ name, ...readSubtitles(text), ...as }];
   return [{ name, text, ...(/^(md|markdown|mdx)$/.test(ending) && { places: markdownPlaces(text) }), ...as }];
+}
+
+/** Parses a table in a worker, which ends with the signal however far it is. */
+function parseTable(task: TableTask, signal: AbortSignal): Promise<Table | undefined> {
+  const worker = new Worker(new URL('./table-worker.ts', import.meta.url), { type: 'module', name: 'table' });
+  return new Promise<Table | undefined>((resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+    worker.onmessage = ({ data }: MessageEvent<TableReply>) => ('error' in data ? reject(new Error(data.error)) : resolve(data.table));
+    worker.onerror = ({ message }) => reject(new Error(`${task.name} could not be read (${message || 'its reader did not start'}).`));
+    worker.postMessage(task);
+  }).finally(() => worker.terminate());
 }
 
 /** A zip archive is an Office document, a book, or files that are read one by one. */

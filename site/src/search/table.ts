@@ -10,6 +10,9 @@ export interface Table {
   rows: string[][];
 }
 
+/** Columns of a table that are read. */
+export const MOST_COLUMNS = 200;
+
 const SEPARATORS = [',', ';', '\t', '|'];
 /** Lines by which a separator is guessed. */
 const LOOKED_AT = 50;
@@ -22,7 +25,8 @@ export function parseSeparated(source: string, given?: string): Table {
   const said = /^"?sep=([^\r\n])"?[ \t,;|]*(?:\r\n?|\n)/i.exec(source);
   const text = said ? source.slice(said[0].length) : source;
   const by = said?.[1] ?? given ?? separatorOf(text);
-  return { rows: dsvFormat(by).parseRows(text.replace(/\r\n?/g, '\n')).filter((row) => row.some((cell) => cell.trim() !== '')) };
+  const rows = dsvFormat(by).parseRows(text.replace(/\r\n?/g, '\n'), (row) => (row.length > MOST_COLUMNS ? row.slice(0, MOST_COLUMNS) : row));
+  return { rows: rows.filter((row) => row.some((cell) => cell.trim() !== '')) };
 }
 
 /** The separator that gives most rows the same number of cells, and many of them. */
@@ -125,7 +129,10 @@ function records(values: readonly unknown[]): Table {
         return;
       }
       const key = path || 'text';
-      if (!places.has(key)) places.set(key, places.size);
+      if (!places.has(key)) {
+        if (places.size === MOST_COLUMNS) return;
+        places.set(key, places.size);
+      }
       row[places.get(key)!] = typeof cell === 'string' ? cell : Array.isArray(cell) && cell.every((one) => typeof one === 'string') ? cell.join(', ') : typeof cell === 'object' ? JSON.stringify(cell) : String(cell);
     };
     put('', value, 0);
