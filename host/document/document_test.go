@@ -5,7 +5,10 @@ import (
 	"archive/zip"
 	"bytes"
 	"compress/gzip"
+	"compress/zlib"
 	"context"
+	"crypto/md5"
+	"crypto/rc4"
 	"errors"
 	"fmt"
 	"io"
@@ -403,6 +406,72 @@ func TestPDF(t *testing.T) {
 			t.Errorf("%s: %s, want %s", c.name, got.show(), c.want)
 		}
 	}
+	// What a PDF claims of itself: each is read, or refused in a sentence.
+	plain := makePDF("", "the harbour")
+	for name, content := range map[string]string{
+		"length-0": strings.Replace(plain, "/Length 41", "/Length 0", 1), "length-4G": strings.Replace(plain, "/Length 41", "/Length 4194967295", 1),
+		"length-negative": strings.Replace(plain, "/Length 41", "/Length -5", 1), "length-itself": strings.Replace(plain, "/Length 41", "/Length 5 0 R", 1),
+		"pages-2G": strings.Replace(plain, "/Count 1", "/Count 2147483647", 1), "pages-negative": strings.Replace(plain, "/Count 1", "/Count -1", 1),
+		"page-cycle": strings.Replace(plain, "/Kids[", "/Kids[2 0 R ", 1), "huge": strings.Replace(plain, "[0 0 300 300]", "[0 0 1e30 1e30]", 1),
+		"contents": strings.Replace(plain, "/Contents 5 0 R", "/Contents["+strings.Repeat("5 0 R ", 20000)+"]", 1), "nested": plain + strings.Repeat("[", 1<<20),
+	} {
+		if content == plain {
+			t.Fatal(name)
+		}
+		got := read(t, r, name+".pdf", content)
+		if len(got.documents)+len(got.skipped) != 1 || len(got.show()) > 400 && len(got.skipped) > 0 {
+			t.Errorf("%s: %.300s", name, got.show())
+		}
+		t.Logf("%s: %.100s", name, got.show())
+	}
+	// Encrypted with a password that all may read by, and with a secret one.
+	for password, want := range map[string]string{"": "|e|0|the harbour\n", "secret": "! e.pdf: " + ErrEncrypted.Error() + "\n"} {
+		if got := read(t, r, "e.pdf", encryptPDF(password)); got.show() != want {
+			t.Errorf("password %q: %s", password, got.show())
+		}
+	}
+	// Compressed to a thousandth.
+	content := strings.Repeat("BT /F 12 Tf 20 200 Td (the harbour) Tj ET\n", 2<<20)
+	var small bytes.Buffer
+	z := zlib.NewWriter(&small)
+	io.WriteString(z, content)
+	z.Close()
+	if got := read(t, r, "bomb.pdf", makePDFStream("/Filter/FlateDecode", small.String())); len(got.errs) != 1 || !errors.Is(got.errs[0], ErrTooLarge) {
+		t.Errorf("%.300s", got.show())
+	}
+}
+
+// makePDFStream writes a PDF whose page has a stream as it lies in the file.
+func makePDFStream(filter, stream string) string {
+	const text, length = "the harbour", "/Length 41"
+	plain := makePDF("", text)
+	content := "BT /F 12 Tf 20 200 Td (" + text + ") Tj ET"
+	return strings.Replace(strings.Replace(plain, content, stream, 1), length, fmt.Sprintf("/Length %d%s", len(stream), filter), 1)
+}
+
+// encryptPDF encrypts "the harbour" with RC4 and a key of 40 bits, as revision 2 of the
+// standard handler does (ISO 32000-1, 7.6.3), for readers with a password.
+func encryptPDF(password string) string {
+	padding := "\x28\xbf\x4e\x5e\x4e\x75\x8a\x41\x64\x00\x4e\x56\xff\xfa\x01\x08\x2e\x2e\x00\xb6\xd0\x68\x3e\x80\x2f\x0c\xa9\xfe\x64\x53\x69\x7a"
+	coded := func(key []byte, text string) string {
+		out := make([]byte, len(text))
+		c, err := rc4.NewCipher(key)
+		if err != nil {
+			panic(err)
+		}
+		c.XORKeyStream(out, []byte(text))
+		return string(out)
+	}
+	padded := (password + padding)[:32]
+	ownerKey := md5.Sum([]byte(("owner" + padding)[:32]))
+	owner := coded(ownerKey[:5], padded)
+	const id, rights = "0123456789abcdef", "\xfc\xff\xff\xff" // -4
+	key := md5.Sum([]byte(padded + owner + rights + id))
+	user := coded(key[:5], padding)
+	own := md5.Sum(append(key[:5:5], 5, 0, 0, 0, 0)) // of object 5
+	stream := coded(own[:10], "BT /F 12 Tf 20 200 Td (the harbour) Tj ET")
+	plain := makePDF(fmt.Sprintf("/Encrypt<</Filter/Standard/V 1/R 2/P -4/O<%x>/U<%x>>>/ID[<%x><%x>]", owner, user, id, id), "the harbour")
+	return strings.Replace(plain, "BT /F 12 Tf 20 200 Td (the harbour) Tj ET", stream, 1)
 }
 
 // makePDF writes a PDF with a line of text a page.

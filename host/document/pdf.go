@@ -16,11 +16,14 @@ import (
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/experimental"
+
+	"m2embed/host/internal/linear"
 )
 
 const (
-	pdfMemory = 256 << 20        // bytes that PDFium may have
+	pdfMemory = 128 << 20        // bytes that PDFium may have
 	pdfTime   = 30 * time.Second // that it may take for a page
+	pdfWhole  = 10 * time.Minute // and for all of a file
 )
 
 // pdfEngine is PDFium, compiled at the first PDF. It runs as WebAssembly without
@@ -57,6 +60,7 @@ func (p *pdfEngine) start(cacheDir string) (pdfium.Pool, error) {
 		}
 	}
 	pool, err := webassembly.Init(webassembly.Config{
+		Context: experimental.WithMemoryAllocator(context.Background(), linear.Allocator()), // its memory grows without a copy
 		MaxIdle: 1, MaxTotal: 1, RuntimeConfig: config, FSConfig: wazero.NewFSConfig(), Stdout: io.Discard, Stderr: io.Discard,
 	})
 	if err != nil {
@@ -133,7 +137,11 @@ func (j *job) pages(pdf pdfium.Pdfium, r io.ReadSeeker, size int64, watch *time.
 	}
 	var b strings.Builder
 	var failed error
+	began := time.Now()
 	for page := range count.PageCount {
+		if time.Since(began) > pdfWhole {
+			return d, fmt.Errorf("%w: PDFium took more than %v for %d of %d pages", ErrTooLarge, pdfWhole, page, count.PageCount)
+		}
 		watch.Reset(pdfTime)
 		text, err := pdf.GetPageText(&requests.GetPageText{Page: requests.Page{ByIndex: &requests.PageByIndex{Document: opened.Document, Index: page}}})
 		if err != nil {
@@ -173,6 +181,8 @@ func pdfError(err error) error {
 		return ErrEncrypted
 	case errors.Is(err, pdferrors.ErrFormat), errors.Is(err, pdferrors.ErrFile):
 		return errors.New("no whole PDF: PDFium cannot read it")
+	case strings.Contains(err.Error(), "wasm error"): // it has trapped
+		return fmt.Errorf("%w: it takes more than %d MiB of PDFium, or breaks it", ErrTooLarge, pdfMemory>>20)
 	}
 	return fmt.Errorf("PDFium cannot read it: %s", clip(strings.Join(strings.Fields(err.Error()), " "), 200))
 }

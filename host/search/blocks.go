@@ -11,7 +11,7 @@ import (
 // does not begin behind it. It is nil if there is none.
 func readHeads(ctx context.Context, tx *sql.Tx, passage int64) (*block, error) {
 	b := &block{}
-	var heads []byte
+	var heads sealed
 	err := tx.QueryRowContext(ctx, "SELECT id, data FROM heads WHERE id<=? ORDER BY id DESC LIMIT 1", passage).Scan(&b.id, &heads)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
@@ -30,7 +30,7 @@ func readHeads(ctx context.Context, tx *sql.Tx, passage int64) (*block, error) {
 
 // readTexts reads the texts of a block.
 func readTexts(ctx context.Context, tx *sql.Tx, b *block) error {
-	var texts []byte
+	var texts sealed
 	err := tx.QueryRowContext(ctx, "SELECT data FROM texts WHERE id=?", b.id).Scan(&texts)
 	if err != nil {
 		return missing(err)
@@ -52,7 +52,7 @@ func readBlock(ctx context.Context, tx *sql.Tx, passage int64) (*block, error) {
 
 // readVectors reads the vectors of a block.
 func readVectors(ctx context.Context, tx *sql.Tx, b *block) error {
-	if err := tx.QueryRowContext(ctx, "SELECT data FROM vectors WHERE id=?", b.id).Scan(&b.vectors); err != nil {
+	if err := tx.QueryRowContext(ctx, "SELECT data FROM vectors WHERE id=?", b.id).Scan((*sealed)(&b.vectors)); err != nil {
 		return missing(err)
 	}
 	if len(b.vectors)%len(b.heads) != 0 {
@@ -85,13 +85,13 @@ func (b *block) write(tx *sql.Tx, change int64) error {
 		}
 		return nil
 	}
-	if _, err := tx.Exec("REPLACE INTO heads(id, change, data) VALUES(?,?,?)", b.id, change, encodeHeads(b.heads)); err != nil {
+	if _, err := tx.Exec("REPLACE INTO heads(id, change, data) VALUES(?,?,?)", b.id, change, sealed(encodeHeads(b.heads))); err != nil {
 		return err
 	}
-	if _, err := tx.Exec("REPLACE INTO vectors(id, data) VALUES(?,?)", b.id, b.vectors); err != nil {
+	if _, err := tx.Exec("REPLACE INTO vectors(id, data) VALUES(?,?)", b.id, sealed(b.vectors)); err != nil {
 		return err
 	}
-	_, err := tx.Exec("REPLACE INTO texts(id, data) VALUES(?,?)", b.id, encodeTexts(b.texts))
+	_, err := tx.Exec("REPLACE INTO texts(id, data) VALUES(?,?)", b.id, sealed(encodeTexts(b.texts)))
 	return err
 }
 
@@ -139,7 +139,7 @@ type passageReader struct{ *sql.Stmt }
 // read returns what is shown of a passage; false if it is not there.
 func (r passageReader) read(ctx context.Context, id int64) (shown, bool, error) {
 	var block int64
-	var heads, texts []byte
+	var heads, texts sealed
 	err := r.QueryRowContext(ctx, id).Scan(&block, &heads, &texts)
 	if errors.Is(err, sql.ErrNoRows) {
 		return shown{}, false, nil

@@ -84,7 +84,7 @@ func (r *rows) load(ctx context.Context, tx *sql.Tx, change int64) error {
 	var all []rowBlock
 	for blocks.Next() {
 		var b rowBlock
-		var data sql.RawBytes
+		var data sealed
 		if err := blocks.Scan(&b.id, &b.change, &data); err != nil {
 			return err
 		}
@@ -185,7 +185,7 @@ func (r *rows) loadVectors(ctx context.Context, tx *sql.Tx) error {
 			if b.to <= v.n {
 				continue
 			}
-			var data []byte
+			var data sealed
 			if err := read.QueryRowContext(ctx, b.id).Scan(&data); err != nil {
 				return missing(err)
 			}

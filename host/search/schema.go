@@ -15,7 +15,7 @@ import (
 )
 
 // format is the version of the schema; a file of another is refused.
-const format = "2"
+const format = "3"
 
 // patience is how many seconds a writer waits for another.
 const patience = 20
@@ -231,6 +231,9 @@ func (e explained) Unwrap() error { return e.error }
 
 // explain says in words what SQLite's codes mean for the user.
 func explain(err error) error {
+	if errors.Is(err, errSealed) {
+		return errSealed // without database/sql's words
+	}
 	var e *sqlite.Error
 	if !errors.As(err, &e) || errors.As(err, new(explained)) {
 		return err

@@ -144,7 +144,7 @@ func (w *segmentWriter) flush() error {
 		return nil
 	}
 	w.segment.bytes += int64(len(w.docs) + len(w.positions))
-	_, err := w.insert.Exec(w.segment.id, []byte(w.first), w.docs, w.positions)
+	_, err := w.insert.Exec(w.segment.id, []byte(w.first), sealed(w.docs), sealed(w.positions))
 	w.docs, w.positions = w.docs[:0], w.positions[:0]
 	return err
 }
@@ -441,7 +441,7 @@ func (c *segmentCursor) next() error {
 			return nil
 		}
 		c.chunk = chunkReader{base: c.segment.base()}
-		if err := c.read.QueryRow(c.places[0].id).Scan(&c.chunk.docs, &c.positions); err != nil {
+		if err := c.read.QueryRow(c.places[0].id).Scan((*sealed)(&c.chunk.docs), (*sealed)(&c.positions)); err != nil {
 			return err
 		}
 		c.places = c.places[1:]

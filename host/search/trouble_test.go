@@ -116,3 +116,66 @@ func TestDamage(t *testing.T) {
 		t.Errorf("%d of 60 damaged files were noticed", seen)
 	}
 }
+
+// TestFlippedBits changes one bit of a file, 200 times: each answer is that of the whole
+// file, or a sentence that says so.
+func TestFlippedBits(t *testing.T) {
+	folder := t.TempDir()
+	path := filepath.Join(folder, "x.db")
+	o := Options{Embedder: bag{}, Space: "bag"}
+	ix := open(t, path, o)
+	add(t, ix, notes...)
+	add(t, ix, handbooks(t)[:24]...)
+	ix.Close()
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.ReadOnly = true
+	ask := func(path string) (string, error) {
+		ix, err := Open(path, o)
+		if err != nil {
+			return "", err
+		}
+		defer ix.Close()
+		var said strings.Builder
+		for _, q := range []string{"turn the other cheek", "how do I run the nightly job", `"port 5222"`, "user name"} {
+			a, err := ix.Query(context.Background(), q, Query{Top: 20, All: true})
+			if err != nil {
+				return "", err
+			}
+			for _, h := range a.Hits {
+				fmt.Fprintf(&said, "%.6f %q\n", h.Score, h.Text)
+			}
+		}
+		return said.String(), nil
+	}
+	want, err := ask(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := rand.New(rand.NewPCG(7, 8))
+	noticed := 0
+	for range 200 {
+		bad := bytes.Clone(whole)
+		at := r.IntN(len(bad))
+		bad[at] ^= 1 << r.IntN(8)
+		path := filepath.Join(folder, "bad.db")
+		if err := os.WriteFile(path, bad, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		got, err := ask(path)
+		switch {
+		case err != nil:
+			if noticed++; len(err.Error()) > 600 {
+				t.Errorf("%d bytes of error", len(err.Error()))
+			}
+		case got != want:
+			t.Errorf("the bit at byte %d of page %d changes the answers without a word", at%4096, at/4096)
+		}
+	}
+	t.Logf("%d pages, %d of 200 noticed", len(whole)/4096, noticed)
+	if noticed < 50 {
+		t.Errorf("%d of 200 were noticed", noticed)
+	}
+}

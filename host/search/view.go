@@ -136,11 +136,11 @@ func (v *view) prepare() (err error) {
 
 // docsOf reads a chunk without positions, and allPositionsOf those alone.
 func (v *view) docsOf(chunk int64) ([]byte, error) {
-	return v.ix.chunks.get(chunk, func(data *[]byte) error { return v.docs.QueryRowContext(v.ctx, chunk).Scan(data) })
+	return v.ix.chunks.get(chunk, func(data *[]byte) error { return v.docs.QueryRowContext(v.ctx, chunk).Scan((*sealed)(data)) })
 }
 
 func (v *view) allPositionsOf(chunk int64) ([]byte, error) {
-	return v.ix.chunks.get(-chunk, func(data *[]byte) error { return v.positions.QueryRowContext(v.ctx, chunk).Scan(data) })
+	return v.ix.chunks.get(-chunk, func(data *[]byte) error { return v.positions.QueryRowContext(v.ctx, chunk).Scan((*sealed)(data)) })
 }
 
 // chunkCache keeps what was read of chunks, which do not change, up to cacheBytes.
@@ -208,8 +208,10 @@ func (v *view) list(s *segment, stem string) (located, error) {
 	if chunk.docs, err = v.docsOf(places[i].id); err != nil {
 		return located{}, err
 	}
-	for chunk.next() {
+	for first := true; chunk.next(); first = false {
 		switch word := string(chunk.word); {
+		case first && word != places[i].first:
+			return located{}, errPostings
 		case word == stem:
 			return located{postings: chunk.postings, worn: s.worn, chunk: places[i].id, from: chunk.from, to: chunk.to}, nil
 		case word > stem:

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"m2embed/core"
+	"m2embed/host/internal/linear"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/experimental"
@@ -370,7 +371,7 @@ func (e *Engine) newInstance(ctx context.Context) (*instance, error) {
 	i := &instance{}
 	config := wazero.NewModuleConfig().WithName("").WithStartFunctions("_initialize").
 		WithSysWalltime().WithSysNanotime().WithStderr(&i.output)
-	module, err := e.runtime.InstantiateModule(experimental.WithMemoryAllocator(ctx, allocator()), e.compiled, config)
+	module, err := e.runtime.InstantiateModule(experimental.WithMemoryAllocator(ctx, linear.Allocator()), e.compiled, config)
 	if err != nil {
 		return nil, fmt.Errorf("start the module: %w", err)
 	}

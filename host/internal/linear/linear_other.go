@@ -1,9 +1,10 @@
 //go:build !linux && !darwin && !freebsd
 
-package engine
+package linear
 
 import "github.com/tetratelabs/wazero/experimental"
 
-func allocator() experimental.MemoryAllocator {
+// Allocator gives memory that is copied as it grows.
+func Allocator() experimental.MemoryAllocator {
 	return experimental.MemoryAllocatorFunc(func(_, _ uint64) experimental.LinearMemory { return &sliceMemory{} })
 }

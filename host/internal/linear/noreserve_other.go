@@ -1,5 +1,5 @@
 //go:build darwin || freebsd
 
-package engine
+package linear
 
 const noReserve = 0

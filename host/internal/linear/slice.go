@@ -1,4 +1,6 @@
-package engine
+// Package linear is the memory of WebAssembly modules, outside of Go's heap where the
+// system can reserve address space.
+package linear
 
 // sliceMemory is linear memory that is copied as it grows, for systems and
 // limits where no address space can be reserved.

@@ -1,6 +1,6 @@
 //go:build linux || darwin || freebsd
 
-package engine
+package linear
 
 import (
 	"syscall"
@@ -8,10 +8,10 @@ import (
 	"github.com/tetratelabs/wazero/experimental"
 )
 
-// allocator reserves address space for the most that linear memory may become
-// and lets it grow in place: growing never copies the weights, and pages that
+// Allocator reserves address space for the most that linear memory may become
+// and lets it grow in place: growing never copies what is in it, and pages that
 // were never touched cost nothing.
-func allocator() experimental.MemoryAllocator {
+func Allocator() experimental.MemoryAllocator {
 	return experimental.MemoryAllocatorFunc(func(_, most uint64) experimental.LinearMemory {
 		b, err := syscall.Mmap(-1, 0, int(most), syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE|noReserve)
 		if err != nil {
