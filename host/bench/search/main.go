@@ -7,6 +7,9 @@
 //
 //	go run ./host/bench/search -passages 100000
 //
+// With -rate it measures instead how fast texts go in, embedding included, beside
+// the embedding alone of the same passages, in turns.
+//
 // With -export the passages, their vectors and the queries lie in a folder
 // afterwards, for the programs in peers.
 package main
@@ -64,6 +67,7 @@ func run() error {
 	passages := flag.Int("passages", 100000, "`number` of passages")
 	queries := flag.Int("queries", 200, "`number` of queries")
 	folder := flag.String("folder", "", "`folder` that keeps the index for the next run; empty for none")
+	rounds := flag.Int("rate", 0, "`rounds` of indexing and embedding 4,000 passages in turns, and nothing else")
 	out := flag.String("export", "", "`folder` to write the passages, their vectors and the queries into, and measure nothing")
 	flag.Parse()
 	if *folder == "" {
@@ -77,12 +81,15 @@ func run() error {
 	if err != nil {
 		return err
 	}
+	ctx := context.Background()
+	if *rounds > 0 {
+		return rate(ctx, *folder, *rounds, words)
+	}
 	m, err := host.Open("", host.Options{Threads: 1})
 	if err != nil {
 		return err
 	}
 	defer m.Close()
-	ctx := context.Background()
 	path := filepath.Join(*folder, fmt.Sprintf("search-%d.db", *passages))
 	size, err := fill(ctx, path, *passages, words, m.Info().Dimension)
 	if err != nil {
@@ -136,6 +143,70 @@ func run() error {
 	return nil
 }
 
+// recorder keeps the texts that it embeds.
+type recorder struct {
+	search.Embedder
+	texts []string
+}
+
+func (r *recorder) Embed(ctx context.Context, texts ...string) ([][]float32, error) {
+	r.texts = append(r.texts, texts...)
+	return r.Embedder.Embed(ctx, texts...)
+}
+
+// rate indexes documents of ten passages each with all threads, and embeds the same
+// passages by themselves.
+func rate(ctx context.Context, folder string, rounds int, words []string) error {
+	m, err := host.Open("", host.Options{})
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	r := rand.New(rand.NewPCG(1, 2))
+	documents := make([]search.Document, 400)
+	for i := range documents {
+		documents[i] = search.Document{ID: fmt.Sprint(i), Text: paragraphs(r, words, 10*passageWords)}
+	}
+	var whole, bare []float64 // passages a second
+	for round := range rounds {
+		e := &recorder{Embedder: m}
+		ix, err := search.Open(filepath.Join(folder, fmt.Sprintf("rate-%d.db", round)), search.Options{Embedder: e, Space: m.Info().Space})
+		if err != nil {
+			return err
+		}
+		start := time.Now()
+		a, err := ix.Add(ctx, documents...)
+		took := time.Since(start).Seconds()
+		if err := errors.Join(err, ix.Close()); err != nil {
+			return err
+		}
+		start = time.Now()
+		if _, err := m.Embed(ctx, e.texts...); err != nil {
+			return err
+		}
+		whole, bare = append(whole, float64(a.Passages)/took), append(bare, float64(a.Passages)/time.Since(start).Seconds())
+	}
+	slices.Sort(whole)
+	slices.Sort(bare)
+	w, b := whole[rounds/2], bare[rounds/2]
+	fmt.Printf("indexed: %.0f passages a second, embedded alone: %.0f, %.0f %%\n", w, b, 100*w/b)
+	return nil
+}
+
+// paragraphs are so many words, in paragraphs of twenty.
+func paragraphs(r *rand.Rand, words []string, n int) string {
+	var b strings.Builder
+	for i := range n {
+		b.WriteString(words[r.IntN(len(words))])
+		if i%20 == 19 {
+			b.WriteString(".\n\n")
+		} else {
+			b.WriteByte(' ')
+		}
+	}
+	return b.String()
+}
+
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 // vocabulary is all words of the texts in their order, with repetition: a draw
@@ -178,17 +249,9 @@ func fill(ctx context.Context, path string, passages int, words []string, d int)
 	for n := 0; n < passages; {
 		var documents []search.Document
 		for range 200 {
-			var b strings.Builder
-			for i := range passageWords {
-				b.WriteString(words[r.IntN(len(words))])
-				if i%20 == 19 {
-					b.WriteString(".\n\n")
-				} else {
-					b.WriteByte(' ')
-				}
-			}
-			documents = append(documents, search.Document{ID: fmt.Sprint(n + len(documents)), Text: b.String()})
-			size += b.Len()
+			text := paragraphs(r, words, passageWords)
+			documents = append(documents, search.Document{ID: fmt.Sprint(n + len(documents)), Text: text})
+			size += len(text)
 		}
 		a, err := ix.Add(ctx, documents...)
 		if err != nil {
