@@ -6,7 +6,7 @@
 #   test          all tests
 #   check         format, vet, staticcheck, cross-builds, types, generated files
 #   bench         speed and memory, written to testdata/bench
-#   eval          quality of the embedded model; with --retrieval FOLDER, of the search
+#   eval          quality of both models; with --retrieval FOLDER, of the search
 #   wasm          m2embed.wasm and the npm package
 #   parity        the same texts in every runtime, compared bit by bit
 #   bundlers      the npm package in every bundler, as a table
