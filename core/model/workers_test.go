@@ -196,20 +196,22 @@ func TestLateWake(t *testing.T) {
 		h.await(func() bool { return count.Load() == 2 })
 		close(awake)
 	}()
-	wake := func() {
+	// Once asleep is turned off here, the helper waits for a wake-up, however long it watched before.
+	turnOff := func() {
 		for !h.asleep.CompareAndSwap(true, false) {
 			time.Sleep(time.Millisecond)
 		}
-		h.wake <- struct{}{}
 	}
-	wake()
+	turnOff()
+	h.wake <- struct{}{}
 	select {
 	case <-awake:
 		t.Fatal("the helper began a round that nobody started")
 	case <-time.After(50 * time.Millisecond):
 	}
+	turnOff()
 	count.Add(1)
-	wake()
+	h.wake <- struct{}{}
 	<-awake
 }
 

@@ -83,7 +83,9 @@ async function loadFiles(files: ModelFiles, module: WebAssembly.Module | Promise
   const attempt = async (anew: boolean): Promise<number> => {
     // On their way at once, though there is no place for them yet.
     const opening = placing.then(() => weights.open(anew)).then((opened) => (address(files.weights) === undefined ? opened : ahead(opened, AHEAD)));
-    const small = [config.read(anew), tokenizer.read(anew)] as const;
+    const configured = config.read(anew);
+    // Where both are missing, the first one is named, whichever answer comes first.
+    const small = [configured, tokenizer.read(anew).catch((error) => configured.then(() => Promise.reject(error)))] as const;
     settled = Promise.allSettled([opening, ...small]);
     let model: number | undefined;
     try {
