@@ -24,7 +24,9 @@ export async function chromium(url, o = {}) {
 
 export async function firefox(url) {
   const { default: puppeteer } = await import('puppeteer-core');
-  const browser = await puppeteer.launch({ browser: 'firefox', executablePath: find('FIREFOX', '/usr/bin/firefox-esr', '/usr/bin/firefox'), headless: true, timeout: PATIENCE, protocolTimeout: 600_000 });
+  const launch = () => puppeteer.launch({ browser: 'firefox', executablePath: find('FIREFOX', '/usr/bin/firefox-esr', '/usr/bin/firefox'), headless: true, timeout: PATIENCE, protocolTimeout: 600_000 });
+  // On a busy machine its first connection may break while it starts.
+  const browser = await launch().catch(launch);
   const page = await browser.newPage();
   page.setDefaultTimeout(PATIENCE);
   await page.goto(url);
