@@ -7,22 +7,29 @@ import (
 	"m2embed/host"
 )
 
-// TestQuality guards the embedded model: its similarities agree with people's
-// as they did when it was made (68.7), and its layers are worth their place.
-func TestQuality(t *testing.T) {
+// embeddedModel is an evaluation of the embedded model, before anything is measured.
+func embeddedModel(t *testing.T) *evaluation {
+	t.Helper()
 	m, err := host.Open("", host.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer m.Close()
+	t.Cleanup(func() { m.Close() })
 	e, err := newEvaluation("", m, "../../testdata/eval")
 	if err != nil {
 		t.Fatal(err)
 	}
+	return e
+}
+
+// TestQuality guards the embedded model: its similarities agree with people's
+// as they did when it was made (68.7), and its layers are worth their place.
+func TestQuality(t *testing.T) {
+	e := embeddedModel(t)
 	if err := e.similarity(); err != nil {
 		t.Fatal(err)
 	}
-	own, words := e.sts[m.Info().Name], e.sts[averaged]
+	own, words := e.sts[e.info.Name], e.sts[averaged]
 	for _, c := range []struct {
 		set   string
 		least float64

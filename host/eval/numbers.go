@@ -18,6 +18,7 @@ import (
 	"m2embed/core/checkpoint"
 	"m2embed/core/model"
 	"m2embed/host"
+	"m2embed/host/internal/atomicfile"
 )
 
 // numbers are what a model is measured by beside similarity and the retrieval of
@@ -30,7 +31,7 @@ type numbers struct {
 	codeNDCG  float64
 	code64    float64
 	codeWords float64            // of BM25
-	told      map[string]float64 // of 100 triples, by kind
+	told      map[string]float64 // how many triples of a kind
 	speed     float64            // tokens/s of one thread
 }
 
@@ -275,9 +276,5 @@ func keepDevelopment(folder string, m host.Info, set string, scores map[string]f
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(folder, developmentFile)
-	if err := os.WriteFile(path+".tmp", append(data, '\n'), 0o666); err != nil {
-		return err
-	}
-	return os.Rename(path+".tmp", path)
+	return atomicfile.Write(filepath.Join(folder, developmentFile), append(data, '\n'))
 }

@@ -103,15 +103,7 @@ func TestNumbers(t *testing.T) {
 	if testing.Short() {
 		t.Skip("embeds 1,500 texts")
 	}
-	m, err := host.Open("", host.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer m.Close()
-	e, err := newEvaluation("", m, "../../testdata/eval")
-	if err != nil {
-		t.Fatal(err)
-	}
+	e := embeddedModel(t)
 	e.pairs = e.pairs[:400]
 	if err := e.similarity(); err != nil {
 		t.Fatal(err)
