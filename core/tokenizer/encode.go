@@ -4,9 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"m2embed/core/short"
 )
 
-// Truncation says what happens to a text with more tokens than MaxLength.
+// Truncation says what happens to a text with more tokens than MaxLength. The
+// command line, the server and the JavaScript package have its names of
+// [ParseTruncation], too.
 type Truncation int
 
 const (
@@ -19,6 +23,15 @@ const (
 	// Refuse returns ErrTooLong.
 	Refuse
 )
+
+// ParseTruncation reads the name of a truncation: keep-sep, drop-sep or refuse.
+func ParseTruncation(name string) (Truncation, error) {
+	i := slices.Index([]string{KeepSeparator: "keep-sep", DropSeparator: "drop-sep", Refuse: "refuse"}, name)
+	if i < 0 {
+		return 0, fmt.Errorf("truncation %s, want keep-sep, drop-sep or refuse", short.Quote(name))
+	}
+	return Truncation(i), nil
+}
 
 // ErrTooLong is wrapped by the error for a text with more than MaxLength tokens
 // under Refuse.

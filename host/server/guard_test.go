@@ -127,7 +127,7 @@ func TestOwnIDs(t *testing.T) {
 	m := open(t)
 	s := serverOf(m, Options{})
 	embed(t, s, `{"input":[101,102]}`)
-	embed(t, s, `{"input":[101,7,8],"max_length":3,"truncate":"end_drop_sep"}`)
+	embed(t, s, `{"input":[101,7,8],"max_length":3,"truncation":"drop-sep"}`)
 	ids, _, err := m.Tokenizer().AppendIDs(nil, "a b c d e", tokenizer.Options{MaxLength: 4, Truncation: tokenizer.DropSeparator})
 	if err != nil || len(ids) != 4 {
 		t.Fatalf("%v, %v", ids, err)

@@ -51,11 +51,6 @@ type form struct {
 // openAIForm is that of POST /v1/embeddings.
 var openAIForm = form{"input", (*requestReader).member}
 
-// truncations are the names that the JavaScript package has, too.
-var truncations = map[string]tokenizer.Truncation{
-	"end": tokenizer.KeepSeparator, "end_drop_sep": tokenizer.DropSeparator, "error": tokenizer.Refuse,
-}
-
 // readRequest reads the body of a request with at most the given number of
 // texts.
 //
@@ -222,14 +217,13 @@ func (r *requestReader) member(name string) (err error) {
 			return invalid(name, "pooling %q, want model, cls, mean, cls_hidden or mean_hidden", clip(pooling))
 		}
 		return nil
-	case "truncate":
-		truncate, err := r.text(name)
-		if err != nil || truncate == "" {
+	case "truncation":
+		truncation, err := r.text(name)
+		if err != nil || truncation == "" {
 			return err
 		}
-		var ok bool
-		if r.options.Truncation, ok = truncations[truncate]; !ok {
-			return invalid(name, "truncate %q, want end, end_drop_sep or error", clip(truncate))
+		if r.options.Truncation, err = tokenizer.ParseTruncation(truncation); err != nil {
+			return invalid(name, "%v", err)
 		}
 		return nil
 	case "max_length":

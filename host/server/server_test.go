@@ -136,10 +136,10 @@ func TestEmbeddings(t *testing.T) {
 			o.Padding = coremodel.Padding{Mode: coremodel.PadToLength, Length: 40}
 			o.Pooling, o.Normalize = coremodel.PoolMeanHidden, core.Yes
 		}},
-		{`{"input":"a b c d e f","max_length":5,"truncate":"end_drop_sep","pooling":"model","normalize":false}`, core.Texts("a b c d e f"), func(o *core.Options) {
+		{`{"input":"a b c d e f","max_length":5,"truncation":"drop-sep","pooling":"model","normalize":false}`, core.Texts("a b c d e f"), func(o *core.Options) {
 			o.MaxLength, o.Truncation, o.Normalize = 5, tokenizer.DropSeparator, core.No
 		}},
-		{`{"input":"x","model":null,"encoding_format":null,"dimensions":null,"padding":null,"pooling":null,"truncate":null,"max_length":null,"normalize":null,"user":null}`, core.Texts("x"), nil},
+		{`{"input":"x","model":null,"encoding_format":null,"dimensions":null,"padding":null,"pooling":null,"truncation":null,"max_length":null,"normalize":null,"user":null}`, core.Texts("x"), nil},
 		{"\n {\"input\" : \"\\ud83d\\ude00\\u0000\"}\n", core.Texts("😀\x00"), nil},
 	} {
 		var o core.Options
@@ -210,7 +210,7 @@ var badRequests = []struct {
 	{`{"input":[102,7,1000,103]}`, "input", "token 2 is 1000, but the vocabulary ends at 996", 400},
 	{`{"input":[[101,7,102],[7,102]]}`, "input", "input 1 is token ids that begin with 7, not with [CLS], 101", 400},
 	{`{"input":[101,7,8]}`, "input", "that end with 8, not with [SEP], 102", 400},
-	{`{"input":[101,7,8],"truncate":"end_drop_sep"}`, "input", "not with [SEP]", 400},
+	{`{"input":[101,7,8],"truncation":"drop-sep"}`, "input", "not with [SEP]", 400},
 	{`{"input":["x",`, "", "ends too early", 400},
 	{`{"input":[1,`, "", "ends too early", 400},
 	{`{"input"}`, "", "not JSON", 400},
@@ -230,10 +230,10 @@ var badRequests = []struct {
 	{`{"input":"x","padding":513}`, "padding", "at most 512", 400},
 	{`{"input":"x","padding":true}`, "padding", "a boolean", 400},
 	{`{"input":"x","pooling":"max"}`, "pooling", "cls_hidden", 400},
-	{`{"input":"x","truncate":"start"}`, "truncate", "end_drop_sep", 400},
+	{`{"input":"x","truncation":"start"}`, "truncation", "drop-sep", 400},
 	{`{"input":"x","max_length":1}`, "max_length", "at least 2", 400},
 	{`{"input":"x","max_length":513}`, "max_length", "at most 512", 400},
-	{`{"input":"a b c d","max_length":3,"truncate":"error"}`, "input", "input 0", 400},
+	{`{"input":"a b c d","max_length":3,"truncation":"refuse"}`, "input", "input 0", 400},
 	{`{"input":"x","normalize":"yes"}`, "normalize", "true or false", 400},
 	{`{"input":"x","paddings":1}`, "paddings", "unknown member", 400},
 	{`{"input":["a","b","c","d"]}`, "input", "more than 3", 400},
@@ -516,7 +516,7 @@ func FuzzRequest(f *testing.F) {
 	for _, c := range badRequests {
 		f.Add([]byte(c.body))
 	}
-	f.Add([]byte(`{"input":[[1,2],[3]],"padding":7,"pooling":"cls","truncate":"end","max_length":9,"normalize":true,"user":[{}]}`))
+	f.Add([]byte(`{"input":[[1,2],[3]],"padding":7,"pooling":"cls","truncation":"keep-sep","max_length":9,"normalize":true,"user":[{}]}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		r, err := readRequest(bytes.NewReader(body), 5)
 		if err != nil {

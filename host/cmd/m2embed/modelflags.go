@@ -118,11 +118,6 @@ func defineVector(c *call) *vectorFlags {
 	return v
 }
 
-// truncations are the names of the ways to cut.
-var truncations = map[string]tokenizer.Truncation{
-	"keep-sep": tokenizer.KeepSeparator, "drop-sep": tokenizer.DropSeparator, "refuse": tokenizer.Refuse,
-}
-
 // check reads the values.
 func (v *vectorFlags) check() (err error) {
 	if v.options.Padding, err = model.ParsePadding(v.padding); err != nil {
@@ -131,9 +126,8 @@ func (v *vectorFlags) check() (err error) {
 	if v.options.Pooling, err = model.ParsePooling(v.pooling); err != nil {
 		return usagef("--%v", err)
 	}
-	var ok bool
-	if v.options.Truncation, ok = truncations[v.truncation]; !ok {
-		return usagef("--truncation %q, want keep-sep, drop-sep or refuse", v.truncation)
+	if v.options.Truncation, err = tokenizer.ParseTruncation(v.truncation); err != nil {
+		return usagef("--%v", err)
 	}
 	switch v.normalize {
 	case "default":

@@ -37,9 +37,9 @@ Examples:
 		limit := c.flags.Int("max-length", 0, "`tokens` at which a text is cut, special tokens included (default: no limit)")
 		cut := c.flags.String("truncation", "keep-sep", "`keep-sep|drop-sep|refuse`: how a text is cut")
 		return func() error {
-			truncation, ok := truncations[*cut]
-			if !ok {
-				return usagef("--truncation %q, want keep-sep, drop-sep or refuse", *cut)
+			truncation, err := tokenizer.ParseTruncation(*cut)
+			if err != nil {
+				return usagef("--%v", err)
 			}
 			if *limit < 0 {
 				return usagef("--max-length %d, want at least 1", *limit)

@@ -93,7 +93,7 @@ async function extract(model: Embedder, texts: string | string[], o: FeatureExtr
     normalize: o.normalize ?? false,
     ...(o.pooling !== undefined && { pooling: mapped('pooling', o.pooling, POOLING) }),
     ...(o.max_length !== undefined && { maxLength: o.max_length }),
-    ...(o.truncation === false && { truncate: 'error' as const }),
+    ...(o.truncation === false && { truncation: 'refuse' as const }),
     ...(o.task !== undefined && { task: o.task }),
     ...(o.signal !== undefined && { signal: o.signal }),
   });

@@ -42,8 +42,11 @@ export type Padding = 'none' | 'longest' | 'max_length' | number;
  */
 export type Pooling = 'model' | 'cls' | 'mean' | 'cls_hidden' | 'mean_hidden' | 'none';
 
-/** What to do with a text that has more tokens than the limit. */
-export type Truncate = 'end' | 'end_drop_sep' | 'error';
+/**
+ * What to do with a text that has more tokens than the limit: cut its end and keep
+ * the closing [SEP], cut it with [SEP] as the original does, or refuse it.
+ */
+export type Truncation = 'keep-sep' | 'drop-sep' | 'refuse';
 
 /** Bytes of one file, or where to get them. */
 export type Source = string | URL | Request | Response | Blob | ArrayBuffer | Uint8Array | ReadableStream<Uint8Array>;
@@ -124,8 +127,8 @@ export interface EmbedOptions {
   padding?: Padding;
   /** Most tokens of a text, special tokens included. Default: the model's limit. */
   maxLength?: number;
-  /** Default `end`: cut the end and keep the closing [SEP]. */
-  truncate?: Truncate;
+  /** Default `keep-sep`. */
+  truncation?: Truncation;
   /** Default `model`: as the model was trained. */
   pooling?: Pooling;
   /**

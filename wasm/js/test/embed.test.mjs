@@ -53,11 +53,11 @@ test('reports say what was run', async () => {
   assert.equal(to.length, 40);
   const [limited] = await model.embedDetailed(['one two three four five'], { padding: 'none', maxLength: 4 });
   assert.deepEqual([limited.length, limited.truncated], [4, true]);
-  await fails(model.embed('word '.repeat(2000), { truncate: 'error' }), 'too_long', /at most 512/);
-  await assert.rejects(model.embed(['one', 'word '.repeat(2000)], { truncate: 'error' }), (e) => e.input === 1);
+  await fails(model.embed('word '.repeat(2000), { truncation: 'refuse' }), 'too_long', /at most 512/);
+  await assert.rejects(model.embed(['one', 'word '.repeat(2000)], { truncation: 'refuse' }), (e) => e.input === 1);
   await fails(model.embed('x', { maxLength: 1 }), 'bad_argument', /2 to 512/);
   await fails(model.embed('x', { padding: 513 }), 'bad_argument', /512/);
-  for (const bad of [{ padding: 'most' }, { padding: 0 }, { padding: 1.5 }, { maxLength: -1 }, { truncate: 'middle' }, { pooling: 'max' }]) {
+  for (const bad of [{ padding: 'most' }, { padding: 0 }, { padding: 1.5 }, { maxLength: -1 }, { truncation: 'middle' }, { pooling: 'max' }]) {
     await fails(model.embed('x', bad), 'bad_argument', /want/);
   }
 });

@@ -22,7 +22,7 @@ test('LangChain.js', async () => {
   assert.deepEqual(await embeddings.embedDocuments([]), []);
   const unit = new M2EmbedEmbeddings({ model, options: { normalize: true } });
   assert.ok(Math.abs(Math.hypot(...(await unit.embedQuery('one'))) - 1) < 1e-6);
-  const strict = new M2EmbedEmbeddings({ model, maxRetries: 0, options: { truncate: 'error', maxLength: 3 } });
+  const strict = new M2EmbedEmbeddings({ model, maxRetries: 0, options: { truncation: 'refuse', maxLength: 3 } });
   await assert.rejects(strict.embedQuery('far too many words'), (e) => e.code === 'too_long');
 });
 

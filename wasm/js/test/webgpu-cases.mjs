@@ -102,7 +102,7 @@ export async function options({ M2Embed, cosine, gpu, base }) {
     {},
     { pooling: 'mean', normalize: true },
     { padding: 50, pooling: 'cls_hidden', normalize: true, maxLength: 20 }, // pads
-    { padding: 'longest', pooling: 'mean_hidden', maxLength: 40, truncate: 'end_drop_sep' },
+    { padding: 'longest', pooling: 'mean_hidden', maxLength: 40, truncation: 'drop-sep' },
   ]) {
     found[JSON.stringify(o)] = compare(cosine, await model.embedDetailed(TEXTS, o), await cpu.embedDetailed(TEXTS, o), LIMITS.f32);
   }
@@ -114,7 +114,7 @@ export async function options({ M2Embed, cosine, gpu, base }) {
   }
   assert((await model.embed([])).length === 0, 'no texts');
   assert((await model.tokenize('a text')).tokens[0] === '[CLS]', 'tokenize');
-  await fails(model.embed('word '.repeat(2000), { truncate: 'error' }), 'too_long');
+  await fails(model.embed('word '.repeat(2000), { truncation: 'refuse' }), 'too_long');
   await fails(model.embed(Int32Array.of(5000)), 'bad_argument');
   await fails(model.embed('x', { padding: 513 }), 'bad_argument');
 

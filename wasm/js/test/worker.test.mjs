@@ -32,9 +32,9 @@ for (const workers of [1, 2]) {
     assert.deepEqual(await model.embed('text 0 '), want[0]);
     assert.deepEqual(await model.tokenize('a text'), await direct.tokenize('a text'));
     assert.equal(await model.similarity('a', 'b'), await direct.similarity('a', 'b'));
-    await assert.rejects(model.embed('w '.repeat(600), { truncate: 'error' }), (e) => e instanceof M2EmbedError && e.code === 'too_long' && e.input === 0);
+    await assert.rejects(model.embed('w '.repeat(600), { truncation: 'refuse' }), (e) => e instanceof M2EmbedError && e.code === 'too_long' && e.input === 0);
     const last = [...texts, 'w '.repeat(600)];
-    await assert.rejects(model.embed(last, { truncate: 'error' }), (e) => e.input === texts.length && e.message.startsWith(`input ${texts.length}: `));
+    await assert.rejects(model.embed(last, { truncation: 'refuse' }), (e) => e.input === texts.length && e.message.startsWith(`input ${texts.length}: `));
     await assert.rejects(model.embed(texts, { signal: AbortSignal.abort(new Error('before')) }), /before/);
     const controller = new AbortController();
     await assert.rejects(model.embed(texts, { signal: controller.signal, onProgress: () => controller.abort(new Error('stop')) }), /stop/);

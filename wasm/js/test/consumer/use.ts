@@ -10,7 +10,7 @@ export async function use(x: string | string[], ids: readonly number[], module: 
   const either: Float32Array | Float32Array[] = await model.embed(x);
   const one: Float32Array = await model.embed('a text');
   const several: Float32Array[] = await model.embed(['a text', ids, Int32Array.of(1)], { normalize: true });
-  const how: EmbedOptions = { padding: 'none', truncate: 'error', pooling: 'cls', task: 'query' };
+  const how: EmbedOptions = { padding: 'none', truncation: 'refuse', pooling: 'cls', task: 'query' };
   const prompts: Record<string, string> = model.info.prompts;
   const { vector, tokens, truncated } = (await model.embedDetailed(several.length > 0 ? ['a'] : [], how))[0]!;
   const score: number = (await model.similarity('a', vector)) + cosine(one, vector);
