@@ -3,7 +3,6 @@ package host
 import (
 	"cmp"
 	"context"
-	"sync"
 
 	"m2embed/core"
 	"m2embed/webgpu/native"
@@ -13,9 +12,7 @@ import (
 // by core; the GPU runs the forward pass.
 type gpu struct {
 	embedder *core.Embedder
-
-	mu     sync.Mutex // the device belongs to one goroutine at a time
-	device *native.Model
+	device   *native.Model
 }
 
 func (m *Model) startGPU(o Options, config []byte) error {
@@ -46,12 +43,5 @@ func (g *gpu) close() error {
 }
 
 func (g *gpu) embed(ctx context.Context, inputs []core.Input, o core.Options) ([]core.Embedding, error) {
-	return g.embedder.EmbedOn(ctx, g, inputs, o)
-}
-
-// RunPass lets passes of several calls take turns.
-func (g *gpu) RunPass(ctx context.Context, p core.Pass) ([]float32, error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.device.RunPass(ctx, p)
+	return g.embedder.EmbedOn(ctx, g.device, inputs, o)
 }

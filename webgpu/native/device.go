@@ -60,13 +60,16 @@ func (i Info) SpectraBytes() int {
 	return 0
 }
 
-// Device is an open GPU. Its methods belong to one goroutine at a time.
+// Device is an open GPU. Its methods belong to one goroutine at a time; its models
+// see to that by turn.
 type Device struct {
 	Info                             Info
 	instance, adapter, handle, queue uintptr
 	limits                           limits
 	id                               uintptr // in state
 	pipelines                        map[string]uintptr
+	turn                             chan struct{} // holds one while a model uses the device
+	models                           []*Model
 }
 
 // state is what callbacks report. They arrive while events are processed, and
@@ -152,7 +155,7 @@ func OpenDevice() (*Device, error) {
 	if err := makeCallbacks(); err != nil {
 		return nil, err
 	}
-	d := &Device{instance: api.CreateInstance(0), id: ticket(), pipelines: map[string]uintptr{}}
+	d := &Device{instance: api.CreateInstance(0), id: ticket(), pipelines: map[string]uintptr{}, turn: make(chan struct{}, 1)}
 	if d.instance == 0 {
 		return nil, &Error{Kind: Unsupported, Message: "the library made no instance"}
 	}
@@ -240,6 +243,14 @@ func (d *Device) wait(ctx context.Context, request uintptr) (answer, error) {
 			runtime.Gosched()
 		}
 	}
+}
+
+// isLost says whether the device went away.
+func (d *Device) isLost() bool {
+	state.Lock()
+	defer state.Unlock()
+	_, lost := state.lost[d.id]
+	return lost
 }
 
 // failure returns and clears what the GPU has complained of.

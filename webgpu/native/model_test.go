@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"m2embed/core"
 	"m2embed/core/checkpoint"
@@ -191,6 +192,73 @@ func TestSpectraBudget(t *testing.T) {
 		} else if !slices.Equal(got[0], first[length]) {
 			t.Errorf("%d tokens: another vector once the spectra were made again", length)
 		}
+	}
+}
+
+// TestSpectraBudgetOfDevice: the spectra of all models on a device stay within one
+// budget, and what one gave up for another is made again to the same vectors.
+func TestSpectraBudgetOfDevice(t *testing.T) {
+	c, f := tiny(t)
+	const budget = 300_000 // one model takes 131,072 bytes at P 64, twice that at 128
+	var models [3]*native.Model
+	for i := range models {
+		models[i] = openGPU(t, c, f, native.Options{Plan: plan.Options{SpectraBytes: budget}})
+	}
+	first := map[int][]float32{}
+	for turn, length := range []int{10, 10, 10, 100, 100, 10, 100} {
+		m := models[turn%len(models)]
+		s := model.Sequence{Length: length, IDs: goldenweights.InputIDs("budget", length, 104, 893)}
+		got, err := embed(context.Background(), m, []model.Sequence{s}, model.PoolClass, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if held := m.SpectraBytes(); held == 0 || held > budget {
+			t.Errorf("turn %d, %d tokens: %d bytes of spectra, want some and at most %d", turn, length, held, budget)
+		}
+		if turn == 1 && m.SpectraBytes() != 2*131_072 {
+			t.Errorf("%d bytes of spectra, want those of two models, which fit", m.SpectraBytes())
+		}
+		if first[length] == nil {
+			first[length] = got[0]
+		} else if !slices.Equal(got[0], first[length]) {
+			t.Errorf("turn %d, %d tokens: another vector than before", turn, length)
+		}
+	}
+}
+
+// TestOneDevice: models that are open at once share a device, which lasts as long as
+// one of them; a call that waits for another's pass heeds its context.
+func TestOneDevice(t *testing.T) {
+	if !onGPU() {
+		t.Skip("set M2EMBED_WEBGPU=native; build.sh does")
+	}
+	c, f := tiny(t)
+	one, err := native.Open(c, f, native.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	two, err := native.Open(c, f, native.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if one.Device() != two.Device() {
+		t.Error("two devices")
+	}
+	one.Close()
+	if two.Device() != native.ProcessDevice() {
+		t.Error("the device went with the first of its models")
+	}
+	s := []model.Sequence{{Length: 1, IDs: []int32{1}}}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+	defer cancel()
+	two.Hold(func() {
+		if _, err := embed(ctx, two, s, model.PoolClass, false); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a call that waits for its turn: %v", err)
+		}
+	})
+	two.Close()
+	if native.ProcessDevice() != nil {
+		t.Error("the device outlives its models")
 	}
 }
 
