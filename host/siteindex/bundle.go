@@ -19,6 +19,7 @@ import (
 	"slices"
 	"unicode/utf16"
 
+	"m2embed/host/internal/atomicfile"
 	"m2embed/host/search"
 	"m2embed/wasm/module"
 )
@@ -120,7 +121,7 @@ func (w *bundle) write(ctx context.Context, b *builder, root string) (err error)
 		return err
 	}
 	// From here on the new files are found.
-	if err := replace(filepath.Join(w.into, "index.json"), data); err != nil {
+	if err := atomicfile.Write(filepath.Join(w.into, "index.json"), data); err != nil {
 		return err
 	}
 	w.made.Files++
@@ -313,7 +314,7 @@ func (w *bundle) model(o Options) error {
 		return err
 	}
 	for _, f := range files {
-		if err := replace(filepath.Join(full, f.name), f.data); err != nil {
+		if err := atomicfile.Write(filepath.Join(full, f.name), f.data); err != nil {
 			return err
 		}
 	}
@@ -334,12 +335,12 @@ func (w *bundle) scripts() error {
 		if err != nil {
 			return err
 		}
-		if err := replace(filepath.Join(w.into, filepath.Base(name)), data); err != nil {
+		if err := atomicfile.Write(filepath.Join(w.into, filepath.Base(name)), data); err != nil {
 			return err
 		}
 	}
 	w.made.Scripts = true
-	return replace(filepath.Join(w.into, "m2embed.wasm"), module.Bytes)
+	return atomicfile.Write(filepath.Join(w.into, "m2embed.wasm"), module.Bytes)
 }
 
 // packed writes a file compressed and returns its name.
@@ -373,7 +374,7 @@ func (w *bundle) put(name string, data []byte) (string, error) {
 		return full, nil
 	}
 	w.fresh = append(w.fresh, full)
-	return full, replace(path, data)
+	return full, atomicfile.Write(path, data)
 }
 
 // sweep takes away what earlier runs made and nothing names any more.
@@ -390,21 +391,4 @@ func (w *bundle) sweep() error {
 		}
 	}
 	return nil
-}
-
-// replace writes a file at once or not at all.
-func replace(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".m2embed-*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Chmod(0o644), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		os.Remove(f.Name())
-	}
-	return err
 }

@@ -9,7 +9,8 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
+
+	"m2embed/host/internal/atomicfile"
 )
 
 // The encoder's shape.
@@ -242,11 +243,11 @@ func Write(path string, quantized bool) error {
 	tail = tail.bytes(11, value("position_ids", onnxInt64, one, length))
 	tail = tail.bytes(12, value(x, onnxFloat, texts, length, hidden))
 
-	f, err := os.Create(path + ".making")
+	f, err := atomicfile.Create(path)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer f.Discard()
 	size := len(head) + len(tail)
 	prefixes := make([]message, len(g.initializers))
 	for i, t := range g.initializers {
@@ -271,5 +272,5 @@ func Write(path string, quantized bool) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), path)
+	return f.Publish()
 }

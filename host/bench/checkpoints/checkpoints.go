@@ -11,6 +11,7 @@ import (
 	"m2embed/core/checkpoint/goldenweights"
 	"m2embed/host/bench/share"
 	"m2embed/host/convert"
+	"m2embed/host/internal/atomicfile"
 )
 
 // Longest is the most tokens of a text.
@@ -30,22 +31,20 @@ func Make(folder string) error {
 		if err := os.MkdirAll(torch, 0o755); err != nil {
 			return err
 		}
-		f, err := os.Create(filepath.Join(torch, "making"))
+		f, err := atomicfile.Create(filepath.Join(torch, "pytorch_model.bin"))
 		if err != nil {
 			return err
 		}
+		defer f.Discard()
 		if err := goldenweights.New(goldenweights.Base80M(Longest)).WriteTorch(f); err != nil {
 			return err
 		}
-		if err := f.Close(); err != nil {
-			return err
-		}
 		for name, data := range map[string][]byte{"config.json": share.ConfigJSON(12, Longest), "tokenizer.json": vocabulary} {
-			if err := os.WriteFile(filepath.Join(torch, name), data, 0o644); err != nil {
+			if err := atomicfile.Write(filepath.Join(torch, name), data); err != nil {
 				return err
 			}
 		}
-		if err := os.Rename(f.Name(), filepath.Join(torch, "pytorch_model.bin")); err != nil {
+		if err := f.Publish(); err != nil {
 			return err
 		}
 	}
