@@ -145,7 +145,7 @@ func short(s string) string {
 // hashed is a file that is read once, from its beginning to its end.
 type hashed struct {
 	ctx  context.Context
-	file *os.File
+	file io.Reader
 	sum  hash.Hash
 	n    int64
 }
@@ -187,37 +187,48 @@ func (h *hashed) input(name string) Input {
 // file without the columns; and those of yield and ctx. Records that are no
 // documents are records with a reason.
 func readFile(ctx context.Context, name string, columns Columns, maxBytes int, yield func(record) error) (Input, error) {
-	in, err := readHashed(ctx, name, columns, maxBytes, yield)
+	f, err := os.Open(name)
+	if err != nil {
+		return Input{}, err
+	}
+	defer f.Close()
+	stat, err := f.Stat()
+	if err != nil {
+		return Input{}, err
+	}
+	in, err := readHashed(ctx, name, f, stat.Size(), columns, maxBytes, yield)
 	if err != nil && ctx.Err() == nil && !strings.Contains(err.Error(), name) {
 		err = fmt.Errorf("%s: %w", name, err)
 	}
 	return in, err
 }
 
-func readHashed(ctx context.Context, name string, columns Columns, maxBytes int, yield func(record) error) (in Input, err error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return in, err
-	}
-	defer f.Close()
+// opened is what is read of a file.
+type opened interface {
+	io.Reader
+	io.ReaderAt
+}
+
+// readHashed is readFile over a file of size bytes.
+func readHashed(ctx context.Context, name string, f opened, size int64, columns Columns, maxBytes int, yield func(record) error) (in Input, err error) {
 	r := &reader{name: name, columns: columns, maxBytes: maxBytes, yield: yield}
 	if r.columns.Text == "" {
 		r.columns.Text = "text"
 	}
 	h := &hashed{ctx: ctx, file: f, sum: sha256.New()}
 	if kindOf(name) == "parquet" {
-		if err := r.parquet(ctx, f); err != nil {
+		if err := r.parquet(ctx, f, size); err != nil {
 			return in, err
 		}
 	} else {
-		var data io.Reader = bufio.NewReaderSize(h, 1<<18)
+		var data io.Reader = bufio.NewReaderSize(h, int(min(max(size, 0), 1<<18)))
 		if strings.HasSuffix(strings.ToLower(name), ".gz") {
 			z, err := gzip.NewReader(data)
 			if err != nil {
 				return in, fmt.Errorf("not gzip, or cut off at its beginning: %w", err)
 			}
 			defer z.Close()
-			data = z
+			data = bufio.NewReaderSize(z, 1<<16)
 		}
 		switch kindOf(name) {
 		case "jsonl":
@@ -249,7 +260,7 @@ func readHashed(ctx context.Context, name string, columns Columns, maxBytes int,
 // lines hands on lines without their ends, and without those of white space.
 // A line of more than `most` bytes is rejected without being held.
 func (r *reader) lines(data io.Reader, most int, each func(line []byte) error) error {
-	b := bufio.NewReaderSize(data, 1<<16)
+	b := bufio.NewReader(data)
 	var line []byte
 	for {
 		r.number++

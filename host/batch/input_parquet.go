@@ -5,25 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 
 	"github.com/parquet-go/parquet-go"
 )
 
 // parquet reads two columns of a file side by side.
-func (r *reader) parquet(ctx context.Context, f *os.File) (err error) {
+func (r *reader) parquet(ctx context.Context, f io.ReaderAt, size int64) (err error) {
 	// The library panics at some damaged files.
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("damaged Parquet: %v", short(fmt.Sprint(p)))
 		}
 	}()
-	stat, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	file, err := parquet.OpenFile(f, stat.Size())
+	file, err := parquet.OpenFile(f, size)
 	if err != nil {
 		return fmt.Errorf("not a Parquet file, or cut off: %w", err)
 	}
