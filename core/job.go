@@ -126,6 +126,9 @@ func (e *Embedder) start(stopped func() error, inputs []Input, o Options) (*Job,
 		longest = max(longest, len(ids))
 	}
 	for i := range j.sequences {
+		if i%askEvery == askEvery-1 && ask() != nil {
+			return nil, ended
+		}
 		s := &j.sequences[i]
 		s.Length = padded(o.Padding, len(s.IDs), longest, e.MaxLength())
 		if err := e.model.CheckSequence(*s); err != nil {

@@ -90,12 +90,30 @@ func hostileParts(t *testing.T) map[string]map[string]string {
 	cases["many added tokens"] = tokens(`"added_tokens": [`, `"added_tokens": [`+many(20_000, `{"content":"m%d"},`))
 	cases["long added tokens"] = tokens(`"added_tokens": [`, `"added_tokens": [{"content":"`+repeat("m", million)+`"},`)
 	cases["an added token many times"] = tokens(`"added_tokens": [`, `"added_tokens": [`+repeat(`{"content":"m"},`, million/16))
+	cases["short added tokens"] = tokens(`"added_tokens": [`, `"added_tokens": [`+many(400_000, `{"content":"%d"},`))
+	cases["an added token of Hangul"] = tokens(`"added_tokens": [`, `"added_tokens": [{"normalized":true,"content":"`+repeat("\ud55c", million/3)+`"},`)
+	cases["added tokens of Hangul"] = tokens(`"added_tokens": [`, `"added_tokens": [`+many(1000, `{"normalized":true,"content":"`+repeat("\ud55c", 330)+`%d"},`))
+	cases["a template of long lists"] = tokens(`"post_processor"`, `"post_processor": {"type": "TemplateProcessing", "single": [`+repeat(`{"SpecialToken":{"id":"m"}},`, 10_000)+
+		`{"Sequence":{"id":"A"}}], "special_tokens": {"m": {"ids": [1`+repeat(",1", 100_000)+`]}}}, "own_post_processor"`)
+	// numbered are entries with ids from 100,000 on.
+	numbered := func(n int, name string) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, `"`+name+`":%d,`, i, 100_000+i)
+		}
+		return b.String()
+	}
+	cases["a vocabulary with a wide gap"] = tokens(`"vocab": {`, `"vocab": {`+numbered(300_000, "m%d")+`"mmm":4800000,`)
+	cases["many tokens, one of them twice"] = tokens(`"vocab": {`, `"vocab": {"mmm":600001,`+numbered(500_000, "m%d")+`"mmm":600002,`)
+	cases["many continuations"] = tokens(`"vocab": {`, `"vocab": {`+numbered(500_000, "##%d"))
 	cases["a long type"] = tokens(`"BertNormalizer"`, `"`+repeat("m", million)+`"`)
 	cases["a deep tokenizer"] = tokens(`"version"`, `"x": `+repeat("[", million))
 	cases["a long version"] = tokens(`"version": "1.0"`, `"version": "`+repeat("m", million)+`"`)
 	cases["a long name of the unknown token"] = tokens(`"unk_token": "[UNK]"`, `"unk_token": "`+repeat("m", million)+`"`)
 	cases["long names"] = map[string]string{"tokenizer.json": `{"` + repeat("m", million) + `": [`}
 	cases["lines"] = map[string]string{"tokenizer.json": "", "vocab.txt": repeat("\n", million)}
+	cases["short lines"] = map[string]string{"tokenizer.json": "", "vocab.txt": "[UNK]\n" + many(million, "%d\n")}
+	cases["short lines twice"] = map[string]string{"tokenizer.json": "", "vocab.txt": "[UNK]\n" + repeat(many(million/2, "%d\n"), 2)}
 	cases["a long line"] = map[string]string{"tokenizer.json": "", "vocab.txt": repeat("m", million)}
 
 	long = repeat("m", locate.MaxConfigSize-4096)

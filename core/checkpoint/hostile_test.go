@@ -69,8 +69,10 @@ func hostileFiles(t testing.TB) map[string][]byte {
 			"q\x000}(" + manyNames("X\x05\x00\x00\x00%05dh\x00") + "u.")}, member{name: "x/data/0", data: make([]byte, million)}),
 		"a large tensor's views":       makeZip(t, member{name: "x/data.pkl", data: []byte("\x80\x02}(" + views() + "u.")}, member{name: "x/data/0", data: make([]byte, million)}),
 		"a large tensor's other names": withHeader(`{"__metadata__":{`+manyNames(`"%05d":"x",`)+`"a":"x"},"x":{"dtype":"F32","shape":[262144],"data_offsets":[0,1048576]}}`, make([]byte, million)),
-		"expanded":                     stored(dictPickle("x", tensorPickle("FloatStorage", "0", 6, 0, []int64{1 << 40}, []int64{0}))),
-		"many directory entries":       []byte("PK\x03\x04" + repeat("\x00", million)),
+		"one dictionary as the metadata of many tensors": stored("\x80\x02}(" + manyNames("X\x05\x00\x00\x00%05d\x89") + "uq\x00(" +
+			repeat(good[:strings.LastIndex(good, "ccollections")]+"Nh\x00tR", 5000) + "t."),
+		"expanded":               stored(dictPickle("x", tensorPickle("FloatStorage", "0", 6, 0, []int64{1 << 40}, []int64{0}))),
+		"many directory entries": []byte("PK\x03\x04" + repeat("\x00", million)),
 	}
 }
 

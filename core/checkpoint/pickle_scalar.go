@@ -12,12 +12,17 @@ import (
 func (u *unpickler) pushScalar(op byte) error {
 	u.spent += slotSize
 	switch op {
-	case 'K', 'M', 'J': // BININT1, BININT2, BININT
-		x, err := u.in.uint(map[byte]int{'K': 1, 'M': 2, 'J': 4}[op])
-		if op == 'J' {
-			x = uint64(int32(x))
-		}
+	case 'K': // BININT1
+		x, err := u.in.uint(1)
 		u.push(int64(x))
+		return err
+	case 'M': // BININT2
+		x, err := u.in.uint(2)
+		u.push(int64(x))
+		return err
+	case 'J': // BININT
+		x, err := u.in.uint(4)
+		u.push(int64(int32(x)))
 		return err
 	case 'G': // BINFLOAT
 		b, err := u.in.bytes(8)
@@ -35,13 +40,15 @@ func (u *unpickler) pushScalar(op byte) error {
 		}
 		return err
 	}
-	lengths := map[byte]int{
-		0x8c: 1, 'X': 4, 0x8d: 8, // texts: SHORT_BINUNICODE, BINUNICODE, BINUNICODE8
-		'U': 1, 'T': 4, // texts of Python 2: SHORT_BINSTRING, BINSTRING
-		'C': 1, 'B': 4, 0x8e: 8, 0x96: 8, // SHORT_BINBYTES, BINBYTES, BINBYTES8, BYTEARRAY8
-	}
-	width, ok := lengths[op]
-	if !ok {
+	width := 0 // bytes of the length
+	switch op {
+	case 0x8c, 'U', 'C': // SHORT_BINUNICODE, SHORT_BINSTRING of Python 2, SHORT_BINBYTES
+		width = 1
+	case 'X', 'T', 'B': // BINUNICODE, BINSTRING, BINBYTES
+		width = 4
+	case 0x8d, 0x8e, 0x96: // BINUNICODE8, BINBYTES8, BYTEARRAY8
+		width = 8
+	default:
 		return errors.New("the opcode is unknown or not supported")
 	}
 	n, err := u.in.uint(width)

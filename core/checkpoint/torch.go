@@ -205,6 +205,9 @@ func (u *unpickler) rebuildTensor(a tuple, typeAt int) (any, error) {
 	return t, u.in.f.spend(tensorCost + 2*8*len(shape))
 }
 
+// maxMetadata is more bits than torch keeps: any number of tensors may share them.
+const maxMetadata = 64
+
 // setMetadata applies the bits that torch keeps beside a tensor's bytes: "neg"
 // says that they are of the opposite sign, "conj" means nothing for numbers
 // that are not complex.
@@ -215,6 +218,9 @@ func (t *torchTensor) setMetadata(v any) unreadable {
 			return ""
 		}
 		return "a tensor with metadata of unknown form"
+	}
+	if len(bits.keys) > maxMetadata {
+		return unreadable(fmt.Sprintf("a tensor with %d entries in its metadata cannot be read", len(bits.keys)))
 	}
 	for i, value := range bits.values {
 		name, _ := bits.keys[i].(string)

@@ -60,6 +60,7 @@ type addedSearch struct {
 
 	interruption *interruption
 	askAt        int
+	work         int // on comparing with tokens, in bytes of text, since it was asked
 
 	id    int32
 	place Span // bytes of text, with white space that the token takes along
@@ -83,6 +84,11 @@ func (s *addedSearch) next() bool {
 			return false
 		}
 		token, ok := s.match()
+		if s.work >= askEvery {
+			if s.work = 0; s.interruption.ask() {
+				return false
+			}
+		}
 		if !ok {
 			s.at++
 			continue
@@ -134,6 +140,7 @@ func (s *addedSearch) match() (addedToken, bool) {
 	rest := s.text[s.at:]
 	for _, length := range s.tokens.lengths[rest[0]] {
 		if length <= len(rest) {
+			s.work += length / 16 // what a map hashes at once
 			if token, ok := s.tokens.byContent[rest[:length]]; ok {
 				return token, true
 			}

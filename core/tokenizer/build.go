@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"unicode"
@@ -28,8 +29,11 @@ func (f *file) build() (*Tokenizer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if t.vocabulary.count < len(f.model.vocabulary.ids) && f.model.vocabulary.keepLast() {
-		return f.build()
+	if t.vocabulary.count < len(f.model.vocabulary.ids) {
+		tokens = f.model.vocabulary.keepLast(tokens, t.vocabulary)
+		if t, err = assemble(tokens, &f.model, f.settings); err != nil {
+			return nil, err
+		}
 	}
 	if t.prefixIDs, err = f.resolve(f.prefix); err != nil {
 		return nil, err
@@ -83,7 +87,7 @@ func (m *modelFile) tokens() ([]string, error) {
 	}
 	// Gaps occur in real files, but no file may make us set aside many megabytes
 	// by naming one large id.
-	most := 16*len(v.ids) + 1<<19
+	most := len(v.ids) + len(v.ids)/2 + 1<<19
 	text := string(v.text)
 	tokens := make([]string, min(most, int(slices.Max(v.ids))+1))
 	start := 0
@@ -101,26 +105,26 @@ func (m *modelFile) tokens() ([]string, error) {
 	return tokens, nil
 }
 
-// keepLast drops all but the last of entries with equal names, and reports
-// whether there were any. Names are so rarely equal that they are looked for
-// only when the vocabulary turns out smaller than the file.
-func (v *vocabularyFile) keepLast() (dropped bool) {
-	last := make(map[string]int32, len(v.ids))
-	start := 0
+// keepLast drops all but the last of entries with equal names from the tokens by
+// id; names are what was built of them. Names are so rarely equal that they are
+// looked for only when the vocabulary turns out smaller than the file.
+func (v *vocabularyFile) keepLast(tokens []string, names *vocabulary) []string {
+	last := make([]int32, 1+names.size()) // entries, by 1 + the id that is found by their name; none by ""
+	found := make([]int32, len(v.ids))
 	for i, id := range v.ids {
-		last[string(v.text[start:v.ends[i]])] = id
-		start = v.ends[i]
+		known, _ := names.find(tokens[id])
+		found[i] = 1 + known
+		last[found[i]] = int32(i)
 	}
-	if len(last) == len(v.ids) {
-		return false
+	size := 0
+	for i, id := range v.ids {
+		if last[found[i]] == int32(i) {
+			size = max(size, int(id)+1)
+		} else {
+			tokens[id] = ""
+		}
 	}
-	*v = vocabularyFile{}
-	for name, id := range last {
-		v.text = append(v.text, name...)
-		v.ends = append(v.ends, len(v.text))
-		v.ids = append(v.ids, id)
-	}
-	return true
+	return tokens[:size]
 }
 
 // placeAddedTokens gives each added token its id: that of the vocabulary or, for
@@ -213,19 +217,28 @@ func parseVocabulary(data []byte) (*Tokenizer, error) {
 		return nil, fmt.Errorf("not a text file: it is not valid UTF-8")
 	}
 	lines := strings.Split(strings.TrimSuffix(string(data), "\n"), "\n")
-	seen := make(map[string]int, len(lines))
+	tokens := 0
 	for i, line := range lines {
-		lines[i] = strings.TrimRightFunc(line, isSpace)
-		if first, ok := seen[lines[i]]; ok && lines[i] != "" {
-			lines[first] = "" // the reference library keeps the last
+		if lines[i] = strings.TrimRightFunc(line, isSpace); lines[i] != "" {
+			tokens++
 		}
-		seen[lines[i]] = i
 	}
-	isCased := looksCased(lines)
+	isCased := looksCased(slices.Values(lines))
 	m := &modelFile{unknown: "[UNK]", continuationPrefix: "##", maxCharactersPerWord: 100}
-	t, err := assemble(lines, m, normalization{cleanText: true, ideographs: true, stripAccent: !isCased, lowerCase: !isCased})
+	settings := normalization{cleanText: true, ideographs: true, stripAccent: !isCased, lowerCase: !isCased}
+	t, err := assemble(lines, m, settings)
 	if err != nil {
 		return nil, err
+	}
+	if t.vocabulary.count < tokens { // of equal lines the last one counts, as in the reference library
+		for i, line := range lines {
+			if last, _ := t.vocabulary.find(line); int(last) != i {
+				lines[i] = ""
+			}
+		}
+		if t, err = assemble(lines, m, settings); err != nil {
+			return nil, err
+		}
 	}
 	var added []addedToken
 	for _, content := range bertSpecialTokens {
@@ -246,9 +259,10 @@ func parseVocabulary(data []byte) (*Tokenizer, error) {
 // looksCased reports whether a vocabulary was made from text in upper and lower
 // case: one token in a hundred has an upper-case letter. (The uncased
 // vocabulary has two, both U+211D.)
-func looksCased(tokens []string) bool {
-	upper := 0
-	for _, token := range tokens {
+func looksCased(tokens iter.Seq[string]) bool {
+	upper, all := 0, 0
+	for token := range tokens {
+		all++
 		if strings.HasPrefix(token, "[") {
 			continue // [CLS], [unused1]
 		}
@@ -256,5 +270,5 @@ func looksCased(tokens []string) bool {
 			upper++
 		}
 	}
-	return upper*100 > len(tokens)
+	return upper*100 > all
 }

@@ -2,6 +2,7 @@ package tokenizer
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 )
 
@@ -51,11 +52,13 @@ func (t *Tokenizer) CheckUncased(vocabSize int) error {
 // to a multiple of 8 (30522 to 30528), at most of 128.
 const rowPadding = 128
 
-// all returns all tokens, by id.
-func (v *vocabulary) all() []string {
-	tokens := make([]string, v.size())
-	for id := range tokens {
-		tokens[id] = v.token(int32(id))
+// all yields all tokens, by id.
+func (v *vocabulary) all() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for id := range int32(v.size()) {
+			if !yield(v.token(id)) {
+				return
+			}
+		}
 	}
-	return tokens
 }

@@ -127,6 +127,13 @@ func readTyped(d jsonReader, kind *string, member func(name string) (bool, error
 	})
 }
 
+// Bounds of added_tokens, beyond those of any tokenizer: what is kept of them takes
+// many times the bytes of the file.
+const (
+	maxAddedTokens = 1 << 16
+	maxAddedToken  = 1 << 12 // bytes of one
+)
+
 func (f *file) readAddedToken(d jsonReader) error {
 	var token addedToken
 	id := 0
@@ -149,10 +156,16 @@ func (f *file) readAddedToken(d jsonReader) error {
 		}
 		return d.SkipValue()
 	})
-	if token.content != "" {
-		f.addedTokens = append(f.addedTokens, token)
+	switch {
+	case err != nil || token.content == "":
+		return err
+	case len(token.content) > maxAddedToken:
+		return fmt.Errorf("token %s of %d bytes, want at most %d", shorten(token.content), len(token.content), maxAddedToken)
+	case len(f.addedTokens) == maxAddedTokens:
+		return fmt.Errorf("more than %d tokens", maxAddedTokens)
 	}
-	return err
+	f.addedTokens = append(f.addedTokens, token)
+	return nil
 }
 
 func (f *file) readNormalizer(d jsonReader) error {

@@ -2,6 +2,7 @@ package tokenizer
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -174,7 +175,7 @@ func TestParseErrors(t *testing.T) {
 func TestVocabularyFile(t *testing.T) {
 	fromJSON := parse(t, "tokenizer/bert-base-uncased.json")
 	for name, lineEnd := range map[string]string{"LF": "\n", "CR LF": "\r\n"} {
-		tokens := fromJSON.vocabulary.all()
+		tokens := slices.Collect(fromJSON.vocabulary.all())
 		fromLines, err := Parse([]byte(strings.Join(tokens, lineEnd)))
 		if err != nil {
 			t.Fatal(err)
@@ -211,7 +212,7 @@ func TestVocabularyFile(t *testing.T) {
 
 func TestCheckUncased(t *testing.T) {
 	uncased := parse(t, "tokenizer/bert-base-uncased.json")
-	tokens := uncased.vocabulary.all()
+	tokens := slices.Collect(uncased.vocabulary.all())
 	// A stand-in for bert-base-cased: its size, and words in both cases.
 	cased := append([]string(nil), tokens[:28996]...)
 	for i := 2000; i < 12000; i++ {

@@ -20,7 +20,7 @@ type reference struct {
 
 func newReference(t *Tokenizer) *reference {
 	r := &reference{ids: make(map[string]int32, t.VocabularySize()), settings: t.normalizer.settings, unknown: t.UnknownID(), characters: t.maxCharactersPerWord}
-	for id, token := range t.vocabulary.all() {
+	for id, token := range slices.Collect(t.vocabulary.all()) {
 		r.ids[token] = int32(id)
 	}
 	for content := range t.rawAdded.byContent {

@@ -114,17 +114,23 @@ func readTokenPair(d jsonReader, item *templateItem) error {
 	})
 }
 
+// maxTemplate is how many special tokens a text may get on either side, where BERT's
+// get one: a template may repeat long lists of them.
+const maxTemplate = 1024
+
 // resolve returns the ids of template items.
 func (f *file) resolve(items []templateItem) ([]int32, error) {
 	var ids []int32
 	for _, item := range items {
-		if item.hasID {
-			ids = append(ids, item.id)
-			continue
-		}
 		special, ok := f.templateIDs[item.token]
+		if item.hasID {
+			special, ok = []int32{item.id}, true
+		}
 		if !ok {
 			return nil, fmt.Errorf("post_processor: %s is in the template, but not in special_tokens", shorten(item.token))
+		}
+		if len(ids)+len(special) > maxTemplate {
+			return nil, fmt.Errorf("post_processor: more than %d special tokens on one side of a text", maxTemplate)
 		}
 		ids = append(ids, special...)
 	}

@@ -1,6 +1,9 @@
 package tokenizer
 
-import "math/bits"
+import (
+	"math/bits"
+	"strings"
+)
 
 // vocabulary holds all tokens one after another and finds them by hash.
 //
@@ -44,6 +47,9 @@ func hashOf(kind int, piece string) uint64 {
 func newVocabulary(tokens []string, prefix string) *vocabulary {
 	total, pieces := 0, 0
 	for _, token := range tokens {
+		if token == "" {
+			continue
+		}
 		total += len(token)
 		pieces++
 		if _, ok := cutPrefix(token, prefix); ok {
@@ -51,12 +57,13 @@ func newVocabulary(tokens []string, prefix string) *vocabulary {
 		}
 	}
 	v := &vocabulary{ends: make([]uint32, len(tokens)), prefixLength: len(prefix)}
-	text := make([]byte, 0, total)
+	var text strings.Builder
+	text.Grow(total)
 	for id, token := range tokens {
-		text = append(text, token...)
-		v.ends[id] = uint32(len(text))
+		text.WriteString(token)
+		v.ends[id] = uint32(text.Len())
 	}
-	v.text = string(text)
+	v.text = text.String()
 
 	logSlots := max(4, bits.Len(uint(pieces+pieces/2)))
 	v.slots = make([]uint64, 1<<logSlots)

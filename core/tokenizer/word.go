@@ -172,9 +172,15 @@ func (e *encoder) pieces() bool {
 		}
 	}
 	tokens, counted := len(e.ids), e.count
-	kind, start := wordStart, 0
+	kind, start, work := wordStart, 0, 0
 	for start < len(e.word) {
 		rest := e.word[start:]
+		// Where a tokenizer allows words of any length, one may take long.
+		if work += min(len(rest), v.longest[kind]); work >= askEvery {
+			if work = 0; e.ask() {
+				return true
+			}
+		}
 		id, length := e.longestPiece(kind, rest)
 		if id < 0 {
 			e.ids, e.count = e.ids[:tokens], counted
