@@ -117,7 +117,7 @@ type archive struct {
 // format tells what the zip file is: docx, xlsx, pptx, odt (and its kin), epub,
 // "other" or "", a plain one.
 func (a *archive) format() string {
-	if kind, err := a.member("mimetype"); err == nil {
+	if kind, err := a.member("mimetype", maxMember); err == nil {
 		switch strings.TrimSpace(string(kind[:min(len(kind), 100)])) {
 		case "application/epub+zip":
 			return "epub"
@@ -164,14 +164,14 @@ func (a *archive) open(name string) (io.ReadCloser, error) {
 	}{&unpacked{r, a.job}, r}, nil
 }
 
-// member reads a member as a whole.
-func (a *archive) member(name string) ([]byte, error) {
+// member reads a member as a whole, of up to most bytes.
+func (a *archive) member(name string, most int) ([]byte, error) {
 	r, err := a.open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
-	return readAll(r, maxMember)
+	return readAll(r, most)
 }
 
 // readMembers reads each file in a plain archive.

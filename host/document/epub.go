@@ -30,7 +30,7 @@ func (a *archive) readEPUB(name string) error {
 		if err := a.job.ctx.Err(); err != nil {
 			return err
 		}
-		data, err := a.member(chapter)
+		data, err := a.member(chapter, a.job.maxText())
 		if errors.Is(err, errBomb) {
 			return err
 		}

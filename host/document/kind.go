@@ -24,12 +24,14 @@ const (
 	kindTar
 	kindPDF
 	kindRTF
+	kindLocked
+	kindOldOffice
 	kindBinary
 )
 
 // String names a kind for people.
 func (k kind) String() string {
-	return [...]string{"text", "Markdown", "HTML", "subtitles", "a table", "JSON", "JSON lines", "a mailbox", "a message", "a gzip file", "a zip file", "a tar file", "a PDF", "a rich text", "no text"}[k]
+	return [...]string{"text", "Markdown", "HTML", "subtitles", "a table", "JSON", "JSON lines", "a mailbox", "a message", "a gzip file", "a zip file", "a tar file", "a PDF", "a rich text", "an encrypted file", "an old Office file", "no text"}[k]
 }
 
 // byName are kinds that a file's name tells.
@@ -55,6 +57,8 @@ func kindOf(name string, head []byte) kind {
 		return kindTar
 	case bytes.HasPrefix(head, []byte("{\\rtf")):
 		return kindRTF
+	case bytes.HasPrefix(head, []byte("\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")):
+		return kindOfCompound(name)
 	case isBinary(head):
 		return kindBinary
 	}
@@ -74,6 +78,18 @@ func kindOf(name string, head []byte) kind {
 		return kindSubtitles
 	}
 	return kindText
+}
+
+// kindOfCompound tells the kind of a compound file of Microsoft's by its name: Office had
+// them before 2007, and has them around what a password locks.
+func kindOfCompound(name string) kind {
+	switch strings.ToLower(path.Ext(name)) {
+	case ".docx", ".docm", ".xlsx", ".xlsm", ".pptx", ".pptm":
+		return kindLocked
+	case ".doc", ".dot", ".xls", ".xlt", ".ppt", ".pps", ".pot":
+		return kindOldOffice
+	}
+	return kindBinary
 }
 
 // isTar reports whether a file begins as tar files do that say so.

@@ -1,6 +1,7 @@
 package document
 
 import (
+	"bufio"
 	"encoding/xml"
 	"fmt"
 	"io"
@@ -21,8 +22,59 @@ func newXML(r io.Reader) *xml.Decoder {
 	return d
 }
 
-// maxNesting bounds elements in each other.
-const maxNesting = 1000
+const (
+	// maxNesting bounds elements in each other.
+	maxNesting = 1000
+	// maxToken is the most bytes of a tag or of text between tags: a tag's attributes
+	// take some twenty times their bytes in memory.
+	maxToken = 1 << 20
+)
+
+// tokenReader reads up to maxMember bytes, and up to maxToken since next was called.
+type tokenReader struct {
+	r           *bufio.Reader
+	token, left int
+}
+
+func newTokenReader(r io.Reader) *tokenReader {
+	return &tokenReader{r: bufio.NewReader(r), left: maxMember}
+}
+
+// next begins a token.
+func (t *tokenReader) next() {
+	t.left -= t.token
+	t.token = 0
+}
+
+// full is what is wrong where a bound was met.
+func (t *tokenReader) full() error {
+	if t.token >= maxToken {
+		return tooLarge(maxToken)
+	}
+	if t.token >= t.left {
+		return tooLarge(maxMember)
+	}
+	return nil
+}
+
+// ReadByte is what an XML decoder reads by.
+func (t *tokenReader) ReadByte() (byte, error) {
+	if err := t.full(); err != nil {
+		return 0, err
+	}
+	t.token++
+	return t.r.ReadByte()
+}
+
+// Read is what the decoder of a charset reads by.
+func (t *tokenReader) Read(p []byte) (int, error) {
+	if err := t.full(); err != nil {
+		return 0, err
+	}
+	n, err := t.r.Read(p[:min(len(p), maxToken-t.token, t.left-t.token)])
+	t.token += n
+	return n, err
+}
 
 // walkXML calls begin and end at the elements of a member and text in between. A
 // begin that returns false leaves an element out.
@@ -32,15 +84,13 @@ func (a *archive) walkXML(member string, begin func(xml.StartElement) bool, end 
 		return err
 	}
 	defer r.Close()
-	bounded := &io.LimitedReader{R: r, N: maxMember}
+	bounded := newTokenReader(r)
 	d := newXML(bounded)
 	skip := 0 // elements open since the one that is left out
 	depth := 0
 	for {
+		bounded.next()
 		token, err := d.Token()
-		if bounded.N <= 0 {
-			return fmt.Errorf("%q in it: %w", member, tooLarge(maxMember))
-		}
 		if err == io.EOF {
 			return nil
 		}
@@ -92,7 +142,7 @@ func (a *archive) readDOCX(name string) error {
 		}
 	}
 	for _, part := range parts {
-		w := &docx{flow: f, levels: levels}
+		w := &docx{runs: runs{flow: f}, levels: levels}
 		if err := a.walkXML(part, w.begin, w.end, w.characters); err != nil {
 			return err
 		}
@@ -145,16 +195,45 @@ func (a *archive) docxStyles() map[string]int {
 	return levels
 }
 
+// runs writes what Word's text and PowerPoint's have in common: runs of text, tabs, line
+// ends, and rows and cells of tables.
+type runs struct {
+	flow   *flow
+	isText bool
+}
+
+func (r *runs) begin(name string) {
+	switch name {
+	case "t":
+		r.isText = true
+	case "tab", "tc":
+		r.flow.space = true
+	case "br", "cr", "tr":
+		r.flow.line(1)
+	}
+}
+
+func (r *runs) end(name string) {
+	if name == "t" {
+		r.isText = false
+	}
+}
+
+func (r *runs) characters(s string) {
+	if r.isText {
+		r.flow.text(s)
+	}
+}
+
 // docx writes a part of a Word document.
 type docx struct {
-	flow   *flow
+	runs
 	levels map[string]int
 	title  string
 
 	style       string
 	level       int // of the paragraph; -1: none
 	begun       bool
-	isText      bool
 	isTitle     bool
 	titleBegins int
 	rows        int // tables in each other
@@ -184,20 +263,12 @@ func (w *docx) begin(e xml.StartElement) bool {
 	case "tbl":
 		w.rows++
 		w.flow.line(2)
-	case "tr":
-		w.flow.line(1)
-	case "tc":
-		w.flow.space = true
 	case "t":
-		w.isText = true
 		w.paragraph()
-	case "tab":
-		w.flow.space = true
-	case "br", "cr":
+	case "br":
 		if attribute(e, "type") == "page" {
 			w.flow.page()
-		} else {
-			w.flow.line(1)
+			return true
 		}
 	case "lastRenderedPageBreak":
 		w.flow.page()
@@ -205,6 +276,7 @@ func (w *docx) begin(e xml.StartElement) bool {
 		w.paragraph()
 		w.flow.text("-")
 	}
+	w.runs.begin(e.Name.Local)
 	return true
 }
 
@@ -233,9 +305,8 @@ func (w *docx) paragraph() {
 }
 
 func (w *docx) end(name string) {
+	w.runs.end(name)
 	switch name {
-	case "t":
-		w.isText = false
 	case "p":
 		if w.flow.level > 0 {
 			w.flow.endHeading()
@@ -253,15 +324,9 @@ func (w *docx) end(name string) {
 	}
 }
 
-func (w *docx) characters(s string) {
-	if w.isText {
-		w.flow.text(s)
-	}
-}
-
 // readODT reads an OpenDocument text.
 func (a *archive) readODT(name string) error {
-	if r, err := a.member("META-INF/manifest.xml"); err == nil && strings.Contains(string(r), "encryption-data") {
+	if r, err := a.member("META-INF/manifest.xml", maxMember); err == nil && strings.Contains(string(r), "encryption-data") {
 		return ErrEncrypted
 	}
 	f := &flow{most: a.job.maxText()}

@@ -225,6 +225,8 @@ func (j *job) maxText() int {
 	return DefaultMaxText
 }
 
+var errOldOffice = errors.New("an Office file of before 2007, which is not read: save it as DOCX, XLSX or PPTX")
+
 // headBytes is how much of a file is looked at to tell its kind and charset.
 const headBytes = 64 << 10
 
@@ -245,6 +247,10 @@ func (j *job) read(s source) error {
 	switch k := kindOf(s.name, head); k {
 	case kindBinary:
 		return ErrNoText
+	case kindLocked:
+		return ErrEncrypted
+	case kindOldOffice:
+		return errOldOffice
 	case kindGzip:
 		return j.readGzip(s)
 	case kindZip:

@@ -227,7 +227,11 @@ func (w *workbook) readSheet(member string, t *table) error {
 		case "v", "t":
 			inValue = false
 		case "c":
-			if text := w.shown(value.String(), kind, style); text != "" && column < maxColumns {
+			text := w.shown(value.String(), kind, style)
+			if *w.job.unpacked += int64(len(text)); *w.job.unpacked > w.job.mayUnpack && failed == nil { // many may show one text
+				failed = errBomb
+			}
+			if text != "" && column < maxColumns {
 				for len(row) <= column {
 					row = append(row, "")
 				}

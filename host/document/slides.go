@@ -44,7 +44,7 @@ func (a *archive) readPPTX(name string) error {
 		}
 		slices.Sort(pages[1:])
 		for _, page := range pages {
-			s := &slideText{flow: f}
+			s := &slideText{runs: runs{flow: f}}
 			if err := a.walkXML(page, s.begin, s.end, s.characters); err != nil {
 				return err
 			}
@@ -58,9 +58,8 @@ func (a *archive) readPPTX(name string) error {
 
 // slideText writes the text of a slide.
 type slideText struct {
-	flow   *flow
-	title  bool // the shape is the slide's title
-	isText bool
+	runs
+	title bool // the shape is the slide's title
 }
 
 func (s *slideText) begin(e xml.StartElement) bool {
@@ -73,9 +72,7 @@ func (s *slideText) begin(e xml.StartElement) bool {
 		case "title", "ctrTitle":
 			s.title = true
 		}
-	case "fld": // a number or a date that is not the slide's own
-		return false
-	case "Fallback":
+	case "fld", "Fallback": // a number or a date that is not the slide's own; what is said elsewhere
 		return false
 	case "txBody":
 		if s.title {
@@ -83,34 +80,15 @@ func (s *slideText) begin(e xml.StartElement) bool {
 		}
 	case "p":
 		s.flow.line(1)
-	case "tr":
-		s.flow.line(1)
-	case "tc":
-		s.flow.space = true
-	case "t":
-		s.isText = true
-	case "br":
-		s.flow.line(1)
-	case "tab":
-		s.flow.space = true
 	}
+	s.runs.begin(e.Name.Local)
 	return true
 }
 
 func (s *slideText) end(name string) {
-	switch name {
-	case "t":
-		s.isText = false
-	case "txBody":
-		if s.title {
-			s.flow.endHeading()
-			s.title = false
-		}
-	}
-}
-
-func (s *slideText) characters(text string) {
-	if s.isText {
-		s.flow.text(text)
+	s.runs.end(name)
+	if name == "txBody" && s.title {
+		s.flow.endHeading()
+		s.title = false
 	}
 }

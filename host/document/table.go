@@ -407,10 +407,13 @@ func (t *table) row(row []string, number, line int) error {
 	if len(texts) == 0 {
 		return nil
 	}
-	d.Text = strings.Clone(strings.Join(texts, "\n"))
-	if len(d.Text) > t.job.maxText() {
-		return tooLarge(t.job.maxText())
+	size := len(texts) - 1
+	for _, s := range texts {
+		if size += len(s); size > t.job.maxText() { // a workbook may have one text in all cells
+			return tooLarge(t.job.maxText())
+		}
 	}
+	d.Text = strings.Clone(strings.Join(texts, "\n"))
 	for i, cell := range row {
 		if i < len(t.columns) && i != t.title && !slices.Contains(t.text, i) {
 			fields(d.Fields).set(t.columns[i], strings.Clone(cell))

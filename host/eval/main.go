@@ -7,6 +7,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -33,11 +34,24 @@ func run() error {
 	sets := flag.String("retrieval", "", "`folder` with retrieval sets (*.json.gz) to search through a real index, and nothing else; the scores are kept in "+developmentFile)
 	indexes := flag.String("indexes", "", "`folder` that keeps the indexes of --retrieval for the next run")
 	whole := flag.Bool("whole", true, "with --retrieval, also measure the vectors of whole documents and of spans within them")
+	another := flag.String("embedder", "", "`NAME=COMMAND` of another model to search with in --retrieval: it answers a JSON array of texts in a line by one of vectors, as minilm.py does")
 	flag.Parse()
 	if *sets != "" {
 		return withModel(*path, func(m *host.Model) error {
-			return (&evaluation{model: m, info: named(*path, m), wholeToo: *whole}).searchSets(*sets, *indexes, *data)
+			e := &evaluation{model: m, info: named(*path, m), wholeToo: *whole}
+			if *another != "" {
+				var err error
+				if e.other, err = startEmbedder(*another); err != nil {
+					return err
+				}
+				defer e.other.close()
+				e.info, e.wholeToo = host.Info{Name: e.other.name}, false
+			}
+			return e.searchSets(*sets, *indexes, *data)
 		})
+	}
+	if *another != "" {
+		return errors.New("--embedder is for --retrieval")
 	}
 	paths := []string{*path}
 	if *path == "" {
@@ -135,7 +149,8 @@ type evaluation struct {
 	tokens      int                           // that the model has read
 	embedded    float64                       // seconds it took
 	seconds     float64
-	wholeToo    bool // with the sets of --retrieval
+	wholeToo    bool      // with the sets of --retrieval
+	other       *embedder // searched with there in place of the model, whose tokenizer cuts for both
 }
 
 // Names of the systems that are computed here.
@@ -176,6 +191,9 @@ func newEvaluation(path string, m *host.Model, folder string) (*evaluation, erro
 
 // embed returns the model's vectors of texts for a task, in order.
 func (e *evaluation) embed(task string, texts []string) ([][]float32, error) {
+	if e.other != nil {
+		return e.other.embed(texts)
+	}
 	start := time.Now()
 	vectors := make([][]float32, 0, len(texts))
 	for len(texts) > 0 {

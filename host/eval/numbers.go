@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -270,7 +271,10 @@ func keepDevelopment(folder string, m host.Info, set string, scores map[string]f
 	if own.Space != m.Space || own.Sets == nil {
 		own.Space, own.Sets = m.Space, map[string]map[string]float64{}
 	}
-	own.Sets[set] = scores
+	if own.Sets[set] == nil {
+		own.Sets[set] = map[string]float64{}
+	}
+	maps.Copy(own.Sets[set], scores) // beside other ways
 	d[m.Name] = own
 	data, err := json.MarshalIndent(d, "", " ")
 	if err != nil {

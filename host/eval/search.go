@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"compress/gzip"
 	"context"
 	"encoding/json"
@@ -161,7 +162,7 @@ func (e *evaluation) searchSets(folder, indexes, data string) error {
 func (e *evaluation) searchSet(s retrievalSet, folder string) (map[string]float64, error) {
 	ctx := context.Background()
 	ix, err := search.Open(filepath.Join(folder, s.name+".db"), search.Options{
-		Embedder: indexEmbedder{e, model.TaskDocument}, Queries: indexEmbedder{e, model.TaskQuery}, Space: e.model.Info().Space, Model: e.model.Info().Name,
+		Embedder: indexEmbedder{e, model.TaskDocument}, Queries: indexEmbedder{e, model.TaskQuery}, Space: cmp.Or(e.info.Space, e.info.Name), Model: e.info.Name,
 		Tokens: func(text string) []int { return passage.Tokens(e.model.Tokenizer(), text) },
 	})
 	if err != nil {

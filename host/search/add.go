@@ -130,7 +130,7 @@ func (ix *Index) add(ctx context.Context, documents []Document) (Added, error) {
 			switch {
 			case hashes[i] == nil:
 			case same[i]:
-				if _, err := w.tx.Exec("UPDATE documents SET stamp=?, modified=? WHERE name=?", documents[i].Stamp, seconds(documents[i].Modified), documents[i].ID); err != nil {
+				if err := w.restamp(&documents[i]); err != nil {
 					return err
 				}
 			default:

@@ -245,25 +245,23 @@ func (c *candidates) demands(v *view, w wanted) error {
 // the very words, not with others of the same stem.
 func (c *candidates) verify(v *view, ids []int64) error {
 	texts := textReader{ctx: v.ctx, tx: v.tx}
-	title, err := v.tx.PrepareContext(v.ctx, "SELECT title FROM documents WHERE id=?")
+	documents, err := documentsBy(v.ctx, v.tx, "id")
 	if err != nil {
 		return err
 	}
-	defer title.Close()
-	var document int64
-	var name string
+	defer documents.Close()
+	var document documentRow
 	for _, id := range ids {
 		p, ok, err := texts.read(id)
 		if err != nil {
 			return err
 		}
-		if row := v.ix.rows.at(id); row >= 0 && v.ix.rows.documents[row] != document {
-			document = v.ix.rows.documents[row]
-			if err := title.QueryRowContext(v.ctx, document).Scan(&name); err != nil {
+		if row := v.ix.rows.at(id); row >= 0 && v.ix.rows.documents[row] != document.id {
+			if document, err = documents.read(v.ctx, v.ix.rows.documents[row]); err != nil {
 				return missing(err)
 			}
 		}
-		words := folded(p.text + "\n" + name + "\n" + p.heading)
+		words := folded(p.text + "\n" + document.title + "\n" + p.heading)
 		for _, t := range c.terms {
 			if !ok || t.quoted && !t.excluded && !holds(words, folded(strings.Join(t.pieces, " "))) {
 				delete(c.required, id)

@@ -30,20 +30,20 @@ func (ix *Index) Check(ctx context.Context) error {
 
 // checkDocuments compares documents with their passages.
 func (v *view) checkDocuments() error {
-	found, err := v.tx.QueryContext(v.ctx, "SELECT id, first, passages FROM documents")
+	found, err := v.tx.QueryContext(v.ctx, "SELECT "+documentColumns+" FROM documents")
 	if err != nil {
 		return err
 	}
 	defer found.Close()
 	left := v.ix.rows.alive()
 	for found.Next() {
-		var id, first, passages int64
-		if err := found.Scan(&id, &first, &passages); err != nil {
+		var d documentRow
+		if err := d.scan(found); err != nil {
 			return err
 		}
-		for p := first; p < first+min(passages, mostPassages); p++ {
-			if row := v.ix.rows.at(p); row < 0 || v.ix.rows.documents[row] != id {
-				return fmt.Errorf("%w: passage %d of document %d is missing", ErrDamaged, p, id)
+		for p := d.first; p < d.first+min(d.passages, mostPassages); p++ {
+			if row := v.ix.rows.at(p); row < 0 || v.ix.rows.documents[row] != d.id {
+				return fmt.Errorf("%w: passage %d of document %d is missing", ErrDamaged, p, d.id)
 			}
 			left--
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/url"
 	"strings"
@@ -13,7 +14,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"m2embed/core/passage"
 	"m2embed/host/internal/hosttest"
 )
 
@@ -54,54 +54,7 @@ func testPostgres(t *testing.T, address, vector string) {
 	t.Run("finds", func(t *testing.T) {
 		for name, o := range map[string]Options{"words": {}, "meaning": {Embedder: bag{}, Space: "bag"}} {
 			pg := openPostgres(t, another(t, address, name), o)
-			documents := append([]Document{}, notes...)
-			documents[0].Headings = passage.Markdown(documents[0].Text)
-			if a, err := pg.Add(t.Context(), documents...); err != nil || a.Documents != 5 || a.Passages < 5 {
-				t.Fatalf("added %+v, %v", a, err)
-			}
-			for query, want := range map[string]string{
-				"CRON_CHECK": "cron.md", "cron check": "cron.md", "port 5222": "cron.md", "10.0.0.1": "cron.md", "E0308": "rust.md",
-				"user name": "rust.md", "getusername": "rust.md", `"turn the other cheek"`: "bible.txt", "turn the other cheek": "bible.txt",
-				"harbours": "port.txt", "harb*": "port.txt", "cafe NAIVE": "naïve.txt", "nightly job": "cron.md", "übergrößen": "naïve.txt",
-			} {
-				a, err := pg.Query(t.Context(), query, Query{})
-				if err != nil || len(a.Hits) == 0 || a.Hits[0].ID != want {
-					t.Errorf("%s: %s: %v, %v, want %s first", name, query, a.Hits, err, want)
-					continue
-				}
-				if h := a.Hits[0]; !h.Good || len(h.Marks) == 0 || h.Start < 0 || h.End-h.Start != len(h.Text) {
-					t.Errorf("%s: %s: %+v", name, query, h)
-				}
-			}
-			for _, c := range []struct {
-				query string
-				q     Query
-				want  string
-			}{
-				{"port -wine", Query{All: true, Mode: Words}, "cron.md"},
-				{`port -"wine is"`, Query{All: true, Mode: Words}, "cron.md"},
-				{`"other cheeks"`, Query{}, ""},
-				{`"port 5222" "nightly job"`, Query{}, ""}, // in two passages, see below
-				{"port", Query{Fields: map[string]string{"kind": "manual"}}, "cron.md"},
-				{"port", Query{Fields: map[string]string{"kind": "x\"y"}}, ""},
-				{"port", Query{Fields: map[string]string{"kind'": "\x00"}}, ""},
-				{"port", Query{Glob: "*.txt", Mode: Words}, "port.txt"},
-				{"port cheek", Query{After: time.Unix(1500, 0), Mode: Words}, "bible.txt"},
-				{"port cheek", Query{Before: time.Unix(1500, 0), Mode: Words}, "cron.md"},
-				{"the", Query{Mode: Words, Glob: "bible*"}, "bible.txt"},
-				{`"`, Query{Mode: Words}, ""}, {`-`, Query{Mode: Words}, ""}, {`"" AND NEAR( * ^ :`, Query{Mode: Words}, ""},
-				{"\u0301* \u0301 \"\u0301\" \x00 ' \\ :* & | ! <->", Query{Mode: Words}, ""},
-				{"zebra", Query{Mode: Words}, ""},
-			} {
-				if c.query == `"port 5222" "nightly job"` {
-					if a, err := pg.Info(t.Context()); err != nil || a.Passages == 5 {
-						c.want = "cron.md" // in one passage
-					}
-				}
-				if found := ids(t, pg, c.query, c.q); found != c.want {
-					t.Errorf("%s: %s %+v: %q, want %q", name, c.query, c.q, found, c.want)
-				}
-			}
+			find(t, name, pg)
 			if name == "meaning" {
 				if want := vector + "(64)"; pg.column != want {
 					t.Errorf("vectors are %q, want %q", pg.column, want)
@@ -190,49 +143,111 @@ func testPostgres(t *testing.T, address, vector string) {
 			t.Errorf("found %q", found)
 		}
 	})
-	t.Run("lost", func(t *testing.T) {
-		place := another(t, address, "lost")
-		pg := openPostgres(t, place, Options{Embedder: bag{}, Space: "bag"})
-		if _, err := pg.Add(t.Context(), notes...); err != nil {
-			t.Fatal(err)
+	t.Run("lost", func(t *testing.T) { testLostConnection(t, address) })
+}
+
+// testLostConnection has the server end the connection while it adds and while it
+// searches, at a place of its own choice and at any moment.
+func testLostConnection(t *testing.T, address string) {
+	place := another(t, address, "lost")
+	pg := openPostgres(t, place, Options{Embedder: bag{}, Space: "bag"})
+	if _, err := pg.Add(t.Context(), notes...); err != nil {
+		t.Fatal(err)
+	}
+	before, err := pg.Info(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	lost := func(what string, err error) {
+		t.Helper()
+		if err == nil || strings.Count(err.Error(), "the connection to the database was lost") != 1 || len(err.Error()) > 400 {
+			t.Errorf("%s: %v", what, err)
 		}
-		before, err := pg.Info(t.Context())
+	}
+	admin, err := pgx.Connect(t.Context(), place)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close(context.Background())
+	terminate := func(which string) (ended int) {
+		t.Helper()
+		if err := admin.QueryRow(t.Context(), "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name='m2embed'"+which).Scan(&ended); err != nil {
+			t.Error(err)
+		}
+		return ended
+	}
+	// waiting runs what waits for another's lock, and ends its connection there.
+	waiting := func(lock string, do func() error) error {
+		t.Helper()
+		other, err := pgx.Connect(t.Context(), place)
 		if err != nil {
 			t.Fatal(err)
 		}
-		// The server ends the connection in the middle of a transaction that has
-		// written.
-		err = pg.write(t.Context(), func(tx pgx.Tx) error {
-			if _, err := tx.Exec(t.Context(), "DELETE FROM m2embed_documents"); err != nil {
-				return err
-			}
-			var backend int
-			if err := tx.QueryRow(t.Context(), "SELECT pg_backend_pid()").Scan(&backend); err != nil {
-				return err
-			}
-			other, err := pgx.Connect(t.Context(), address)
-			if err != nil {
-				return err
-			}
-			defer other.Close(context.Background())
-			if _, err := other.Exec(t.Context(), "SELECT pg_terminate_backend($1, 5000)", backend); err != nil {
-				return err
-			}
-			_, err = tx.Exec(t.Context(), "SELECT 1")
-			return err
-		})
-		if err = pg.failed("add to index", err); err == nil || !strings.Contains(err.Error(), "connection to the database was lost") {
-			t.Errorf("lost connection: %v", err)
+		defer other.Close(context.Background())
+		if _, err := other.Exec(t.Context(), "BEGIN; LOCK TABLE m2embed_passages IN "+lock+" MODE"); err != nil {
+			t.Fatal(err)
 		}
-		if after, err := pg.Info(t.Context()); err != nil || after.Passages != before.Passages || after.Documents != 5 {
-			t.Errorf("afterwards %+v, %v, want %+v", after, err, before)
+		failed := make(chan error, 1)
+		go func() { failed <- do() }()
+		for deadline := time.Now().Add(time.Minute); terminate(" AND wait_event_type='Lock'") == 0 && time.Now().Before(deadline); {
+			time.Sleep(10 * time.Millisecond)
 		}
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		if _, err := pg.Add(ctx, Document{ID: "late", Text: "x"}); !errors.Is(err, context.Canceled) {
-			t.Errorf("cancelled: %v", err)
+		return <-failed
+	}
+	changed := append([]Document{{ID: "new", Text: "A lighthouse."}}, notes...)
+	changed[1].Text = "Another text."
+	lost("add", waiting("SHARE", func() error { _, err := pg.Add(t.Context(), changed...); return err }))
+	lost("remove", waiting("SHARE", func() error { _, err := pg.Remove(t.Context(), "cron.md", "rust.md"); return err }))
+	lost("search", waiting("ACCESS EXCLUSIVE", func() error { _, err := pg.Query(t.Context(), "harbour", Query{}); return err }))
+	if after, err := pg.Info(t.Context()); err != nil || after.Documents != before.Documents || after.Passages != before.Passages {
+		t.Errorf("afterwards %+v, %v, want %+v", after, err, before)
+	}
+	if found := ids(t, pg, "CRON_CHECK", Query{}); found != "cron.md" {
+		t.Errorf("afterwards %q is found", found)
+	}
+	if a, err := pg.Add(t.Context(), changed...); err != nil || a.Documents != 2 || a.Unchanged != 4 {
+		t.Errorf("the same again: %+v, %v", a, err)
+	}
+
+	r := rand.New(rand.NewPCG(1, 2))
+	documents := make([]Document, 30)
+	ended := 0
+	for i := range 40 {
+		for k := range documents {
+			documents[k] = Document{ID: fmt.Sprint("many ", k), Text: strings.Repeat(fmt.Sprintf("Round %d of text %d. ", i, k), 100)}
 		}
-	})
+		done := make(chan error, 1)
+		go func() { _, err := pg.Add(t.Context(), documents...); done <- err }()
+		time.Sleep(time.Duration(r.IntN(60)) * time.Millisecond)
+		terminate("")
+		if err := <-done; err != nil {
+			ended++
+			lost("at any moment", err)
+		}
+		want := fmt.Sprintf("round %d", i)
+		a, err := pg.Query(t.Context(), "\""+want+"\"", Query{Top: 100, Mode: Words})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := len(a.Hits); n != 0 && n != len(documents) {
+			t.Fatalf("%d of %d documents are there, want all or none", n, len(documents))
+		}
+	}
+	t.Logf("%d of 40 additions were ended", ended)
+	if ended == 0 {
+		t.Error("no addition was ended")
+	}
+	if _, err := pg.Add(t.Context(), documents...); err != nil {
+		t.Error(err)
+	}
+	if after, err := pg.Info(t.Context()); err != nil || after.Documents != 36 {
+		t.Errorf("at the end %+v, %v, want 36 documents", after, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := pg.Add(ctx, Document{ID: "late", Text: "x"}); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
 }
 
 func TestPostgresAddress(t *testing.T) {

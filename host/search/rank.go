@@ -5,7 +5,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"math"
 	"slices"
 	"time"
@@ -130,11 +129,11 @@ func (c *candidates) good(r ranked) bool {
 // answer reads the best passages.
 func (c *candidates) answer(ctx context.Context, tx *sql.Tx) (Answer, error) {
 	var a Answer
-	read, err := tx.PrepareContext(ctx, "SELECT name, title, modified, fields FROM documents WHERE id=?")
+	documents, err := documentsBy(ctx, tx, "id")
 	if err != nil {
 		return a, err
 	}
-	defer read.Close()
+	defer documents.Close()
 	passages, err := tx.PrepareContext(ctx, readPassage)
 	if err != nil {
 		return a, err
@@ -148,26 +147,23 @@ func (c *candidates) answer(ctx context.Context, tx *sql.Tx) (Answer, error) {
 		if !h.Good && !c.query.All {
 			continue
 		}
-		var modified int64
-		var fields string
 		p, ok, err := passageReader{passages}.read(ctx, r.best.id)
 		if err != nil {
 			return a, err
 		}
-		if ok {
-			err = read.QueryRowContext(ctx, r.best.document).Scan(&h.ID, &h.Title, &modified, &fields)
+		if !ok {
+			return a, errBlock
 		}
-		if !ok || errors.Is(err, sql.ErrNoRows) { // gone, or not yet there, when this transaction began
-			continue
-		}
+		d, err := documents.read(ctx, r.best.document)
 		if err != nil {
-			return a, err
+			return a, missing(err)
 		}
+		h.ID, h.Title = d.name, d.title
 		h.Start, h.End, h.Line, h.Page, h.Heading, h.Text = p.start, p.start+len(p.text), p.line, p.page, p.heading, p.text
-		if modified != 0 {
-			h.Modified = time.Unix(modified, 0).UTC()
+		if d.modified != 0 {
+			h.Modified = time.Unix(d.modified, 0).UTC()
 		}
-		if err := json.Unmarshal([]byte(fields), &h.Fields); err != nil {
+		if err := json.Unmarshal([]byte(d.fields), &h.Fields); err != nil {
 			return a, err
 		}
 		h.Marks = marks(h.Text, c.terms)

@@ -15,7 +15,7 @@ import (
 )
 
 // format is the version of the schema; a file of another is refused.
-const format = "3"
+const format = "4"
 
 // patience is how many seconds a writer waits for another.
 const patience = 20
@@ -25,18 +25,20 @@ const application = 0x6d32656d // "m2em"
 
 // schema has passages in blocks (see [block]) and their words in segments (see
 // [segment]). Each change of the passages has a number, meta's "change"; documents
-// have the id of their first passage, and how many.
+// have the id of their first passage, and how many. SQLite does not notice changed
+// bytes: what is packed is [sealed], rows of documents and segments have a sum, and
+// meta has how many passages and segments there must be.
 const schema = `
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE documents(
 	id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE NOT NULL, title TEXT NOT NULL, hash BLOB NOT NULL, stamp TEXT NOT NULL,
-	modified INTEGER NOT NULL, fields TEXT NOT NULL, first INTEGER NOT NULL, passages INTEGER NOT NULL);
+	modified INTEGER NOT NULL, fields TEXT NOT NULL, first INTEGER NOT NULL, passages INTEGER NOT NULL, sum INTEGER NOT NULL);
 CREATE TABLE heads(id INTEGER PRIMARY KEY, change INTEGER NOT NULL, data BLOB NOT NULL);
 CREATE TABLE vectors(id INTEGER PRIMARY KEY, data BLOB);
 CREATE TABLE texts(id INTEGER PRIMARY KEY, data BLOB NOT NULL);
 CREATE TABLE segments(
 	id INTEGER PRIMARY KEY AUTOINCREMENT, level INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
-	passages INTEGER NOT NULL, bytes INTEGER NOT NULL);
+	passages INTEGER NOT NULL, bytes INTEGER NOT NULL, sum INTEGER NOT NULL);
 CREATE TABLE chunks(id INTEGER PRIMARY KEY AUTOINCREMENT, segment INTEGER NOT NULL, first BLOB NOT NULL, docs BLOB NOT NULL, positions BLOB NOT NULL);
 CREATE INDEX chunks_segment ON chunks(segment, first);
 CREATE TABLE gone(id INTEGER PRIMARY KEY);
@@ -167,7 +169,7 @@ func (ix *Index) prepare(ctx context.Context) error {
 			if _, err := tx.Exec(schema + fmt.Sprintf("PRAGMA application_id=%d;", application)); err != nil {
 				return explain(err)
 			}
-			if _, err := tx.Exec("INSERT INTO meta VALUES('format', ?), ('space', ?), ('model', ?), ('change', 1), ('next', 1)", format, ix.options.Space, ix.options.Model); err != nil {
+			if _, err := tx.Exec("INSERT INTO meta VALUES('format', ?), ('space', ?), ('model', ?), ('change', 1), ('next', 1), ('passages', 0), ('segments', 0)", format, ix.options.Space, ix.options.Model); err != nil {
 				return explain(err)
 			}
 			if err := tx.Commit(); err != nil {
@@ -231,14 +233,18 @@ func (e explained) Unwrap() error { return e.error }
 
 // explain says in words what SQLite's codes mean for the user.
 func explain(err error) error {
-	if errors.Is(err, errSealed) {
-		return errSealed // without database/sql's words
+	if err != nil && (errors.Is(err, errSealed) || strings.Contains(err.Error(), "sql: Scan error")) {
+		return errSealed // without database/sql's words: a value of another type, too, is none that was written
 	}
 	var e *sqlite.Error
 	if !errors.As(err, &e) || errors.As(err, new(explained)) {
 		return err
 	}
-	switch e.Code() & 0xff {
+	code := e.Code() & 0xff
+	if e.Code() == sqlite3.SQLITE_IOERR_SHMSIZE {
+		code = sqlite3.SQLITE_FULL // for what lies beside the file
+	}
+	switch code {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
 		err = fmt.Errorf("another process has been writing to the index for %d seconds; try again later: %w", patience, err)
 	case sqlite3.SQLITE_FULL:

@@ -79,52 +79,66 @@ var notes = []Document{
 	{ID: "naïve.txt", Text: "Un café naïve, übergrößen und straße."},
 }
 
+// asked are queries and which of the notes stands first.
+var asked = map[string]string{
+	"CRON_CHECK": "cron.md", "cron check": "cron.md", "port 5222": "cron.md", "10.0.0.1": "cron.md", "E0308": "rust.md",
+	"user name": "rust.md", "getusername": "rust.md", `"turn the other cheek"`: "bible.txt", "turn the other cheek": "bible.txt",
+	"harbours": "port.txt", "harb*": "port.txt", "cafe NAIVE": "naïve.txt", "nightly job": "cron.md", "übergrößen": "naïve.txt",
+}
+
+// demanded are queries with all of the notes that are found.
+var demanded = []struct {
+	query string
+	q     Query
+	want  string
+}{
+	{"port -wine", Query{All: true, Mode: Words}, "cron.md"},
+	{`port -"wine is"`, Query{All: true, Mode: Words}, "cron.md"},
+	{`"other cheeks"`, Query{}, ""}, // the very words
+	{`"port 5222" "nightly job"`, Query{}, "cron.md"},
+	{"port", Query{Fields: map[string]string{"kind": "manual"}}, "cron.md"},
+	{"port", Query{Fields: map[string]string{"kind": "x\"y"}}, ""},
+	{"port", Query{Fields: map[string]string{"kind'": "\x00"}}, ""},
+	{"port", Query{Glob: "*.txt", Mode: Words}, "port.txt"},
+	{"port cheek", Query{After: time.Unix(1500, 0), Mode: Words}, "bible.txt"},
+	{"port cheek", Query{Before: time.Unix(1500, 0), Mode: Words}, "cron.md"},
+	{"the", Query{Mode: Words, Glob: "bible*"}, "bible.txt"},
+	{`"`, Query{Mode: Words}, ""}, {`-`, Query{Mode: Words}, ""}, {`"" AND NEAR( * ^ :`, Query{Mode: Words}, ""},
+	{"\u0301* \u0301 \"\u0301\" \x00 ' \\ :* & | ! <->", Query{Mode: Words}, ""},
+	{strings.Repeat("so it was ", 8) + `"not there" -harbour`, Query{Mode: Words, All: true, Top: 1}, "port.txt"},
+	{"zebra", Query{Mode: Words}, ""},
+}
+
+// find adds the notes to an empty index, and asks.
+func find(t *testing.T, name string, ix Store) {
+	t.Helper()
+	documents := append([]Document{}, notes...)
+	documents[0].Headings = passage.Markdown(documents[0].Text)
+	if a, err := ix.Add(t.Context(), documents...); err != nil || a.Documents != 5 || a.Passages < 5 {
+		t.Fatalf("%s: added %+v, %v", name, a, err)
+	}
+	for query, want := range asked {
+		a, err := ix.Query(t.Context(), query, Query{})
+		if err != nil || len(a.Hits) == 0 || a.Hits[0].ID != want {
+			t.Errorf("%s: %s: %v, %v, want %s first", name, query, a.Hits, err, want)
+			continue
+		}
+		if h := a.Hits[0]; !h.Good || len(h.Marks) == 0 || h.Start < 0 || h.End-h.Start != len(h.Text) {
+			t.Errorf("%s: %s: %+v", name, query, h)
+		}
+	}
+	for _, c := range demanded {
+		if got := ids(t, ix, c.query, c.q); got != c.want {
+			t.Errorf("%s: %q %+v: %q, want %q", name, c.query, c.q, got, c.want)
+		}
+	}
+}
+
 func TestWordsAreFound(t *testing.T) {
 	for name, o := range map[string]Options{"words": {}, "both": {Embedder: bag{}, Space: "bag"}} {
 		ix := open(t, filepath.Join(t.TempDir(), "a b#?%.db"), o)
-		documents := append([]Document{}, notes...)
-		documents[0].Headings = passage.Markdown(documents[0].Text)
-		if a := add(t, ix, documents...); a.Documents != 5 || a.Passages < 5 {
-			t.Errorf("added %+v", a)
-		}
-		for query, want := range map[string]string{
-			"CRON_CHECK": "cron.md", "cron check": "cron.md", "port 5222": "cron.md", "10.0.0.1": "cron.md", "E0308": "rust.md",
-			"user name": "rust.md", "getusername": "rust.md", `"turn the other cheek"`: "bible.txt", "turn the other cheek": "bible.txt",
-			"harbours": "port.txt", "harb*": "port.txt", "cafe NAIVE": "naïve.txt", "nightly job": "cron.md",
-		} {
-			a, err := ix.Query(context.Background(), query, Query{})
-			if err != nil || len(a.Hits) == 0 || a.Hits[0].ID != want {
-				t.Errorf("%s: %s: %v, %v, want %s first", name, query, a.Hits, err, want)
-				continue
-			}
-			if h := a.Hits[0]; !h.Good || len(h.Marks) == 0 {
-				t.Errorf("%s: %s: good %v, marks %v", name, query, h.Good, h.Marks)
-			}
-		}
-		for _, c := range []struct {
-			query string
-			q     Query
-			want  string
-		}{
-			{"port -wine", Query{All: true, Mode: Words}, "cron.md"},
-			{`port -"wine is"`, Query{All: true, Mode: Words}, "cron.md"},
-			{`"other cheeks"`, Query{}, ""}, // the very words
-			{`"port 5222" "nightly job"`, Query{}, "cron.md"},
-			{"port", Query{Fields: map[string]string{"kind": "manual"}}, "cron.md"},
-			{"port", Query{Fields: map[string]string{"kind": "x\"y"}}, ""},
-			{"port", Query{Glob: "*.txt", Mode: Words}, "port.txt"},
-			{"port cheek", Query{After: time.Unix(1500, 0), Mode: Words}, "bible.txt"},
-			{"port cheek", Query{Before: time.Unix(1500, 0), Mode: Words}, "cron.md"},
-			{"the", Query{Mode: Words, Glob: "bible*"}, "bible.txt"},
-			{`"`, Query{Mode: Words}, ""}, {`-`, Query{Mode: Words}, ""}, {`"" AND NEAR( * ^ :`, Query{Mode: Words}, ""},
-			{strings.Repeat("so it was ", 8) + `"not there" -harbour`, Query{Mode: Words, All: true, Top: 1}, "port.txt"},
-			{"zebra", Query{Mode: Words}, ""},
-		} {
-			if got := ids(t, ix, c.query, c.q); got != c.want {
-				t.Errorf("%s: %q %+v: %q, want %q", name, c.query, c.q, got, c.want)
-			}
-		}
-		if err := ix.Check(context.Background()); err != nil {
+		find(t, name, ix)
+		if err := ix.Check(t.Context()); err != nil {
 			t.Error(err)
 		}
 	}

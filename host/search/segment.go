@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"encoding/binary"
 	"errors"
+	"fmt"
+	"hash/crc32"
 	"maps"
 	"slices"
 	"sort"
@@ -37,7 +39,17 @@ type segment struct {
 	first, last int64 // ids of passages
 	passages    int64 // with those that are gone since
 	bytes       int64
-	worn        bool // some are
+	sum         int64 // see sumOf
+	worn        bool  // some are
+}
+
+// sumOf is the CRC-32C of a segment and of where its words lie.
+func (s *segment) sumOf(places []chunkPlace) int64 {
+	b := fmt.Appendf(nil, "%d %d %d %d", s.level, s.first, s.last, s.passages)
+	for _, p := range places {
+		b = fmt.Appendf(b, " %d %q", p.id, p.first)
+	}
+	return int64(crc32.Checksum(b, castagnoli))
 }
 
 // base is below the ids of a segment.
@@ -45,7 +57,7 @@ func (s *segment) base() int64 { return s.first - 1 }
 
 // segments lists them in the order of their passages.
 func segments(tx *sql.Tx) ([]segment, error) {
-	rows, err := tx.Query(`SELECT id, level, first, last, passages, bytes,
+	rows, err := tx.Query(`SELECT id, level, first, last, passages, bytes, sum,
 		EXISTS(SELECT 1 FROM gone WHERE gone.id BETWEEN segments.first AND segments.last) FROM segments ORDER BY first`)
 	if err != nil {
 		return nil, err
@@ -54,7 +66,7 @@ func segments(tx *sql.Tx) ([]segment, error) {
 	var all []segment
 	for rows.Next() {
 		var s segment
-		if err := rows.Scan(&s.id, &s.level, &s.first, &s.last, &s.passages, &s.bytes, &s.worn); err != nil {
+		if err := rows.Scan(&s.id, &s.level, &s.first, &s.last, &s.passages, &s.bytes, &s.sum, &s.worn); err != nil {
 			return nil, err
 		}
 		all = append(all, s)
@@ -69,8 +81,8 @@ type chunkPlace struct {
 }
 
 // chunkPlaces lists the chunks of a segment.
-func chunkPlaces(tx *sql.Tx, segment int64) ([]chunkPlace, error) {
-	rows, err := tx.Query("SELECT first, id FROM chunks WHERE segment=? ORDER BY first", segment)
+func chunkPlaces(tx *sql.Tx, s *segment) ([]chunkPlace, error) {
+	rows, err := tx.Query("SELECT first, id FROM chunks WHERE segment=? ORDER BY first", s.id)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +95,13 @@ func chunkPlaces(tx *sql.Tx, segment int64) ([]chunkPlace, error) {
 		}
 		all = append(all, p)
 	}
-	return all, rows.Err()
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	if s.sum != s.sumOf(all) {
+		return nil, errSealed
+	}
+	return all, nil
 }
 
 // segmentWriter writes a segment, whose words must come in their order.
@@ -91,6 +109,7 @@ type segmentWriter struct {
 	tx        *sql.Tx
 	segment   segment
 	insert    *sql.Stmt
+	places    []chunkPlace
 	first     string
 	before    []byte
 	docs      []byte
@@ -98,7 +117,7 @@ type segmentWriter struct {
 }
 
 func newSegmentWriter(tx *sql.Tx, s segment) (*segmentWriter, error) {
-	inserted, err := tx.Exec("INSERT INTO segments(level, first, last, passages, bytes) VALUES(?,?,?,?,0)", s.level, s.first, s.last, s.passages)
+	inserted, err := tx.Exec("INSERT INTO segments(level, first, last, passages, bytes, sum) VALUES(?,?,?,?,0,0)", s.level, s.first, s.last, s.passages)
 	if err != nil {
 		return nil, err
 	}
@@ -144,8 +163,13 @@ func (w *segmentWriter) flush() error {
 		return nil
 	}
 	w.segment.bytes += int64(len(w.docs) + len(w.positions))
-	_, err := w.insert.Exec(w.segment.id, []byte(w.first), sealed(w.docs), sealed(w.positions))
+	inserted, err := w.insert.Exec(w.segment.id, []byte(w.first), sealed(w.docs), sealed(w.positions))
 	w.docs, w.positions = w.docs[:0], w.positions[:0]
+	if err != nil {
+		return err
+	}
+	id, err := inserted.LastInsertId()
+	w.places = append(w.places, chunkPlace{w.first, id})
 	return err
 }
 
@@ -158,7 +182,7 @@ func (w *segmentWriter) finish() error {
 	if w.segment.bytes == 0 {
 		_, err = w.tx.Exec("DELETE FROM segments WHERE id=?", w.segment.id)
 	} else {
-		_, err = w.tx.Exec("UPDATE segments SET bytes=? WHERE id=?", w.segment.bytes, w.segment.id)
+		_, err = w.tx.Exec("UPDATE segments SET bytes=?, sum=? WHERE id=?", w.segment.bytes, w.segment.sumOf(w.places), w.segment.id)
 	}
 	return err
 }
@@ -417,7 +441,7 @@ type segmentCursor struct {
 
 // newSegmentCursor stands on the first word.
 func newSegmentCursor(tx *sql.Tx, s *segment) (*segmentCursor, error) {
-	places, err := chunkPlaces(tx, s.id)
+	places, err := chunkPlaces(tx, s)
 	if err != nil {
 		return nil, err
 	}

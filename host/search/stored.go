@@ -28,19 +28,19 @@ func (ix *Index) Passages(ctx context.Context, yield func(StoredPassage) error) 
 		return explain(err)
 	}
 	defer tx.Rollback()
-	documents, err := tx.QueryContext(ctx, "SELECT name, title, first, passages FROM documents ORDER BY name")
+	documents, err := tx.QueryContext(ctx, "SELECT "+documentColumns+" FROM documents ORDER BY name")
 	if err != nil {
 		return explain(err)
 	}
 	defer documents.Close()
 	b := &block{}
 	for documents.Next() {
-		var p StoredPassage
-		var n int64
-		if err := documents.Scan(&p.Document, &p.Title, &p.Number, &n); err != nil {
+		var d documentRow
+		if err := d.scan(documents); err != nil {
 			return explain(err)
 		}
-		for ; n > 0; n-- {
+		p := StoredPassage{Document: d.name, Title: d.title, Number: d.first}
+		for range d.passages {
 			i := indexOf(b.heads, p.Number)
 			if i < 0 {
 				if b, err = readBlock(ctx, tx, p.Number); err != nil {

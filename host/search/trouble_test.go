@@ -145,7 +145,7 @@ func TestFlippedBits(t *testing.T) {
 				return "", err
 			}
 			for _, h := range a.Hits {
-				fmt.Fprintf(&said, "%.6f %q\n", h.Score, h.Text)
+				fmt.Fprintf(&said, "%+v\n", h)
 			}
 		}
 		return said.String(), nil

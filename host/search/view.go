@@ -58,25 +58,23 @@ func (v *view) begin(vectors bool) (fresh bool, err error) {
 		return false, err
 	}
 	r := &v.ix.rows
-	change, err := v.change()
-	return err == nil && r.loaded && r.change == change && (!vectors || r.vectors.n == len(r.ids)), err
-}
-
-func (v *view) change() (n int64, err error) {
-	err = v.tx.QueryRowContext(v.ctx, "SELECT value FROM meta WHERE key='change'").Scan(&n)
-	return n, err
+	now, err := readTally(v.ctx, v.tx)
+	return err == nil && r.loaded && r.change == now.change && (!vectors || r.vectors.n == len(r.ids)), err
 }
 
 func (v *view) load(vectors bool) error {
-	change, err := v.change()
+	want, err := readTally(v.ctx, v.tx)
 	if err != nil {
 		return err
 	}
 	r := &v.ix.rows
-	if !r.loaded || r.change != change {
-		if err := r.load(v.ctx, v.tx, change); err != nil {
+	if !r.loaded || r.change != want.change {
+		if err := r.load(v.ctx, v.tx, want.change); err != nil {
 			return err
 		}
+	}
+	if int64(r.alive()) != want.passages {
+		return errSealed
 	}
 	if vectors {
 		if err := r.loadVectors(v.ctx, v.tx); err != nil {
@@ -87,11 +85,14 @@ func (v *view) load(vectors bool) error {
 	if err != nil {
 		return err
 	}
+	if int64(len(all)) != want.segments {
+		return errSealed
+	}
 	places := map[int64][]chunkPlace{}
 	for _, s := range all {
 		known, ok := v.ix.places[s.id] // a segment does not change
 		if !ok {
-			if known, err = chunkPlaces(v.tx, s.id); err != nil {
+			if known, err = chunkPlaces(v.tx, &s); err != nil {
 				return err
 			}
 		}

@@ -1,6 +1,10 @@
 package main
 
 import (
+	"archive/zip"
+	"compress/flate"
+	"compress/gzip"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -29,6 +33,28 @@ func TestIndexMemory(t *testing.T) {
 			}
 		}
 	}
+	// packed are members of a zip file: names, and what they begin with, repeat and end with.
+	packed := func(name string, members ...[4]string) {
+		f, err := os.Create(filepath.Join(folder, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		z := zip.NewWriter(f)
+		z.RegisterCompressor(zip.Deflate, func(w io.Writer) (io.WriteCloser, error) { return flate.NewWriter(w, flate.BestSpeed) })
+		for _, m := range members {
+			w, err := z.Create(m[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := fillBomb(w, m[1], m[2], m[3]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := z.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
 	const many = 1 << 20
 	for _, c := range []struct {
 		name string
@@ -44,6 +70,38 @@ func TestIndexMemory(t *testing.T) {
 		{"bold.html", func(name string) { write(name, strings.Repeat("<b>", 600_000), "text") }},
 		{"wide.csv", func(name string) { write(name, strings.Repeat("a,", 3e6), "b\n", strings.Repeat("c,", 3e6), "d\n") }},
 		{"line.txt", func(name string) { write(name, strings.Repeat("x", 8*many)) }},
+		{"bomb.jsonl.gz", func(name string) {
+			f, err := os.Create(filepath.Join(folder, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			z := gzip.NewWriter(f)
+			if err := errors.Join(fillBomb(z, `{"text":"`, "a", `"}`), z.Close()); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"bomb.zip", func(name string) {
+			packed(name, [4]string{"a.html", "<p>", "<b>a", "</p>"}, [4]string{"b.csv", "id,text\n1,\"", "a,b\n", "\"\n"}, [4]string{"c.json", "[", "[", ""},
+				[4]string{"d.eml", "Subject: a\n", "X: y\n", "\n"}, [4]string{"e.txt", "", "\x00", ""}, [4]string{"f.rtf", "{\\rtf1 ", "{\\b a", "}"})
+		}},
+		{"bomb.docx", func(name string) {
+			packed(name, [4]string{"word/document.xml", `<w:document xmlns:w="w"><w:body><w:p><w:r><w:t>`, "a", `</w:t></w:r></w:p></w:body></w:document>`})
+		}},
+		{"attributes.docx", func(name string) {
+			packed(name, [4]string{"word/document.xml", `<w:document xmlns:w="w"><w:p `, `a `, `/></w:document>`})
+		}},
+		{"bomb.epub", func(name string) {
+			packed(name, [4]string{"mimetype", "application/epub+zip"}, [4]string{"META-INF/container.xml", `<container><rootfiles><rootfile full-path="b.opf"/></rootfiles></container>`},
+				[4]string{"b.opf", `<package><manifest><item id="1" href="c.xhtml" media-type="application/xhtml+xml"/></manifest><spine>` + strings.Repeat(`<itemref idref="1"/>`, 1000) + `</spine></package>`},
+				[4]string{"c.xhtml", "<html><body><p>", "a", "</p></body></html>"})
+		}},
+		{"bomb.xlsx", func(name string) { // one text in each of many cells
+			packed(name, [4]string{"xl/workbook.xml", `<workbook xmlns:r="r"><sheets><sheet name="A" sheetId="1" r:id="r1"/></sheets></workbook>`},
+				[4]string{"xl/_rels/workbook.xml.rels", `<Relationships><Relationship Id="r1" Target="worksheets/sheet1.xml"/></Relationships>`},
+				[4]string{"xl/sharedStrings.xml", `<sst><si><t>` + strings.Repeat("a b ", many/8) + `</t></si></sst>`},
+				[4]string{"xl/worksheets/sheet1.xml", `<worksheet><sheetData>` + strings.Repeat("<row>"+strings.Repeat(`<c t="s"><v>0</v></c>`, 1000)+"</row>", 100) + `</sheetData></worksheet>`})
+		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.make(c.name)
@@ -56,6 +114,24 @@ func TestIndexMemory(t *testing.T) {
 			}
 		})
 	}
+}
+
+// bombBytes is what a bomb unpacks to.
+const bombBytes = 200 << 20
+
+// fillBomb writes a beginning, a piece as often as fills bombBytes, and an end.
+func fillBomb(w io.Writer, begin, piece, end string) error {
+	_, err := io.WriteString(w, begin)
+	if piece != "" {
+		block := strings.Repeat(piece, 1<<20/len(piece))
+		for n := 0; err == nil && n < bombBytes; n += len(block) {
+			_, err = io.WriteString(w, block)
+		}
+	}
+	if err == nil {
+		_, err = io.WriteString(w, end)
+	}
+	return err
 }
 
 // indexProcess runs the command in a process of its own, this program, and returns the
