@@ -33,7 +33,11 @@ const missing = names.find((name) => !found.has(name));
 if (missing !== undefined) fail(`no model in a package ${missing}: npm install ${missing}`);
 if (found.size === 0) fail('no package with a model is installed: npm install m2embed-small');
 for (const [name, folder] of found) {
-  mkdirSync(join(to, name), { recursive: true });
-  for (const file of FILES) cpSync(join(folder, file), join(to, name, file), { dereference: true });
+  try {
+    mkdirSync(join(to, name), { recursive: true });
+    for (const file of FILES) cpSync(join(folder, file), join(to, name, file), { dereference: true });
+  } catch (error) {
+    fail(`copy ${name}: ${error.message}`);
+  }
   console.log(join(to, name));
 }

@@ -100,7 +100,10 @@ async function run(cell) {
   if (cell.site) return inPage(join(folder, cell.site));
   return serving(folder, cell.dev, async (url) => {
     const found = {};
-    for (const path of cell.paths ?? ['/']) Object.assign(found, path === '/' && !cell.fetched ? await inPage(url) : await (await fetch(url + path)).json());
+    for (const path of cell.paths ?? ['/']) {
+      const got = path === '/' && !cell.fetched ? await inPage(url) : await (await fetch(url + path)).json();
+      Object.assign(found, Array.isArray(got) ? { worker: got } : got);
+    }
     return found;
   });
 }

@@ -68,7 +68,7 @@ export const cells = [
   next('Turbopack', '--turbopack'),
   next('webpack', '--webpack'),
   { name: 'Astro 5', group: 'Astro', install: ['astro@5.9.4'], files: { 'src/embed.js': page(), 'src/pages/index.astro': html("<body><p>m2embed</p><script>import '../embed.js';</script></body>") }, build: [['astro', 'build']], site: 'dist' },
-  { name: 'wrangler dev', group: 'wrangler', install: ['wrangler@4.80.0'], files: { 'main.js': cloudflare, 'wrangler.toml': wrangler }, dev: ['wrangler', 'dev', '--port', 'PORT'], paths: ['/'], fetched: true, note: 'the rule for `**/*.safetensors`' },
+  { name: 'wrangler dev', group: 'wrangler', install: ['wrangler@4.80.0'], files: { 'main.js': cloudflare, 'wrangler.toml': wrangler }, dev: ['wrangler', 'dev', '--port', 'PORT'], paths: ['/?text=A%20text'], fetched: true, note: 'the rule for `**/*.safetensors`' },
   { name: 'wrangler deploy', group: 'wrangler', install: ['wrangler@4.80.0'], files: { 'main.js': cloudflare, 'wrangler.toml': wrangler }, build: [['wrangler', 'deploy', '--dry-run', '--outdir', 'dist']], workerd: 'dist', note: 'the rule for `**/*.safetensors`' },
   {
     name: 'Chrome extension',

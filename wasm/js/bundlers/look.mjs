@@ -95,7 +95,7 @@ export async function inWorkerd(folder) {
   const modules = names.sort((a, b) => (b === 'main.js') - (a === 'main.js')).map((name) => ({ type: kind(name), path: join(folder, name), contents: readFileSync(join(folder, name)) }));
   const worker = new Miniflare({ log: new Log(LogLevel.NONE), compatibilityDate: '2026-01-01', modulesRoot: folder, modules });
   try {
-    return await (await worker.dispatchFetch('http://localhost/')).json();
+    return { worker: await (await worker.dispatchFetch('http://localhost/?text=A%20text')).json() };
   } finally {
     await worker.dispose();
   }

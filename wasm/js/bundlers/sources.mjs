@@ -1,4 +1,5 @@
 // The users' code that every bundler is given.
+import { readFileSync } from 'node:fs';
 
 /** Embeds in this thread and in a worker, with the package m2embed-small. */
 export const page = (entry = 'm2embed', worker = `M2EmbedWorker.load(small)`, imports = `import { M2EmbedWorker } from 'm2embed/worker';`) => `
@@ -49,23 +50,14 @@ export async function GET() {
 export const dynamic = 'force-dynamic';
 `;
 
-export const cloudflare = `
-import { M2Embed } from 'm2embed';
-import small from 'm2embed-small';
-const model = await M2Embed.load(small, { memoryLimit: 100e6 });
-export default {
-  async fetch() {
-    return Response.json({ worker: Array.from(await model.embed('A text')) });
-  },
-};
-`;
+const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
+const block = (kind) => new RegExp(`^\`\`\`${kind}\\n([\\s\\S]*?)^\`\`\``, 'm').exec(readme)[1];
+
+/** What the README gives for Cloudflare. */
+export const cloudflare = block('js worker');
 
 export const wrangler = `name = "m2embed-test"
 main = "main.js"
 compatibility_date = "2026-01-01"
 
-[[rules]]
-type = "Data"
-globs = ["**/*.safetensors"]
-fallthrough = true
-`;
+${block('toml')}`;

@@ -17,6 +17,9 @@ export interface FetchOptions {
   retries?: number | undefined;
 }
 
+/** How long a download waits for a server that asks to be left alone, in ms. */
+const PATIENCE = 30_000;
+
 /** What can be fetched. */
 export type Address = string | URL | Request;
 
@@ -43,6 +46,8 @@ export async function download(source: Address, what: string, o: FetchOptions, a
   async function* chunks(): AsyncGenerator<Uint8Array> {
     let loaded = 0;
     let ranged = true;
+    /** How long the server wants to be left alone, in ms. */
+    let asked = 0;
     for (let tries = 0; ; ) {
       let cause: unknown;
       try {
@@ -60,18 +65,26 @@ export async function download(source: Address, what: string, o: FetchOptions, a
       reading.close();
       for (;;) {
         if (!resumable || tries >= (o.retries ?? 4)) {
-          throw new M2EmbedError('network', `fetch ${what}: cut after ${loaded} of ${hint || 'unknown'} bytes`, { cause });
+          const why = cause === undefined ? '' : ` (${(cause as Error)?.message ?? String(cause)})`;
+          throw new M2EmbedError('network', `fetch ${what}: cut after ${loaded} of ${hint || 'unknown'} bytes${why}; load it again`, { cause });
         }
         tries++;
-        await pause(100 * 2 ** tries, o.signal);
+        await pause(Math.max(100 * 2 ** tries, asked), o.signal);
+        asked = 0;
         let response: Response;
         try {
           const headers: Record<string, string> = ranged ? { Range: `bytes=${loaded}-` } : {};
           if (ranged && tag !== null && !cors) headers['If-Range'] = tag;
           response = await request(source, what, { headers }, o);
-          if (response.status >= 500) throw new Error(`status ${response.status}`);
+          if (response.status >= 500 || response.status === 429) {
+            discard(response);
+            asked = retryAfter(response);
+            // Who is asked to wait for long had better decide by himself.
+            if (asked > PATIENCE) checkStatus(response, what);
+            throw new Error(`the server answered ${response.status}`);
+          }
         } catch (error) {
-          if (o.signal?.aborted) throw error;
+          if (o.signal?.aborted || asked > PATIENCE) throw error;
           cause = error;
           // A server that does not let Range pass looks like one that is away.
           if (cors) ranged = !ranged;
@@ -83,10 +96,10 @@ export async function download(source: Address, what: string, o: FetchOptions, a
           break;
         }
         discard(response);
-        if (!response.ok) checkStatus(response, what);
-        // A range of what was compressed at first counts other bytes.
-        if (cors && ranged) ranged = false;
-        else throw new M2EmbedError('network', `fetch ${what}: cut after ${loaded} of ${hint} bytes, and the server has another file now`);
+        if (!response.ok && response.status !== 416) checkStatus(response, what);
+        // Some servers answer with another range; and one of what was compressed at first counts other bytes.
+        if (ranged) ranged = false;
+        else throw new M2EmbedError('network', `fetch ${what}: cut after ${loaded} of ${hint} bytes, and the server has another file now; load it again`);
       }
     }
   }
@@ -96,10 +109,10 @@ export async function download(source: Address, what: string, o: FetchOptions, a
     const now = validator(response);
     const said = sizeOf(response).hint;
     if (response.status === 206) {
-      const range = response.headers.get('content-range');
-      const fits = range === null && cors ? said === hint - loaded : Number(/^bytes (\d+)-/.exec(range ?? '')?.[1] ?? -1) === loaded;
-      // Where If-Range could not be sent, the answer has to tell.
-      return fits && (!cors || now === null || now === tag) ? body(response) : undefined;
+      const range = rangeOf(response);
+      const fits = range ? range.start === loaded && (range.size === undefined || range.size === hint) : cors && said === hint - loaded;
+      // If-Range is not always sent, nor always heeded.
+      return fits && (now === null || now === tag) ? body(response) : undefined;
     }
     // The server knows no Range: the same file again, without what is here.
     return response.ok && now === tag && said === hint ? skip(body(response), loaded) : undefined;
@@ -132,12 +145,37 @@ function isAddress(address: string): boolean {
   }
 }
 
-/** Refuses an answer that has no file; `hint` is the next step, if there is one. */
-export function checkStatus(response: Response, what: string, hint?: string): void {
-  if (response.ok) return;
+/** The next step after an answer without a file, where its status tells one. */
+const STEPS: Record<number, string> = {
+  401: 'give a Request with the headers that it wants, in place of the address',
+  403: 'give a Request with the headers that it wants, in place of the address',
+  429: 'too many requests: try again later',
+};
+
+/** Refuses an answer that has no file, or not all of it; `hint` is the next step, if there is one. */
+export function checkStatus(response: Response, what: string, hint = STEPS[response.status]): void {
+  const range = response.status === 206 ? rangeOf(response) : undefined;
+  const isPart = range !== undefined && (range.start !== 0 || range.end + 1 !== range.size);
+  if (response.ok && !isPart) return;
   discard(response);
   const status = `${response.status} ${response.statusText}`.trimEnd();
-  throw new M2EmbedError('network', `fetch ${what}: the server answered ${status}${hint === undefined ? '' : `: ${hint}`}`);
+  const wait = retryAfter(response);
+  const asks = wait > 0 ? `; it asks to wait for ${Math.ceil(wait / 1000)} s` : '';
+  const why = isPart ? ': that is a part of the file, and all of it was asked for' : hint === undefined ? '' : `: ${hint}`;
+  throw new M2EmbedError('network', `fetch ${what}: the server answered ${status}${why}${asks}`);
+}
+
+/** How long a server asks to be left alone, in ms, by seconds or a date; 0 where it does not. */
+function retryAfter({ headers }: Response): number {
+  const said = headers.get('retry-after') ?? '';
+  const ms = /^\d+$/.test(said) ? 1000 * Number(said) : Date.parse(said) - Date.now();
+  return ms > 0 ? ms : 0;
+}
+
+/** Which bytes of a file an answer has; the size may be left open. */
+function rangeOf({ headers }: Response): { start: number; end: number; size: number | undefined } | undefined {
+  const found = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(headers.get('content-range') ?? '');
+  return found ? { start: Number(found[1]), end: Number(found[2]), size: found[3] === '*' ? undefined : Number(found[3]) } : undefined;
 }
 
 /** Gives up an answer whose body is not wanted. */

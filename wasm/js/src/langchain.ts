@@ -21,7 +21,8 @@ export class M2EmbedEmbeddings extends Embeddings {
   private readonly options: EmbedOptions;
 
   constructor({ model, options = {}, ...rest }: M2EmbedEmbeddingsParams) {
-    super(rest);
+    // What fails on this machine fails again: nothing is tried anew, unless the caller says so.
+    super({ onFailedAttempt: (error: unknown) => { throw error; }, ...rest });
     this.model = model;
     this.options = options;
   }

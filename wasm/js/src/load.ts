@@ -77,6 +77,9 @@ async function loadFiles(files: ModelFiles, module: WebAssembly.Module | Promise
   const weights = new ModelFile('weights', files.weights, o);
   const all = [config, tokenizer, weights];
   let instance: Instance | undefined;
+  // Starts while the files are on their way.
+  const made = Promise.resolve(module).then((compiled) => Instance.create(compiled, o.memoryLimit));
+  made.catch(() => {}); // waited for below
   // Ends once nothing of an attempt goes on any more.
   let settled: Promise<unknown> = Promise.resolve();
 
@@ -89,8 +92,9 @@ async function loadFiles(files: ModelFiles, module: WebAssembly.Module | Promise
     settled = Promise.allSettled([opening, ...small]);
     let model: number | undefined;
     try {
-      const [compiled, c, t] = await Promise.all([module, ...small, placing]);
-      instance ??= await Instance.create(compiled, o.memoryLimit);
+      let c: Uint8Array;
+      let t: Uint8Array;
+      [instance, c, t] = await Promise.all([made, ...small, placing]);
       model = instance.createModel(c, t);
       const opened = await opening;
       const { at, total } = await stream(instance, model, opened, weights, o).finally(() => opened.close());

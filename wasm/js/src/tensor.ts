@@ -58,6 +58,20 @@ export class FeatureTensor<T extends Data = Float32Array> implements Iterable<Fe
     return Array.from({ length: this.dims[0]! }, (_, i) => this.at(i).tolist()) as N;
   }
 
+  /** A copy with rows along the last dimension scaled to unit length. */
+  normalize(p = 2, dim = -1): FeatureTensor {
+    const last = this.dims.length - 1;
+    if (p !== 2 || (dim !== -1 && dim !== last)) throw new M2EmbedError('bad_argument', `normalize(${p}, ${dim}): want the norm 2 along the last dimension`);
+    const data = Float32Array.from(this.data);
+    const size = this.dims[last]!;
+    for (let at = 0; at < data.length; at += size) {
+      const row = data.subarray(at, at + size);
+      const norm = Math.sqrt(row.reduce((sum, x) => sum + x * x, 0));
+      if (norm > 0) row.forEach((x, i) => (row[i] = x / norm));
+    }
+    return new FeatureTensor(data, this.dims);
+  }
+
   /** Nothing is held outside of JavaScript's memory. */
   dispose(): void {}
 

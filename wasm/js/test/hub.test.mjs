@@ -1,11 +1,14 @@
 // Models from a hub: a local server with its routes, its storage on another origin, and all that can go wrong.
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { M2Embed, M2EmbedError } from 'm2embed';
 import { hubFiles } from 'm2embed/hub';
 
@@ -31,11 +34,13 @@ async function listen(t, answer) {
 }
 
 /** A hub with one repository; weights lie in storage on another origin. */
-async function start(t, { files, oid, status, html } = {}) {
+async function start(t, { files, oid, status, html, headers } = {}) {
   const all = { 'config.json': Buffer.from(JSON.stringify(config)), 'tokenizer.json': uncased, 'model.safetensors': read('model.safetensors'), ...files };
-  const storage = await listen(t, (request, response) => response.end(all[request.url.slice(1)]));
+  const blobs = await listen(t, (request, response) => response.end(all[request.url.slice(1)]));
+  // Redirects once more, to a third origin.
+  const storage = await listen(t, (request, response) => response.writeHead(307, { location: blobs.url + request.url }).end());
   const hub = await listen(t, (request, response) => {
-    if (status) return response.writeHead(status).end('no');
+    if (status) return response.writeHead(status, headers).end('no');
     if (html) return response.end('<!DOCTYPE html><p>Sign in</p>');
     if (request.url === '/api/models/me/model/tree/v1') {
       const list = Object.entries(all).filter(([, bytes]) => bytes).map(([path, bytes]) => ({ path, size: bytes.length, ...(/safetensors|bin$/.test(path) && { lfs: { oid: oid ?? createHash('sha256').update(bytes).digest('hex') } }) }));
@@ -49,7 +54,7 @@ async function start(t, { files, oid, status, html } = {}) {
     if (/json$/.test(name)) return response.writeHead(200, { etag }).end(all[name]);
     response.writeHead(302, { location: `${storage.url}/${name}` }).end();
   });
-  return { all, hub, storage, options: { hub: hub.url, revision: 'v1', token: 'secret' } };
+  return { all, hub, storage, blobs, options: { hub: hub.url, revision: 'v1', token: 'secret' } };
 }
 
 const module = await WebAssembly.compile(readFileSync(new URL('../dist/m2embed.wasm', import.meta.url)));
@@ -59,16 +64,28 @@ const want = async (o) => {
 };
 
 test('a model, and a token that stays with the hub', async (t) => {
-  const { hub, storage, options } = await start(t);
+  const { hub, storage, blobs, options } = await start(t);
   const model = await M2Embed.load(await hubFiles('me/model', options));
   assert.deepEqual(await model.embed('A text'), await want());
   assert.ok(hub.seen.length === 4 && hub.seen.every((r) => r.token === 'Bearer secret'), JSON.stringify(hub.seen));
-  assert.deepEqual(storage.seen, [{ path: '/model.safetensors', token: undefined }]);
+  for (const { seen } of [storage, blobs]) assert.deepEqual(seen, [{ path: '/model.safetensors', token: undefined }]);
   const threads = await M2Embed.load(await hubFiles('me/model', options), { workers: 1 });
   assert.deepEqual(await threads.embed('A text'), await want());
   await threads.dispose();
   assert.equal(storage.seen.length, 1, 'the weights were fetched again');
 });
+
+const runtimes = { Bun: ['../node_modules/bun/bin/bun.exe', 'run'], Deno: ['../node_modules/@deno/linux-x64-glibc/deno', 'run', '--allow-all', '--no-config', '--no-lock', '--node-modules-dir=none'] };
+for (const [name, [program, ...args]] of Object.entries(runtimes)) {
+  test(`a token stays with the hub in ${name}`, async (t) => {
+    const { hub, storage, blobs, options } = await start(t);
+    const at = (path) => fileURLToPath(new URL(path, import.meta.url));
+    const { stdout } = await promisify(execFile)(at(program), [...args, at('hub-run.mjs'), options.hub], { env: { ...process.env, NO_COLOR: '1' } });
+    assert.deepEqual(JSON.parse(stdout), Array.from(await want()));
+    assert.ok(hub.seen.length === 4 && hub.seen.every((r) => r.token === 'Bearer secret'), JSON.stringify(hub.seen));
+    for (const { seen } of [storage, blobs]) assert.deepEqual(seen, [{ path: '/model.safetensors', token: undefined }]);
+  });
+}
 
 test("sentence-transformers' prompts, unless config.json has its own", async (t) => {
   const others = (prompts) => ({ 'config_sentence_transformers.json': Buffer.from(JSON.stringify({ prompts, default_prompt_name: null })) });
@@ -179,6 +196,8 @@ test('what can go wrong says what to do', async (t) => {
     const { options } = await start(t, { status });
     await fails(hubFiles('me/model', options), 'network', text);
   }
+  const busy = await start(t, { status: 429, headers: { 'retry-after': new Date(Date.now() + 90_000).toUTCString() } });
+  await fails(hubFiles('me/model', busy.options), 'network', /too many requests.*it asks to wait for \d\d s/);
   const open = await start(t, { status: 401 });
   await fails(hubFiles('me/model', { ...open.options, token: undefined }), 'network', /pass a \{ token \}/);
   await fails(hubFiles('me/model', (await start(t, { html: true })).options), 'network', /page of HTML/);

@@ -22,8 +22,12 @@ test('LangChain.js', async () => {
   assert.deepEqual(await embeddings.embedDocuments([]), []);
   const unit = new M2EmbedEmbeddings({ model, options: { normalize: true } });
   assert.ok(Math.abs(Math.hypot(...(await unit.embedQuery('one'))) - 1) < 1e-6);
-  const strict = new M2EmbedEmbeddings({ model, maxRetries: 0, options: { truncation: 'refuse', maxLength: 3 } });
+  // What is refused once would be refused again.
+  let calls = 0;
+  const counted = { embed: (...given) => (calls++, model.embed(...given)) };
+  const strict = new M2EmbedEmbeddings({ model: counted, options: { truncation: 'refuse', maxLength: 3 } });
   await assert.rejects(strict.embedQuery('far too many words'), (e) => e.code === 'too_long');
+  assert.equal(calls, 1);
 });
 
 test('prompts of queries', async (t) => {

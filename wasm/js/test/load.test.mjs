@@ -217,6 +217,73 @@ test('a download that stays cut, or changes', async (t) => {
   await fails(load(`${changing.url}/testdata/tiny/`), 'network', /another file now/);
 });
 
+test('a file that ends at any place, and a download that is cut there', async (t) => {
+  const header = 8 + Number(new DataView(weights.buffer, weights.byteOffset).getBigUint64(0, true));
+  const places = [1, 7, 8, 9, header >> 1, header - 1, header, header + 1, header + 4095, weights.length >> 1, weights.length - 1];
+  const server = await serve((request, name) => {
+    const [, how, place] = /\?(ends|cut)=(\d+)/.exec(request.url) ?? [];
+    if (!name.endsWith('.safetensors')) return {};
+    if (how === 'ends') return { body: Buffer.from(weights.subarray(0, place)) };
+    return request.headers.range ? {} : { cut: Number(place) };
+  });
+  t.after(() => server.close());
+  await fails(load(`${server.url}/testdata/tiny?ends=0`), 'bad_weights', /model\.safetensors.*empty/);
+  for (const place of places) {
+    await Promise.all([
+      fails(load(`${server.url}/testdata/tiny?ends=${place}`), 'bad_weights', /model\.safetensors.*if the file is cut or damaged, get it again/),
+      same(`${server.url}/testdata/tiny?cut=${place}`),
+    ]);
+  }
+});
+
+test('servers that answer a range wrongly', async (t) => {
+  const other = Buffer.from(weights).fill(0, weights.length - 4096);
+  const part = (bytes, from, size = bytes.length, headers = {}) => ({ status: 206, body: Buffer.from(bytes.subarray(from)), headers: { 'content-range': `bytes ${from}-${bytes.length - 1}/${size}`, ...headers } });
+  let answer;
+  const server = await serve((request, name) => {
+    if (!name.endsWith('.safetensors')) return {};
+    return request.headers.range === undefined ? answer.whole(answer.asked++) : answer.range(Number(/\d+/.exec(request.headers.range)[0]));
+  });
+  t.after(() => server.close());
+  const firstCut = (n) => (n === 0 ? { cut: 300_000 } : {});
+  const attempt = (whole, range) => {
+    answer = { asked: 0, whole, range };
+    return `${server.url}/testdata/tiny/`;
+  };
+  // From the start again, or of a range that is not there: the whole file is fetched again.
+  await same(attempt(firstCut, () => part(weights, 0)));
+  await same(attempt(firstCut, () => ({ status: 416 })));
+  await same(attempt(firstCut, (from) => part(weights, from, weights.length + 7)));
+  // Another file, though If-Range asked for this one: no byte of it is taken.
+  await same(attempt(firstCut, (from) => part(other, from, other.length, { etag: '"other"' })));
+  await fails(load(attempt((n) => (n === 0 ? { cut: 300_000 } : { body: other }), (from) => part(other, from, other.length, { etag: '"other"' }))), 'network', /another file now; load it again/);
+  // A part that nobody asked for.
+  await fails(load(attempt(() => part(weights, 300_000))), 'network', /answered 206.*a part of the file/);
+  await fails(load(attempt(() => part(weights.subarray(0, 300_000), 0, weights.length))), 'network', /answered 206.*a part of the file/);
+  await same(attempt(() => part(weights, 0)));
+});
+
+test('a server that is asked too often', async (t) => {
+  let headers;
+  let later;
+  const server = await serve((request, name) => {
+    if (!name.endsWith('.safetensors')) return {};
+    return request.headers.range === undefined ? (later ? { cut: 300_000 } : { status: 429, headers }) : later-- > 1 ? { status: 429, headers } : {};
+  });
+  t.after(() => server.close());
+  const hour = { 'retry-after': new Date(Date.now() + 3_600_000).toUTCString() };
+  for (headers of [{ 'retry-after': '3600' }, hour]) await fails(load(`${server.url}/testdata/tiny/`), 'network', /429 Too Many Requests: too many requests: try again later; it asks to wait for 3[56]\d\d s/);
+  // In the middle it waits, but not for an hour.
+  later = 2;
+  headers = { 'retry-after': '1' };
+  const begun = performance.now();
+  await same(`${server.url}/testdata/tiny/`);
+  assert.ok(performance.now() - begun > 1000, 'it did not wait');
+  later = 2;
+  headers = hour;
+  await fails(load(`${server.url}/testdata/tiny/`), 'network', /429.*it asks to wait for 3[56]\d\d s/);
+});
+
 test('integrity', async () => {
   const sum = (bytes) => createHash('sha256').update(bytes).digest('hex');
   await same(files, { sha256: { config: sum(config), tokenizer: sum(tokenizer), weights: sum(weights).toUpperCase() } });

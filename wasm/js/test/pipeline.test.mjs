@@ -30,6 +30,10 @@ test('pipeline has the shape of transformers.js', async (t) => {
   assert.deepEqual(out.slice(1).tolist(), Array.from(out.data.subarray(64)));
   assert.deepEqual(out.slice(null, [0, 3]).tolist(), [0, 1].map((i) => Array.from(out.data.subarray(64 * i, 64 * i + 3))));
   assert.deepEqual(out.slice([-1, 2], -1).tolist(), [out.data[127]]);
+  const cut = out.slice(null, [0, 16]).normalize(2, -1);
+  assert.deepEqual(cut.dims, [2, 16]);
+  for (const [i, row] of [...cut].entries()) assert.ok(Math.abs(Math.hypot(...row.data) - 1) < 1e-6 && cosine(row.data, out[i].data.slice(0, 16)) > 1 - 1e-6);
+  assert.throws(() => out.normalize(1), /norm 2 along the last/);
   assert.throws(() => out.slice(2), /within 2/);
   assert.throws(() => out.slice(0, 0, 0), /3 slices/);
   assert.deepEqual((await extract('one')).dims, [1, 64]);

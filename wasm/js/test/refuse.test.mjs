@@ -58,16 +58,34 @@ test('pages of HTML in place of files name their address', async (t) => {
   await fails(M2Embed.load(base, { module }), 'network', /404.*did not emit m2embed\.wasm/);
 });
 
-test('a page whose policy forbids WebAssembly', async (t) => {
-  const server = await serve((_, path) => (path.endsWith('.html') ? { headers: { 'content-security-policy': "script-src 'self' 'unsafe-inline'" } } : {}));
-  t.after(() => server.close());
+test('policies that forbid WebAssembly in a page or a worker, or workers, and a package from another origin', async (t) => {
+  const policy = (text) => ({ headers: { 'content-security-policy': text } });
+  const closed = policy("script-src 'self' 'unsafe-inline'");
+  let worker = {};
+  const server = await serve((request, path) => {
+    if (path.endsWith('worker-host.js')) return worker;
+    return request.url.endsWith('?closed') ? closed : request.url.endsWith('?alone') ? policy("worker-src 'none'") : {};
+  });
+  const away = await serve();
+  t.after(() => Promise.all([server.close(), away.close()]));
   const browser = await chromium(`${server.url}/wasm/js/parity/blank.html`);
   t.after(() => browser.close());
-  const message = await browser.evaluate(async () => {
-    const { M2Embed } = await import('/wasm/js/dist/index.js');
-    return M2Embed.load('/testdata/tiny/').then(() => 'loaded', (e) => `${e.code} ${e.message}`);
-  });
-  assert.match(message, /^bad_argument compile .*script-src 'wasm-unsafe-eval'/);
+  const attempt = async (query, options, from = server.url) => {
+    await browser.page.goto(`${server.url}/wasm/js/parity/blank.html${query}`);
+    return browser.evaluate(
+      async ({ from, options }) => {
+        const { M2Embed } = await import(`${from}/wasm/js/dist/index.js`);
+        return M2Embed.load('/testdata/tiny/', options).then((model) => model.embed('x').then((v) => v.length), (e) => `${e.name} ${e.code} ${e.message}`);
+      },
+      { from, options },
+    );
+  };
+  assert.match(await attempt('?closed', {}), /^M2EmbedError bad_argument compile .*script-src 'wasm-unsafe-eval'/);
+  assert.match(await attempt('?alone', { workers: 2 }), /^M2EmbedError network the worker did not start: .*worker-src/);
+  assert.equal(await attempt('', { workers: 2 }, away.url), 64);
+  assert.match(await attempt('?alone', { workers: 1 }, away.url), /^M2EmbedError network the worker did not start: .*worker-src/);
+  worker = closed;
+  assert.match(await attempt('', { workers: 1 }), /^M2EmbedError bad_argument compile .*script-src 'wasm-unsafe-eval'/);
 });
 
 test('npx m2embed copy', async (t) => {

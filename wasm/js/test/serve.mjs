@@ -21,9 +21,10 @@ async function fileTag(path, bytes) {
 
 /**
  * Serves the repository on a free port. `change(request, path)` may return
- * { cut: bytes } to end a body early, { status }, { noRange: true },
- * { noLength: true }, { noTag: true }, { gzip: true }, { headers },
- * { open: true } to leave a body without an end, or { body }; or a promise of them.
+ * { cut: bytes } to end a body early, { status } (with body and headers, or none of
+ * ours), { noRange: true }, { noLength: true }, { noTag: true }, { gzip: true },
+ * { headers }, { open: true } to leave a body without an end, or { body }; or a
+ * promise of them.
  */
 export async function serve(change = () => ({})) {
   const requests = [];
@@ -36,7 +37,7 @@ export async function serve(change = () => ({})) {
     response.on('close', () => (seen.ended = true));
     response.on('finish', () => (seen.status = response.statusCode));
     try {
-      if (how.status) return void response.writeHead(how.status, { 'access-control-allow-origin': '*' }).end('no');
+      if (how.status) return void response.writeHead(how.status, { 'access-control-allow-origin': '*', ...how.headers }).end(how.body ?? 'no');
       const plain = how.body ?? (await readFile(join(root, path)));
       const bytes = how.gzip ? gzipSync(plain) : plain;
       const etag = how.body || how.gzip ? tagOf(bytes) : await fileTag(join(root, path), bytes);
