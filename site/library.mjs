@@ -1,7 +1,7 @@
 /**
  * Makes the library that the page comes with: the texts of library/ and the
- * manual, cut as the page cuts, with vectors of the shipped model in 8 bits, in
- * the format of src/search/exchange.ts. What was made is kept in library/.built
+ * manual, cut as the page cuts, with vectors of the shipped model in 8 bits
+ * and the words counted, in the format of src/search/exchange.ts. What was made is kept in library/.built
  * until texts, model or cutting change.
  */
 
@@ -24,7 +24,7 @@ const documents = [
 function target() {
   const hash = createHash('sha256').update(JSON.stringify([documents, TOKENS]));
   for (const name of readdirSync(MODEL)) if (/\.(json|safetensors)$/.test(name)) hash.update(readFileSync(MODEL + name));
-  for (const file of ['library.mjs', 'src/search/cut.ts', 'src/search/place.ts']) hash.update(readFileSync(here(file)));
+  for (const file of ['library.mjs', 'src/search/cut.ts', 'src/search/place.ts', 'src/search/varint.ts', 'src/search/word-index.ts', 'src/search/words.ts']) hash.update(readFileSync(here(file)));
   return here(`library/.built/library-${hash.digest('hex').slice(0, 12)}.m2embed`);
 }
 
@@ -46,12 +46,13 @@ function rounded(vectors) {
 }
 
 async function make(file) {
-  const { cut, inOnePass, markdownPlaces, sections, vectorsOf } = await load();
+  const { cut, headingAt, inOnePass, markdownPlaces, sections, titleOf, vectorsOf, WordIndex } = await load();
   const { M2Embed } = await import('../wasm/js/dist/index.js');
   const model = await M2Embed.load(MODEL);
   const header = {};
   const data = [];
   const about = [];
+  const index = new WordIndex();
   let at = 0;
   const add = (name, dtype, shape, array) => {
     const bytes = new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
@@ -68,10 +69,13 @@ async function make(file) {
     }
     add(`vectors.${i}`, 'I8', [vectors.length, vectors[0].length], rounded(vectors));
     while (at % 4 !== 0) data.push(new Uint8Array([0])) && at++;
+    for (const { start, end } of passages) index.add({ text: text.slice(start, end), heading: `${titleOf(name)}\n${headingAt(places, start)}` });
     add(`passages.${i}`, 'I32', [passages.length, 3], Int32Array.from(passages.flatMap(({ start, end, tokens }) => [start, end, tokens])));
     about.push({ name, text, places, mode: 'passages', size: TOKENS, model: '', dimension: vectors[0].length });
   }
   await model.dispose();
+  const words = index.save();
+  add('words', 'U8', [words.length, 1], words);
   header.__metadata__ = { format: 'm2embed library 1', documents: JSON.stringify(about) };
   const text = Buffer.from(JSON.stringify(header));
   const padded = Buffer.concat([text, Buffer.alloc((8 - (text.length % 8)) % 8, ' ')]);

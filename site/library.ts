@@ -1,3 +1,4 @@
 /** What library.mjs needs of the page. */
 export { cut, inOnePass, vectorsOf } from './src/search/cut.js';
-export { markdownPlaces, sections } from './src/search/place.js';
+export { headingAt, markdownPlaces, sections, titleOf } from './src/search/place.js';
+export { WordIndex } from './src/search/word-index.js';

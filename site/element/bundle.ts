@@ -1,5 +1,6 @@
 /** The files that m2embed site-index makes, fetched as they are needed; host/siteindex describes them. */
 
+import { Reader } from '../src/search/varint.js';
 import { bm25, occurrences, WEIGHTS, type Words } from '../src/search/word-index.js';
 import { wordsOf, type Phrase } from '../src/search/words.js';
 
@@ -227,33 +228,6 @@ function places(data: Uint8Array | undefined, place: (row: number, column: numbe
       let offset = 0;
       for (let n = reader.number(); n > 0; n--) place(row, column, (offset += reader.number()));
     }
-  }
-}
-
-/** Reads numbers (unsigned varints) and texts one after the other. */
-class Reader {
-  private at = 0;
-  constructor(private readonly data: Uint8Array) {}
-
-  get more(): boolean {
-    return this.at < this.data.length;
-  }
-
-  number(): number {
-    let value = 0;
-    for (let scale = 1; ; scale *= 128) {
-      const byte = this.data[this.at++] ?? 0;
-      value += (byte & 127) * scale;
-      if (byte < 128) return value;
-    }
-  }
-
-  bytes(length: number): Uint8Array {
-    return this.data.subarray(this.at, (this.at += length));
-  }
-
-  text(length: number): string {
-    return new TextDecoder().decode(this.bytes(length));
   }
 }
 

@@ -11,7 +11,7 @@
 
 import type { Embedder } from 'm2embed/worker';
 import { h } from '../src/dom.js';
-import { marked } from '../src/search/marked.js';
+import { excerptFrom, marked } from '../src/search/marked.js';
 import { rank, type Hit } from '../src/search/rank.js';
 import { alternatives, marks, meaning, parse, phrase, wholePhrase, type Term } from '../src/search/words.js';
 import { SiteIndex, type Passage } from './bundle.js';
@@ -85,6 +85,11 @@ export class M2EmbedSearchElement extends HTMLElement {
   }
 
   disconnectedCallback(): void {
+    this.forget();
+  }
+
+  /** Lets go of the model and the vectors. */
+  private forget(): void {
     void this.mind?.model.dispose();
     this.mind = undefined;
     this.mindState = 'none';
@@ -93,7 +98,10 @@ export class M2EmbedSearchElement extends HTMLElement {
   attributeChangedCallback(name?: string): void {
     this.input.placeholder = this.getAttribute('placeholder') ?? 'Search';
     this.name.textContent = this.getAttribute('label') ?? 'Search this site';
-    if (name === 'src') this.index = undefined;
+    if (name !== 'src') return;
+    this.index = undefined;
+    this.forget();
+    if (this.isConnected && this.input.value !== '') void this.search();
   }
 
   /** Searches for a text, as if it had been typed. */
@@ -117,13 +125,16 @@ export class M2EmbedSearchElement extends HTMLElement {
     if (this.mindState !== 'none' || this.hasAttribute('words') || index.manifest.dimension === 0) return;
     if (saving()) return;
     this.mindState = 'loading';
+    const opened = this.index;
     try {
       const { M2EmbedWorker } = await import('m2embed/worker');
       const [model, cosines] = await Promise.all([M2EmbedWorker.load(index.model.href, { cache: 'm2embed' }), index.vectors()]);
-      if (!this.isConnected) return void model.dispose();
+      // Taken out of the page, or set on another index, in the meantime.
+      if (!this.isConnected || this.index !== opened) return void model.dispose();
       this.mind = { model, cosines };
       this.mindState = 'ready';
     } catch (error) {
+      if (this.index !== opened) return;
       console.warn('m2embed-search: the model could not be loaded; words answer alone.', error);
       this.mindState = 'failed';
     }
@@ -189,7 +200,7 @@ export class M2EmbedSearchElement extends HTMLElement {
     const start = below > 0 ? own.length + below : 0;
     const words = marks(text, start, text.length, terms);
     const at = words[0]?.start ?? start;
-    const from = at - start > EXCERPT - BEFORE ? text.indexOf(' ', at - BEFORE) + 1 : start;
+    const from = at - start > EXCERPT - BEFORE ? excerptFrom(text, at, BEFORE) : start;
     const to = Math.min(text.length, from + EXCERPT);
     const where = heading === title ? '' : heading.replace(`${title} > `, '').replaceAll(' > ', ' › ');
     const also = new Map(others.filter((other) => other.address !== address && other.heading !== '').map((other) => [other.address, other.heading.split(' > ').at(-1)!]));

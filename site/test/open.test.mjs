@@ -24,7 +24,7 @@ test('the page opens on a library that can be asked at once', async (t) => {
   await says(page, '#found', /good match.*by words until the model is here/);
   const times = await page.evaluate(() => [performance.getEntriesByName('first-contentful-paint')[0].startTime, performance.now()]);
   t.diagnostic(`first paint ${times[0].toFixed(0)} ms, first result ${times[1].toFixed(0)} ms after navigation, from an empty cache`);
-  assert.match(page.url(), /[?&]q=a\+one-legged/);
+  await page.waitForURL(/[?&]q=a\+one-legged/);
   release();
   await ready(page);
   await page.waitForSelector('.result .best');
@@ -61,7 +61,7 @@ test('the page opens on a library that can be asked at once', async (t) => {
 
 test('an address restores query and section, and the page says what it is', async (t) => {
   const { page, server } = await visit(t, { path: '?q=%22pieces+of+eight%22&tab=search' });
-  assert.equal(await page.inputValue('#query'), '"pieces of eight"');
+  await page.waitForFunction(() => document.querySelector('#query').value === '"pieces of eight"');
   await says(page, '#results-0 mark', /pieces/i);
   await page.goto(`${server.url}?tab=map`);
   await says(page, '#map-status', /passages, by the two directions/);

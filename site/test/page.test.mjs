@@ -4,6 +4,7 @@ import './open.test.mjs';
 import './try.test.mjs';
 import './ranking.test.mjs';
 import './table.test.mjs';
+import './markup.test.mjs';
 import './element.test.mjs';
 import './search.test.mjs';
 import './reading.test.mjs';

@@ -16,8 +16,14 @@ test('words and meaning rank as in host/search', async (t) => {
   const model = await M2Embed.load(`${root}host/small/`);
   t.after(() => model.dispose());
   const documents = texts.slice(0, n).map(({ title, text }) => ({ title, text: `${title}\n\n${[...text].slice(0, 400).join('')}` }));
-  const index = new WordIndex();
-  for (const { title, text } of documents) index.add(text.trim(), title);
+  const passages = documents.map(({ title, text }) => ({ text: text.trim(), heading: title }));
+  const counted = new WordIndex();
+  for (const passage of passages) counted.add(passage);
+  // As the library that the page comes with has it; an index of other passages is refused.
+  const saved = counted.save();
+  const index = WordIndex.load(saved, passages);
+  assert.deepEqual(index.save(), saved);
+  assert.throws(() => WordIndex.load(saved, passages.slice(1)), /of other passages/);
   const vectors = await model.embed(documents.map(({ text }) => text.trim()), { normalize: true });
   // As they lie in the index there, in 8 bits.
   const rounded = vectors.map((vector) => {
@@ -53,8 +59,8 @@ test('stems are those of host/search, of data without spaces too', () => {
     ['語'.repeat(90), '語'.repeat(85)], [`a${'é'.repeat(200)}`, `a${'e'.repeat(127)}`],
   ]) assert.equal(stem(word), want, word.slice(0, 80));
   const index = new WordIndex();
-  index.add(`a row of data ${'ab'.repeat(1e6)} and words`, '');
-  index.add('words alone', '');
+  index.add({ text: `a row of data ${'ab'.repeat(1e6)} and words`, heading: '' });
+  index.add({ text: 'words alone', heading: '' });
   assert.deepEqual([...index.find({ stems: [stem('ab'.repeat(1e6))], prefix: false, parts: false }).keys()], [0]);
 });
 

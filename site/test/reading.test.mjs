@@ -200,6 +200,41 @@ test('Firefox reads the same', async (t) => {
   assert.equal(garden.text, 'Gardens\n\nSoil\n\nBeans like it warm.\n\nkept');
 });
 
+test('what takes long is read beside the page, tells how far it is, and can be called off', async (t) => {
+  const { page } = await openSearch(t, { errors: [/nested too deep/] });
+  const sentence = 'The sailor cooks a soup of lentils.';
+  await page.setInputFiles('#files', [
+    file('deep.html', `<p>Before.</p>${'<div>'.repeat(1e5)}${sentence}${'</div>'.repeat(1e5)}<p>Behind.</p>`),
+    packed('deep.docx', { 'word/document.xml': w(`${'<w:sdt>'.repeat(1e5)}<w:p/>`) }),
+    file('line.txt', `${sentence} ${'x'.repeat(1e6)} ${sentence}`),
+  ]);
+  await says(page, '#notices', /deep\.docx is nested too deep to be read/);
+  await documents(page, 2);
+  await idle(page);
+  assert.match((await kept(page))['deep.html'].text, new RegExp(`^Before\\.\\s+${sentence}\\s+Behind\\.$`));
+  await page.fill('#query', 'lentils');
+  await page.waitForSelector('.result mark');
+  assert.ok((await page.$$eval('.result .text', (all) => Math.max(...all.map((one) => one.textContent.length)))) < 2000);
+
+  await page.setInputFiles('#files', file('wide.csv', `${'"a column",'.repeat(2e5)}\n${'"'.repeat(1e6)}\n`));
+  await page.waitForSelector('#dialog[open] input[name="column"]');
+  assert.equal(await page.locator('#dialog input[name="column"]').count(), 200);
+  await page.keyboard.press('Escape');
+  await page.waitForSelector('#reading', { state: 'hidden' });
+
+  await page.setInputFiles('#files', [file('long.csv', 'id,text\n'.concat('1,"soup"\n'.repeat(3e6))), file('next.txt', sentence)]);
+  await says(page, '#reading-name', /^Reading long\.csv \(27 MB\), 1 of 2 files/);
+  await page.click('#reading-cancel');
+  await page.waitForSelector('#reading', { state: 'hidden' });
+  assert.ok(await page.isHidden('#dialog'));
+
+  await page.setInputFiles('#files', file('book.txt', `${sentence} `.repeat(1e5)));
+  await says(page, '#job-detail', /\d+ % cut into passages · .* left/);
+  await page.click('#job-cancel');
+  await idle(page);
+  await documents(page, 2);
+});
+
 test('what cannot be read is named, and leaves nothing behind', async (t) => {
   const { page } = await openSearch(t, { errors: [/./] });
   const bomb = zipSync({ 'word/document.xml': new Uint8Array(70e6) });

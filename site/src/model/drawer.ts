@@ -2,7 +2,7 @@
 
 import { $, count, duration, h, settings, size } from '../dom.js';
 import { builtIn, engine, larger, type ModelChoice } from '../engine.js';
-import { explain, report } from '../notice.js';
+import { explain, notify, report } from '../notice.js';
 import { guessLength, parseConfig, publishedConfig, PUBLISHED, readAddress, readFiles, tokenizerFor, type Candidate } from './files.js';
 import { canStore, choiceOf, deleteModel, finishModel, idOf, listModels, listParts, store, weightsOf, type StoredModel } from './storage.js';
 
@@ -306,7 +306,38 @@ export function acceptDrops(element: HTMLElement, take: (files: File[]) => void)
     event.preventDefault();
     event.stopPropagation();
     element.classList.remove('over');
-    const files = [...(event.dataTransfer?.files ?? [])];
-    if (files.length > 0) take(files);
+    // Entries have to be asked for at once: after the event they are gone.
+    const entries = [...(event.dataTransfer?.items ?? [])].flatMap((item) => item.webkitGetAsEntry?.() ?? []);
+    const plain = [...(event.dataTransfer?.files ?? [])];
+    if (!entries.some((entry) => entry.isDirectory)) {
+      if (plain.length > 0) take(plain);
+    } else void within(entries).then((files) => (files.length > 0 ? take(files) : notify('There is no file in this folder, or the browser may not look into it.')));
   });
+}
+
+/** Files of a dropped folder that are taken. */
+const MOST_FILES = 5000;
+
+/** The files in folders and below, by their paths; hidden ones are left out, and what the browser may not open. */
+async function within(entries: readonly FileSystemEntry[], files: File[] = []): Promise<File[]> {
+  for (const entry of entries) {
+    if (entry.name.startsWith('.') || files.length >= MOST_FILES) continue;
+    try {
+      if (entry.isDirectory) {
+        const reader = (entry as FileSystemDirectoryEntry).createReader();
+        // A call gives a hundred of them at most.
+        for (let some: FileSystemEntry[] = []; ; ) {
+          some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+          if (some.length === 0) break;
+          await within(some.sort((a, b) => (a.name < b.name ? -1 : 1)), files);
+        }
+      } else {
+        const file = await new Promise<File>((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject));
+        files.push(new File([file], entry.fullPath.slice(1) || file.name, { type: file.type, lastModified: file.lastModified }));
+      }
+    } catch {
+      // Not to be read.
+    }
+  }
+  return files;
 }

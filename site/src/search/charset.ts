@@ -161,3 +161,8 @@ function oddness(text: string): number {
   const strange = ALPHABETS.map((alphabet) => [...counts].reduce((sum, [letter, times]) => sum + (alphabet.has(letter) ? 0 : times), 0));
   return Math.min(1, (Math.min(...strange) + others + odd) / foreign.length);
 }
+
+/** The encoding that a page or a part of XML names in its first bytes. */
+export function declaredCharset(bytes: Uint8Array): string | undefined {
+  return /(?:charset|encoding)\s*=\s*["']?\s*([\w.:-]+)/i.exec(new TextDecoder('latin1').decode(bytes.subarray(0, 1024)))?.[1];
+}

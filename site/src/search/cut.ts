@@ -45,7 +45,7 @@ function pieces(text: string, { start, end }: Span, size: number): Span[] {
 }
 
 /** Where the tokens of spans start, in order, special tokens left out. */
-async function tokenStarts(model: Embedder, text: string, spans: readonly Span[], signal: AbortSignal): Promise<number[]> {
+async function tokenStarts(model: Embedder, text: string, spans: readonly Span[], signal: AbortSignal, follow: (at: number) => void): Promise<number[]> {
   const starts: number[] = [];
   const parts = spans.flatMap((span) => pieces(text, span, SLICE));
   for (let i = 0; i < parts.length; ) {
@@ -55,6 +55,7 @@ async function tokenStarts(model: Embedder, text: string, spans: readonly Span[]
     const { offsets } = await model.tokenize(text.slice(from, parts[j - 1]!.end));
     signal.throwIfAborted();
     for (let k = 2; k < offsets.length - 2; k += 2) starts.push(from + offsets[k]!);
+    follow(parts[j - 1]!.end);
     i = j;
   }
   return starts;
@@ -82,12 +83,14 @@ export interface Lengths {
 
 /**
  * Cuts into passages by core/passage. `within` are spans that no passage may
- * cross, such as the rows of a table; one that fits is a passage.
+ * cross, such as the rows of a table; one that fits is a passage. `follow` hears
+ * the share that is done.
  */
-export async function cut(model: Embedder, text: string, { target, most }: Lengths, within: readonly Span[], signal: AbortSignal): Promise<Passage[]> {
+export async function cut(model: Embedder, text: string, { target, most }: Lengths, within: readonly Span[], signal: AbortSignal, follow: (share: number) => void = () => {}): Promise<Passage[]> {
   const room = { target: Math.max(1, target - SPECIAL), max: Math.max(1, most - SPECIAL) };
   const passages: Passage[] = [];
-  const starts = await tokenStarts(model, text, within, signal);
+  // Half of the work is to count the tokens, half to cut by them.
+  const starts = await tokenStarts(model, text, within, signal, (at) => follow(at / text.length / 2));
   for (const span of within) {
     const whole = trimmed(text, span.start, span.end);
     const tokens = lowerBound(starts, whole.end) - lowerBound(starts, whole.start);
@@ -98,6 +101,7 @@ export async function cut(model: Embedder, text: string, { target, most }: Lengt
         for (const { start, end, tokens } of await model.passages(text.slice(piece.start, piece.end), { ...room, signal })) {
           passages.push({ start: piece.start + start, end: piece.start + end, tokens: tokens + SPECIAL });
         }
+        follow((1 + piece.end / text.length) / 2);
       }
     }
   }

@@ -65,8 +65,8 @@ const sizeOf = (file: Parts): number => (file instanceof Blob ? file.size : file
 
 const part = async (file: Parts, from: number, to: number): Promise<ArrayBuffer> => (file instanceof Blob ? file.slice(from, to).arrayBuffer() : file.slice(from, to));
 
-/** Reads a library file; everything in it is checked. */
-async function readLibrary(file: Parts): Promise<Whole[]> {
+/** Reads a library file; everything in it is checked. The page's own has the words of its passages, too. */
+async function readLibrary(file: Parts): Promise<{ whole: Whole[]; words: Uint8Array | undefined }> {
   const fail = (what: string): never => {
     throw new Error(`This is not a library that was exported here: ${what}. Choose a file that “Export” wrote.`);
   };
@@ -115,7 +115,7 @@ async function readLibrary(file: Parts): Promise<Whole[]> {
     if (entry?.dtype !== 'I8' && !vectors.every(Number.isFinite)) return fail(`a vector of document ${i + 1} is not finite`);
     whole.push({ about: one as About, vectors, passages });
   }
-  return whole;
+  return { whole, words: header['words'] ? new Uint8Array(await read('words', 'U8', 1, 1)) : undefined };
 }
 
 /** Vectors (n, D) of unit length in the direction of integers. */
@@ -136,7 +136,7 @@ function unit(integers: Int8Array, d: number): Float32Array {
  * @throws Error with a sentence for the visitor
  */
 export async function importLibrary(file: Parts): Promise<Document[]> {
-  const whole = await readLibrary(file);
+  const { whole } = await readLibrary(file);
   await library.open();
   const added: Document[] = [];
   // Only a file that is good to its end changes the library.
@@ -167,8 +167,8 @@ async function open(): Promise<void> {
     }
   }
   try {
-    const whole = await readLibrary(await fetched(new URL(`./${__LIBRARY__}`, document.baseURI), 'The library that comes with the page'));
-    library.ship(whole.map((one, i) => shippedAs(`shipped ${i}`, one, builtIn.id)));
+    const { whole, words } = await readLibrary(await fetched(new URL(`./${__LIBRARY__}`, document.baseURI), 'The library that comes with the page'));
+    library.ship(whole.map((one, i) => shippedAs(`shipped ${i}`, one, builtIn.id)), { words });
   } catch (error) {
     void report(error);
   }
@@ -204,10 +204,10 @@ async function openLinked(linked: string): Promise<void> {
   if (!address || !/^https?:$/.test(address.protocol)) throw new Error(`The library of this link is no address: ${shown}`);
   if (address.origin !== location.origin && !__LIBRARIES__.includes(address.origin)) throw new Error(`The library of this link lies on ${address.host.slice(0, 100)}. This page opens libraries of ${[location.host, ...__LIBRARIES__].join(', ')} only. Download the file and import it.`);
   const file = await fetched(address, `The library of this link, ${shown},`);
-  const whole = await readLibrary(file);
+  const { whole } = await readLibrary(file);
   // What a Blob holds need not be in memory.
   linkedFile = new Blob([file]);
-  library.ship(whole.map((one, i) => shippedAs(`linked ${i}`, one)), decodeURIComponent(address.pathname.split('/').at(-1) ?? '').slice(0, 100));
+  library.ship(whole.map((one, i) => shippedAs(`linked ${i}`, one)), { linked: decodeURIComponent(address.pathname.split('/').at(-1) ?? '').slice(0, 100) });
 }
 
 /** Keeps the library of the link in this browser. */

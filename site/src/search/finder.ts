@@ -1,11 +1,11 @@
 /** Finds passages of the library by their words and their vectors. */
 
 import { CHOSEN, chosen } from './chosen.js';
-import type { Document, Entry } from './library.js';
-import { isNumbered, placeAt } from './place.js';
+import { library, type Document, type Entry } from './library.js';
+import { headingAt, titleOf } from './place.js';
 import { rank, type Hit, type Mode } from './rank.js';
 import { Vectors } from './vectors.js';
-import { WordIndex } from './word-index.js';
+import { WordIndex, type Indexed } from './word-index.js';
 import { parse } from './words.js';
 import { breath } from '../dom.js';
 
@@ -63,6 +63,8 @@ export class Finder {
     if (!first) return;
     const vectors = (this.vectors ??= new Vectors(first.vector.length));
     vectors.reserve(entries.length);
+    const saved = this.rows.length === 0 ? library.wordsOf(entries) : undefined;
+    if (saved) this.index = WordIndex.load(saved, entries.map(passageOf));
     let started = performance.now();
     for (const { document, start, end } of runs) {
       let rows = this.rowsOf.get(document.id);
@@ -71,7 +73,7 @@ export class Finder {
       // What is there already is skipped.
       for (let i = start + rows.length; i < end; i++) {
         const entry = entries[i]!;
-        rows.push(this.index.add(document.text.slice(entry.passage.start, entry.passage.end), `${titleOf(document)}\n${headingOf(entry)}`));
+        rows.push(saved ? this.rows.length : this.index.add(passageOf(entry)));
         this.rows.push(entry);
         this.groups.push(group);
         vectors.push(entry.vector);
@@ -104,11 +106,7 @@ export class Finder {
   }
 }
 
-/** A document's name without its ending, which is searched with each of its passages. */
-const titleOf = ({ name }: Document): string => name.replace(/\.[a-z0-9]{1,8}$/i, '');
-
-/** The headings that a passage stands under; pages and rows are no words of the text. */
-function headingOf({ document, passage }: Entry): string {
-  const label = placeAt(document.places, passage.start);
-  return isNumbered(label) ? '' : label;
+/** What is searched of a passage. */
+function passageOf({ document: { name, text, places }, passage: { start, end } }: Entry): Indexed {
+  return { text: text.slice(start, end), heading: `${titleOf(name)}\n${headingAt(places, start)}` };
 }

@@ -1,44 +1,59 @@
 /** The visible text of HTML. Nothing in it is executed or fetched. */
 
+import { selectAll } from 'css-select';
+import { isTag, isText, type AnyNode, type ChildNode, type Document, type Element } from 'domhandler';
+import { all, attribute, parseHtml, textOf } from './markup.js';
 import { headings, type Place } from './place.js';
 
-const BLOCKS = 'address,article,aside,blockquote,br,dd,div,dl,dt,figcaption,footer,h1,h2,h3,h4,h5,h6,header,hr,li,main,nav,ol,p,pre,section,table,tr,ul';
-const GONE = 'script,style,noscript,template,svg,iframe,object,audio,video,canvas,datalist,dialog:not([open]),input,[hidden],head > :not(title)';
+const set = (names: string): Set<string> => new Set(names.split(' '));
+
+/** Elements that stand apart, and those on lines of their own. */
+const BLOCKS = set('address article aside blockquote body dd details div dl dt fieldset figcaption figure footer form h1 h2 h3 h4 h5 h6 header hr html legend main nav ol p pre section summary table textarea ul');
+const LINES = set('li option tr');
+const GONE = set('script style noscript template svg iframe object audio video canvas datalist input title');
 const UNSEEN = /(?:^|[;{\s])(?:display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|(?:opacity|font-size)\s*:\s*0(?:\.0*)?(?:px|em|rem|%)?\s*(?:[;!}]|$))/i;
 /** Marks a heading while white space is put in order; texts do not have it. */
 const MARK = '\ue0f1';
 
 /** The text of a page with an empty line between blocks, and its headings. */
-export function readHtml(html: string): { text: string; places: Place[] } {
-  const { rest, styles } = withoutCode(html.replaceAll(MARK, ''));
-  // Styles and handlers do nothing here, but would make the page's policy complain.
-  const page = new DOMParser().parseFromString(flattened(rest).replace(/<[a-z][^<>]*>/gi, (tag) => tag.replace(/([\s/"'])(style|on[a-z]+)\s*=/gi, '$1data-$2=')), 'text/html');
-  for (const element of page.querySelectorAll<HTMLElement>('[data-style]')) if (UNSEEN.test(element.dataset['style']!)) element.remove();
-  for (const selector of styles.flatMap(unseen)) {
-    try {
-      for (const element of page.querySelectorAll(selector)) if (element !== page.documentElement && element !== page.body) element.remove();
-    } catch {
-      // A selector that needs a live page.
+export function readHtml(html: string, xhtml = /^\s*<\?xml/i.test(html)): { text: string; places: Place[] } {
+  const page = parseHtml(html.replaceAll(MARK, ''), xhtml);
+  const unseen = unseenOf(page);
+  const parts: string[] = [];
+  /** Line ends before what comes next. */
+  let ends = 0;
+  const put = (data: string): void => {
+    if (ends > 0) parts.push('\n'.repeat(Math.min(2, ends)));
+    ends = 0;
+    parts.push(data);
+  };
+  const write = (node: ChildNode, pre: boolean, titled: boolean): void => {
+    if (isText(node)) {
+      const data = pre ? node.data : node.data.replace(/\s+/g, ' ');
+      if (data !== ' ') put(data);
+      else if (ends === 0) parts.push(data);
+      return;
     }
-  }
-  for (const hidden of page.querySelectorAll(GONE)) hidden.remove();
-  for (const block of page.querySelectorAll(BLOCKS)) {
-    const gap = block.tagName === 'BR' || block.tagName === 'TR' || block.tagName === 'LI' ? '\n' : '\n\n';
-    if (/^H[1-6]$/.test(block.tagName) && block.textContent.trim() !== '') {
-      block.prepend(MARK + block.tagName[1]!);
-      block.append(MARK);
-    }
-    block.before(gap);
-    block.after(gap);
-  }
-  for (const cell of page.querySelectorAll('td,th')) cell.after(' ');
-  const title = page.title.replace(/\s+/g, ' ').trim();
-  const body = (page.body?.textContent ?? '').replace(/[^\S\n]+/g, ' ').replace(/ ?\n ?/g, '\n').replace(/\n{3,}/g, '\n\n').trim();
-  const parts = body.split(MARK);
+    if (!isTag(node)) return;
+    const { name, attribs } = node;
+    if (name === 'br') ends++;
+    if (GONE.has(name) || 'hidden' in attribs || (name === 'dialog' && !('open' in attribs)) || unseen.has(node) || UNSEEN.test(attribute(node, 'style'))) return;
+    const apart = BLOCKS.has(name) ? 2 : LINES.has(name) ? 1 : 0;
+    // A heading within another is a part of it.
+    const heading = !titled && /^h[1-6]$/.test(name) && textOf(node).trim() !== '';
+    ends = Math.max(ends, apart);
+    if (heading) put(MARK + name[1]!);
+    for (const child of node.children) write(child, pre || name === 'pre' || name === 'textarea', titled || heading);
+    if (heading) parts.push(MARK);
+    ends = Math.max(ends, apart);
+    if ((name === 'td' || name === 'th') && ends === 0) parts.push(' ');
+  };
+  for (const child of page.children) write(child, false, false);
+  const body = parts.join('').replace(/[^\S\n]+/g, ' ').replace(/ ?\n ?/g, '\n').replace(/\n{3,}/g, '\n\n').trim();
   let text = '';
   const found: { at: number; level: number; text: string }[] = [];
   // Every second part is a heading, behind the digit of its level.
-  for (const [i, part] of parts.entries()) {
+  for (const [i, part] of body.split(MARK).entries()) {
     if (i % 2 === 0) text += part;
     else {
       const heading = part.slice(1).trim();
@@ -46,66 +61,48 @@ export function readHtml(html: string): { text: string; places: Place[] } {
       text += heading;
     }
   }
-  const lead = title !== '' && !text.startsWith(title) ? `${title}\n\n` : '';
+  const title = titleOf(page);
+  const lead = title === '' || text.startsWith(title) ? '' : text === '' ? title : `${title}\n\n`;
   return { text: lead + text, places: headings(found.map((one) => ({ ...one, at: one.at + lead.length }))) };
 }
 
-/** Levels of elements within each other that are read as such: browsers keep some 500, and take longer with each. */
-const DEEPEST = 256;
-/** Elements without an end tag, or with one that may be left out. */
-const UNENDED = /^(area|base|br|col|embed|hr|img|input|link|meta|source|track|wbr|p|li|dt|dd|option|optgroup|rt|rp|tr|td|th|thead|tbody|tfoot|colgroup|html|head|body)$/;
+/** A page's title; drawings have titles of their own. */
+function titleOf(page: Document): string {
+  const title = all(page, 'title').find(({ parent }) => !parent || !('name' in parent) || /^(head|html|body)$/.test(parent.name));
+  return title ? textOf(title).replace(/\s+/g, ' ').trim() : '';
+}
 
-/**
- * Takes the tags of elements out that lie deeper than any page needs: for each
- * element a parser looks through all that are open, so that 100,000 within each
- * other take it minutes. Their text stays.
- */
-function flattened(html: string): string {
+/** The elements that the page's style sheets hide on a screen. */
+function unseenOf(page: Document): Set<Element> {
+  const found = new Set<Element>();
+  for (const style of all(page, 'style')) {
+    for (const selector of hiding(textOf(style))) {
+      try {
+        for (const element of selectAll<AnyNode, Element>(selector, page)) if (element.name !== 'html' && element.name !== 'body') found.add(element);
+      } catch {
+        // A selector that needs a live page.
+      }
+    }
+  }
+  return found;
+}
+
+/** Selectors of what a style sheet hides. What stands within another rule, such as one for print, is not looked at. */
+function hiding(css: string): string[] {
+  const selectors: string[] = [];
   let depth = 0;
-  let drawings = 0;
-  return html.replace(/<(\/?)([a-z][^\s/<>]*)([^<>]*)>/gi, (tag, end: string, written: string, rest: string) => {
-    const name = written.toLowerCase();
-    // Only in drawings and formulas does a slash end an element.
-    if (UNENDED.test(name) || (drawings > 0 && rest.endsWith('/'))) return tag;
-    if (name === 'svg' || name === 'math') drawings = Math.max(0, drawings + (end === '' ? 1 : -1));
-    if (end === '') return ++depth > DEEPEST ? '\n' : tag;
-    const beyond = depth > DEEPEST;
-    depth = Math.max(0, depth - 1);
-    return beyond ? '\n' : tag;
-  });
-}
-
-/** Takes the elements of scripts and styles out. */
-function withoutCode(html: string): { rest: string; styles: string[] } {
-  const lower = html.toLowerCase();
-  const styles: string[] = [];
-  let rest = '';
-  let at = 0;
-  const start = /<(style|script)\b/g;
-  for (let found = start.exec(lower); found; found = start.exec(lower)) {
-    const begin = lower.indexOf('>', found.index);
-    const end = begin < 0 ? -1 : lower.indexOf(`</${found[1]}`, begin);
-    if (end < 0) break;
-    rest += html.slice(at, found.index);
-    if (found[1] === 'style') styles.push(html.slice(begin + 1, end));
-    const after = lower.indexOf('>', end);
-    at = start.lastIndex = after < 0 ? html.length : after + 1;
+  let selector = '';
+  let own = '';
+  for (const [token] of css.matchAll(/\/\*[^]*?(?:\*\/|$)|"(?:\\[^]|[^"\\])*"|'(?:\\[^]|[^'\\])*'|[{};]|[^{};"'/]+|[^]/g)) {
+    if (token.startsWith('/*')) continue;
+    if (token === '{') depth++;
+    else if (token === '}') {
+      depth = Math.max(0, depth - 1);
+      if (depth > 0) continue;
+      if (selector.trim() !== '' && !selector.trim().startsWith('@') && UNSEEN.test(`{${own}}`)) selectors.push(selector.trim());
+      selector = own = '';
+    } else if (depth === 0) selector = token === ';' ? '' : selector + token;
+    else if (depth === 1) own += token;
   }
-  return { rest: rest + html.slice(at), styles };
-}
-
-/** Selectors of what a style sheet hides on a screen. */
-function unseen(css: string): string[] {
-  const sheet = new CSSStyleSheet();
-  try {
-    sheet.replaceSync(css);
-  } catch {
-    return [];
-  }
-  return [...sheet.cssRules].filter((rule): rule is CSSStyleRule => rule instanceof CSSStyleRule && UNSEEN.test(`{${rule.style.cssText}}`)).map(({ selectorText }) => selectorText);
-}
-
-/** The encoding that a page names in its first bytes. */
-export function declaredCharset(bytes: Uint8Array): string | undefined {
-  return /(?:charset|encoding)\s*=\s*["']?\s*([\w.:-]+)/i.exec(new TextDecoder('latin1').decode(bytes.subarray(0, 1024)))?.[1];
+  return selectors;
 }

@@ -23,6 +23,8 @@ export interface JobState {
   totalPassages: number;
   /** Documents that are still to be cut. */
   waiting: number;
+  /** The share of their characters that has been cut, and ms that are left of it, 0 while unknown. */
+  cutting: { done: number; left: number } | undefined;
   /** Tokens a second, 0 while unknown. */
   rate: number;
   paused: boolean;
@@ -31,12 +33,14 @@ export interface JobState {
 /** Tokens of one call, if its passes are short: few enough that pausing and cancelling feel immediate. */
 const BATCH_TOKENS = 4096;
 const BATCH_PASSES = 32;
+/** Milliseconds after which a rate says something. */
+const SOON = 300;
 /** Characters up to which the model that answers queries embeds documents too. */
 const LITTLE = 30_000;
 
 /** One run over some documents. */
 export class Job extends EventTarget {
-  readonly state: JobState = { title: '', doneTokens: 0, totalTokens: 0, donePassages: 0, totalPassages: 0, waiting: 0, rate: 0, paused: false };
+  readonly state: JobState = { title: '', doneTokens: 0, totalTokens: 0, donePassages: 0, totalPassages: 0, waiting: 0, cutting: undefined, rate: 0, paused: false };
   /** Documents in a language that the model does not read. */
   readonly foreign: string[] = [];
   private readonly abort = new AbortController();
@@ -73,6 +77,9 @@ export class Job extends EventTarget {
       const model = await (characters > LITTLE ? engine.background() : engine.model());
       const modelId = engine.choice.id;
       const documents = [...unfinished];
+      const started = performance.now();
+      const all = sources.reduce((sum, { text }) => sum + text.length, 0);
+      let before = 0;
       for (const source of sources) {
         signal.throwIfAborted();
         state.title = `Reading ${source.name}`;
@@ -82,7 +89,13 @@ export class Job extends EventTarget {
         if (!source.rows) within.push(...(settings.mode === 'whole' ? [{ start: 0, end: source.text.length }] : sections(source.text, source.places)));
         const { maxLength } = model.info;
         const lengths = settings.mode === 'whole' ? { target: maxLength, most: maxLength } : { target: Math.min(settings.size, maxLength), most: Math.min(Math.round(1.5 * settings.size), maxLength) };
-        const passages = await cut(model, source.text, lengths, within, signal);
+        const passages = await cut(model, source.text, lengths, within, signal, (share) => {
+          const done = (before + share * source.text.length) / all;
+          const spent = performance.now() - started;
+          state.cutting = { done, left: spent > SOON ? (spent / done) * (1 - done) : 0 };
+          this.changed();
+        });
+        before += source.text.length;
         if (passages.length > 0 && (await isForeign(model, source.text))) this.foreign.push(source.name);
         if (passages.length > 0) {
           const { name, text, places, readAs } = source;
@@ -129,8 +142,8 @@ export class Job extends EventTarget {
       const { doneTokens } = state;
       const onProgress = ({ done, total }: EmbedProgress): void => {
         state.doneTokens = doneTokens + (tokens * done) / total;
-        const seconds = (this.spent + performance.now() - started) / 1000;
-        if (seconds > 0.3) state.rate = state.doneTokens / seconds;
+        const spent = this.spent + performance.now() - started;
+        if (spent > SOON) state.rate = (1000 * state.doneTokens) / spent;
         this.changed();
       };
       const vectors = await vectorsOf(model, document.text, passes, { signal, onProgress });

@@ -67,6 +67,8 @@ class Library extends EventTarget {
   linked: string | undefined;
   /** Why documents are not kept across visits, if they are not. */
   unkept: unknown;
+  /** The words of the shipped passages, as WordIndex saves them, where they came along. */
+  private words: Uint8Array | undefined;
   private vectors = new Map<Document['id'], Float32Array>();
   private database: Promise<IDBDatabase> | undefined;
   private opened: Promise<void> | undefined;
@@ -127,9 +129,10 @@ class Library extends EventTarget {
   }
 
   /** Takes the documents that come with the page, or those of a link by the name of their library. */
-  ship(documents: readonly Removed[], linked?: string): void {
+  ship(documents: readonly Removed[], { linked, words }: { linked?: string; words?: Uint8Array | undefined } = {}): void {
     for (const { id } of this.shipped) this.vectors.delete(id);
     this.linked = linked;
+    this.words = words;
     for (const { document, vectors } of documents) this.vectors.set(document.id, vectors);
     this.shipped = documents.map(({ document }) => document);
     this.changed();
@@ -248,6 +251,11 @@ class Library extends EventTarget {
     const { entries } = made;
     for (let index = entries.length; of && index < done; index++) entries.push(new Entry(document, index, passages[index]!, of));
     return entries;
+  }
+
+  /** The words of these passages, if they are all that came with the page. */
+  wordsOf(entries: readonly Entry[]): Uint8Array | undefined {
+    return entries[0] && this.shipped.includes(entries[0].document) && entries.length === this.shipped.reduce((sum, { done }) => sum + done, 0) ? this.words : undefined;
   }
 
   private changed(): void {

@@ -24,3 +24,11 @@ export function marked(text: string, from: number, to: number, words: readonly S
   }
   return part;
 }
+
+/** Where an excerpt begins that shows what stands at `at`: up to `before` characters ahead of it, with a word if there are spaces. */
+export function excerptFrom(text: string, at: number, before: number): number {
+  const near = Math.max(0, at - before);
+  const from = near + text.slice(near, at).indexOf(' ') + 1;
+  // A character of two code units stays whole.
+  return /[\udc00-\udfff]/.test(text[from] ?? '') ? from + 1 : from;
+}

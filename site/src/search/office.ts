@@ -1,7 +1,9 @@
 /** Documents that are zip archives of XML: DOCX, PPTX, XLSX, OpenDocument, EPUB. */
 
+import { isTag, isText, type Element } from 'domhandler';
 import { unpack } from './archive.js';
 import { readHtml } from './html.js';
+import { all, attribute, decodeXml, elementsOf, nameOf, parseXml, scanXml } from './markup.js';
 import { headings, joined, type Place } from './place.js';
 
 interface Text {
@@ -19,18 +21,15 @@ const XML = /\.(xml|rels|opf|x?html?)$|^mimetype$/i;
 
 const open = (bytes: Uint8Array, name: string): Parts => unpack(bytes, name, (path) => XML.test(path));
 
-/** Names are looked for without their prefix, which writers choose as they like. */
-const all = (root: Document | Element, ...names: string[]): Element[] => [...root.getElementsByTagName('*')].filter(({ localName }) => names.includes(localName));
-const attribute = (element: Element, name: string): string => [...element.attributes].find((one) => one.localName === name)?.value ?? '';
-
-function xml(parts: Parts, path: string): Document | undefined {
+/** The root of a part, undefined where it is missing or no XML. */
+function xml(parts: Parts, path: string): Element | undefined {
   const bytes = parts.get(path);
-  return bytes && new DOMParser().parseFromString(new TextDecoder().decode(bytes), 'application/xml');
+  return bytes && parseXml(decodeXml(bytes));
 }
 
-function need(parts: Parts, path: string, name: string, kind: string): Document {
+function need(parts: Parts, path: string, name: string, kind: string): Element {
   const found = xml(parts, path);
-  if (!found || found.querySelector('parsererror')) throw new Error(`${name} could not be read as ${kind}: its part ${path} is missing or damaged.`);
+  if (!found) throw new Error(`${name} could not be read as ${kind}: its part ${path} is missing or damaged.`);
   return found;
 }
 
@@ -53,10 +52,11 @@ function resolve(from: string, to: string): string {
 /** The text of runs, with tabs and breaks, in one paragraph of DOCX, PPTX or OpenDocument. */
 function runs(paragraph: Element): string {
   let text = '';
-  for (const child of paragraph.childNodes) {
-    if (child.nodeType === Node.TEXT_NODE) text += /^(t|p|h|span|a)$/.test(paragraph.localName) ? child.nodeValue : '';
-    if (!(child instanceof Element)) continue;
-    switch (child.localName) {
+  const own = /^(t|p|h|span|a)$/.test(nameOf(paragraph));
+  for (const child of paragraph.children) {
+    if (isText(child) && own) text += child.data;
+    if (!isTag(child)) continue;
+    switch (nameOf(child)) {
       case 'tab':
         text += '\t';
         break;
@@ -81,7 +81,7 @@ function runs(paragraph: Element): string {
       case 'tracked-changes':
         break;
       default:
-        if (!isHidden(child)) text += (child.localName === 'p' ? '\n' : '') + runs(child);
+        if (!isHidden(child)) text += (nameOf(child) === 'p' ? '\n' : '') + runs(child);
     }
   }
   return text;
@@ -89,17 +89,17 @@ function runs(paragraph: Element): string {
 
 /** Whether a run of Word is hidden, by its own properties. */
 function isHidden(run: Element): boolean {
-  for (const properties of run.children) for (const mark of properties.children) if (mark.localName === 'vanish' && !/^(0|false)$/.test(attribute(mark, 'val'))) return true;
+  for (const properties of elementsOf(run)) for (const mark of elementsOf(properties)) if (nameOf(mark) === 'vanish' && !/^(0|false)$/.test(attribute(mark, 'val'))) return true;
   return false;
 }
 
 /** Paragraphs that stand in no other one, as text; those of one table row on one line. */
 function paragraphs(root: Element, each: (paragraph: Element, text: string) => void): void {
-  for (const child of root.children) {
-    const name = child.localName;
+  for (const child of elementsOf(root)) {
+    const name = nameOf(child);
     if (name === 'p' || name === 'h') each(child, runs(child));
     else if (name === 'tr' || name === 'table-row') {
-      const cells = [...child.children].map((cell) => {
+      const cells = elementsOf(child).map((cell) => {
         const lines: string[] = [];
         paragraphs(cell, (_, text) => text.trim() !== '' && lines.push(text.trim()));
         return lines.join(' ');
@@ -116,7 +116,7 @@ function withHeadings(root: Element, level: (paragraph: Element) => number): Tex
   paragraphs(root, (paragraph, raw) => {
     const own = raw.trim();
     if (own === '') return;
-    const isRow = /row|^tr$/.test(paragraph.localName);
+    const isRow = /row|^tr$/.test(nameOf(paragraph));
     if (text !== '') text += isRow && row ? '\n' : '\n\n';
     row = isRow;
     const depth = level(paragraph);
@@ -138,13 +138,13 @@ export function readDocx(bytes: Uint8Array, name: string): Text {
     const outline = all(style, 'outlineLvl')[0];
     if (called || outline) levels.set(attribute(style, 'styleId'), called ? Number(called) : Number(attribute(outline!, 'val')) + 1);
   }
-  const body = withHeadings(page.documentElement, (paragraph) => {
+  const body = withHeadings(page, (paragraph) => {
     const style = attribute(all(paragraph, 'pStyle')[0] ?? paragraph, 'val');
     return levels.get(style) ?? Number(/^Heading(\d)$/i.exec(style)?.[1] ?? (/^Title$/i.test(style) ? 1 : 0));
   });
   const notes = ['footnotes', 'endnotes', 'comments'].map((kind) => {
     const part = xml(parts, `word/${kind}.xml`);
-    return { label: kind, text: part ? withHeadings(part.documentElement, () => 0).text : '' };
+    return { label: kind, text: part ? withHeadings(part, () => 0).text : '' };
   });
   const rest = joined(notes);
   const gap = body.text !== '' && rest.text !== '' ? '\n\n' : '';
@@ -156,14 +156,14 @@ export function readPptx(bytes: Uint8Array, name: string): Text {
   const path = 'ppt/presentation.xml';
   const order = relations(parts, path);
   // Each part once, however often it is named: a small file could be a large text.
-  const slides = new Set(all(need(parts, path, name, 'a presentation'), 'sldId').map((slide) => order.get([...slide.attributes].find((one) => one.name.includes(':') && one.localName === 'id')?.value ?? '') ?? ''));
+  const slides = new Set(all(need(parts, path, name, 'a presentation'), 'sldId').map((slide) => order.get(attribute(slide, 'id', true)) ?? ''));
   return joined(
     [...slides].map((slide, i) => {
       const pages = [slide, ...[...relations(parts, slide).values()].filter((target) => target.includes('notesSlide'))];
       const text = pages.flatMap((one) => {
         const page = xml(parts, one);
         const lines: string[] = [];
-        if (page) paragraphs(page.documentElement, (_, line) => line.trim() !== '' && lines.push(line.trim()));
+        if (page) paragraphs(page, (_, line) => line.trim() !== '' && lines.push(line.trim()));
         // A slide's number is a field on its notes.
         return lines.filter((line) => line !== String(i + 1));
       });
@@ -177,16 +177,16 @@ export function readOpenDocument(bytes: Uint8Array, name: string): Text {
   const manifest = xml(parts, 'META-INF/manifest.xml');
   if (manifest && all(manifest, 'encryption-data').length > 0) throw new Error(`${name} is locked with a password. Save it without one and drop it again.`);
   const page = need(parts, 'content.xml', name, 'an OpenDocument');
-  const body = all(page, 'body')[0] ?? page.documentElement;
-  const slides = all(body, 'page').filter(({ parentElement }) => parentElement?.localName === 'presentation');
+  const body = all(page, 'body')[0] ?? page;
+  const slides = all(body, 'page').filter(({ parent }) => parent && isTag(parent) && nameOf(parent) === 'presentation');
   if (slides.length > 0) return joined(slides.map((slide, i) => ({ label: `slide ${i + 1}`, text: withHeadings(slide, () => 0).text })));
-  return withHeadings(body, (paragraph) => (paragraph.localName === 'h' ? Number(attribute(paragraph, 'outline-level')) || 1 : 0));
+  return withHeadings(body, (paragraph) => (nameOf(paragraph) === 'h' ? Number(attribute(paragraph, 'outline-level')) || 1 : 0));
 }
 
 export function readEpub(bytes: Uint8Array, name: string): Text {
   const parts = open(bytes, name);
   const container = need(parts, 'META-INF/container.xml', name, 'an EPUB');
-  const root = attribute(all(container, 'rootfile')[0] ?? container.documentElement, 'full-path');
+  const root = attribute(all(container, 'rootfile')[0] ?? container, 'full-path');
   const pack = need(parts, root, name, 'an EPUB');
   const items = new Map(all(pack, 'item').map((item) => [attribute(item, 'id'), item]));
   let text = '';
@@ -199,8 +199,7 @@ export function readEpub(bytes: Uint8Array, name: string): Text {
     const page = parts.get(path);
     if (!page) continue;
     parts.delete(path); // read once, however often it is named
-    const source = new TextDecoder().decode(page);
-    const chapter = readHtml(source.replace(/<title[^<>]*>[^<]*<\/title>/i, '').replace(/<([a-z]+)([^<>]*)\/>/gi, '<$1$2></$1>'));
+    const chapter = readHtml(decodeXml(page).replace(/<title[^<>]*>[^<]*<\/title>/i, ''), true);
     if (chapter.text === '') continue;
     if (text !== '') text += '\n\n';
     places.push(...chapter.places.map(({ at, label }) => ({ at: at + text.length, label })));
@@ -211,51 +210,85 @@ export function readEpub(bytes: Uint8Array, name: string): Text {
 }
 
 /** Sheets of a workbook: its rows as text, empty ones left out. */
-export function readXlsx(bytes: Uint8Array, name: string): { name: string; rows: string[][] }[] {
-  const parts = open(bytes, name);
+export function readXlsx(bytes: Uint8Array, file: string): { name: string; rows: string[][] }[] {
+  const parts = open(bytes, file);
   const path = 'xl/workbook.xml';
-  const book = need(parts, path, name, 'a workbook');
+  const book = need(parts, path, file, 'a workbook');
   const order = relations(parts, path);
-  const strings = xml(parts, 'xl/sharedStrings.xml');
-  const shared = strings ? all(strings, 'si').map(spoken) : [];
+  const shared = sharedStrings(parts);
   const dates = dateStyles(parts);
-  const epoch = /^(1|true)$/.test(attribute(all(book, 'workbookPr')[0] ?? book.documentElement, 'date1904')) ? 24107 : 25569;
+  const epoch = /^(1|true)$/.test(attribute(all(book, 'workbookPr')[0] ?? book, 'date1904')) ? 24107 : 25569;
   const sheets: { name: string; rows: string[][] }[] = [];
   let room = MOST_CELLS;
   for (const sheet of all(book, 'sheet')) {
     if (/hidden/i.test(attribute(sheet, 'state'))) continue;
-    const id = [...sheet.attributes].find((one) => one.name.includes(':') && one.localName === 'id')?.value ?? '';
-    const part = order.get(id) ?? '';
-    const page = xml(parts, part);
+    const part = order.get(attribute(sheet, 'id', true)) ?? '';
+    const page = parts.get(part);
     if (!page) continue;
     parts.delete(part); // read once, however often it is named
     const rows: string[][] = [];
-    for (const row of all(page, 'row')) {
-      const cells: string[] = [];
-      for (const cell of all(row, 'c')) {
-        const value = all(cell, 'v')[0]?.textContent ?? '';
-        const kind = attribute(cell, 't');
-        const at = columnOf(attribute(cell, 'r'), cells.length);
-        if (at > 16_383) continue;
-        // A cell at the end of a row claims all those before it.
-        room -= Math.max(1, at + 1 - cells.length);
-        if (room < 0) throw new Error(`${name} has more than ${MOST_CELLS / 1e6} million cells, or claims to. Save the part that matters as CSV and drop that.`);
-        while (cells.length < at) cells.push('');
-        if (kind === 's') cells[at] = shared[Number(value)] ?? '';
-        else if (kind === 'inlineStr') cells[at] = spoken(all(cell, 'is')[0] ?? cell);
-        else if (kind === 'b') cells[at] = value === '1' ? 'true' : 'false';
-        else if (kind === '' && value !== '' && dates.has(Number(attribute(cell, 's'))) && Number.isFinite(Number(value))) cells[at] = day(Number(value) - epoch);
-        else cells[at] = value;
-      }
-      if (cells.some((cell) => cell.trim() !== '')) rows.push(cells);
-    }
+    let cells: string[] = [];
+    let cell = { at: 0, kind: '', style: NaN };
+    let within = '';
+    let value = '';
+    let aloud = 0;
+    scanXml(decodeXml(page), {
+      open: (name, attribute) => {
+        if (name === 'row') cells = [];
+        else if (name === 'c') {
+          cell = { at: columnOf(attribute('r'), cells.length), kind: attribute('t'), style: Number(attribute('s')) };
+          value = '';
+        } else if (name === 'rPh') aloud++;
+        within = name;
+      },
+      text: (data) => {
+        if (within === 'v' || (within === 't' && aloud === 0)) value += data;
+      },
+      close: (name) => {
+        within = '';
+        if (name === 'rPh') aloud--;
+        else if (name === 'row' && cells.some((one) => one.trim() !== '')) rows.push(cells);
+        else if (name === 'c' && cell.at <= 16_383) {
+          // A cell at the end of a row claims all those before it.
+          room -= Math.max(1, cell.at + 1 - cells.length);
+          if (room < 0) throw new Error(`${file} has more than ${MOST_CELLS / 1e6} million cells, or claims to. Save the part that matters as CSV and drop that.`);
+          while (cells.length < cell.at) cells.push('');
+          if (cell.kind === 's') cells[cell.at] = shared[Number(value)] ?? '';
+          else if (cell.kind === 'b') cells[cell.at] = value === '1' ? 'true' : 'false';
+          else if (cell.kind === '' && value !== '' && dates.has(cell.style) && Number.isFinite(Number(value))) cells[cell.at] = day(Number(value) - epoch);
+          else cells[cell.at] = value;
+        }
+      },
+    });
     if (rows.length > 0) sheets.push({ name: attribute(sheet, 'name'), rows });
   }
   return sheets;
 }
 
-/** The text of a string, without the reading aid of Japanese. */
-const spoken = (string: Element): string => all(string, 't').filter(({ parentElement }) => parentElement?.localName !== 'rPh').map(({ textContent }) => textContent).join('');
+/** The strings that cells refer to, without the reading aid of Japanese. */
+function sharedStrings(parts: Parts): string[] {
+  const strings: string[] = [];
+  const page = parts.get('xl/sharedStrings.xml');
+  let within = '';
+  let aloud = 0;
+  if (page) {
+    scanXml(decodeXml(page), {
+      open: (name) => {
+        if (name === 'si') strings.push('');
+        else if (name === 'rPh') aloud++;
+        within = name;
+      },
+      text: (data) => {
+        if (within === 't' && aloud === 0 && strings.length > 0) strings[strings.length - 1] += data;
+      },
+      close: (name) => {
+        within = '';
+        if (name === 'rPh') aloud--;
+      },
+    });
+  }
+  return strings;
+}
 
 /** "C7" is column 2; a cell without a name follows the one before. */
 function columnOf(reference: string, next: number): number {
@@ -270,7 +303,7 @@ function dateStyles(parts: Parts): Set<number> {
   if (!page || !list) return new Set();
   const own = new Set(all(page, 'numFmt').filter((one) => /[yd]/i.test(attribute(one, 'formatCode').replace(/"[^"]*"|\[[^\]]*\]|\\./g, ''))).map((one) => Number(attribute(one, 'numFmtId'))));
   const styles = new Set<number>();
-  for (const [i, style] of [...list.children].entries()) {
+  for (const [i, style] of elementsOf(list).entries()) {
     const format = Number(attribute(style, 'numFmtId'));
     if ((format >= 14 && format <= 22 && format !== 18 && format !== 19 && format !== 20 && format !== 21) || own.has(format)) styles.add(i);
   }

@@ -85,3 +85,12 @@ export const isNumbered = (label: string): boolean => /^(page|slide|row) \d|^\d+
 
 /** Whether a document is a table, whose rows are texts by themselves. */
 export const isTable = (places: readonly Place[] = []): boolean => places[0]?.label.startsWith('row ') ?? false;
+
+/** A document's name without its ending, which is searched with each of its passages. */
+export const titleOf = (name: string): string => name.replace(/\.[a-z0-9]{1,8}$/i, '');
+
+/** The headings that a position stands under; pages and rows are no words of the text. */
+export function headingAt(places: readonly Place[] | undefined, position: number): string {
+  const label = placeAt(places, position);
+  return isNumbered(label) ? '' : label;
+}

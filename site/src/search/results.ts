@@ -10,7 +10,7 @@ import { Finder } from './finder.js';
 import { bestSentence } from './highlight.js';
 import { isForeign } from './language.js';
 import { library, type Document, type Entry } from './library.js';
-import { marked } from './marked.js';
+import { excerptFrom, marked } from './marked.js';
 import { placeAt } from './place.js';
 import type { Hit, Mode, Passage } from './rank.js';
 import { openPassage } from './reader.js';
@@ -81,8 +81,9 @@ export function startResults(empty: (root: HTMLElement) => void): void {
     }
   });
   const link = new URLSearchParams(location.search);
-  query.value = link.get('q') ?? '';
-  linkedMode = query.value === '' ? undefined : asMode(link.get('mode') ?? 'both');
+  // Who types before this script is here goes before the address.
+  if (query.value === '') query.value = link.get('q') ?? '';
+  linkedMode = link.has('q') ? asMode(link.get('mode')) : undefined;
   const buttons = MODES.map(([mode, name, title]) => h('button', { type: 'button', title, 'data-mode': mode, onclick: () => choose(mode) }, name));
   const choose = (mode: Mode): void => {
     settings.set('mode', mode);
@@ -128,7 +129,7 @@ export async function search(): Promise<void> {
     all = false;
   }
   asked = key;
-  if (!same) remember(query, mode);
+  if (!same) remember();
   const time = $('query-time');
   if (query === '' || entries.length === 0) {
     hits = queryVector = undefined;
@@ -172,15 +173,20 @@ export function searchChosen(): void {
   void search();
 }
 
-/** Keeps the query and how it is searched for in the address, so that it can be shared. */
-function remember(query: string, mode: Mode): void {
+/** Characters of a query that an address takes. */
+const LINKED = 1000;
+
+/** Keeps the query and how it is searched for in the address, so that it can be shared; after the last key, since browsers refuse many changes one behind the other. */
+const remember = debounce(400, () => {
+  const query = $<HTMLInputElement>('query').value.trim();
+  const mode = modeInUse();
   const address = new URL(location.href);
-  for (const [name, value] of [['q', query], ['mode', query === '' || mode === 'both' ? '' : mode]] as const) {
+  for (const [name, value] of [['q', query.length > LINKED ? '' : query], ['mode', query === '' || mode === 'both' ? '' : mode]] as const) {
     if (value === '') address.searchParams.delete(name);
     else address.searchParams.set(name, value);
   }
   if (address.href !== location.href) history.replaceState(null, '', address);
-}
+});
 
 /** The documents of these passages. */
 let documents: Document[] = [];
@@ -260,7 +266,7 @@ function drawRow(element: HTMLElement, i: number): void {
   const words = found ? marks(text, start, end, terms) : [];
   // What is marked has to be among the few lines that are shown.
   const first = sentence?.start ?? (queryVector ? start : (words[0]?.start ?? start));
-  const from = first - start > 160 ? text.indexOf(' ', first - BEFORE) + 1 : start;
+  const from = first - start > 160 ? excerptFrom(text, first, BEFORE) : start;
   const body = h('div', { class: 'text' }, from > start && '… ', marked(text, from, Math.min(end, Math.max(from + ROW, sentence?.end ?? 0)), words, sentence));
   const bar = h('span', { class: 'bar', 'aria-hidden': 'true' }, h('i'));
   (bar.firstElementChild as HTMLElement).style.width = `${Math.round(100 * Math.max(0, Math.min(1, found?.score ?? 0)))}%`;

@@ -1,7 +1,7 @@
 /** Search my documents: bringing files in, the library, and searching it. */
 
 import { acceptDrops } from '../model/drawer.js';
-import { $, count, counted, duration, h, isAbort, openDialog, saveFile, throttle } from '../dom.js';
+import { $, count, counted, duration, h, isAbort, openDialog, saveFile, size, throttle } from '../dom.js';
 import { engine } from '../engine.js';
 import { explain, notify, report } from '../notice.js';
 import { exportLibrary, importLibrary, keepLinked, leaveLinked, openShipped } from './exchange.js';
@@ -9,11 +9,14 @@ import { Job } from './job.js';
 import { library, type Document } from './library.js';
 import { isTable } from './place.js';
 import { openPassage } from './reader.js';
-import { readFile, type Source } from './read.js';
+import { Reading, type Source } from './read.js';
 import { search, startResults } from './results.js';
 
 /** How often the list of documents and the results follow a job, in ms. */
 const FOLLOW = 250;
+
+/** Bytes from which on a file's size is told while it is read. */
+const LARGE = 1e6;
 
 /** Questions to the library that comes with the page. */
 const QUESTIONS = ['a one-legged sailor who cooks', 'what has become of people in the far future', 'something warm with lentils'];
@@ -35,7 +38,13 @@ export function startSearch(): Promise<void> {
   $('reading-cancel').addEventListener('click', () => reading?.abort(new DOMException('cancelled', 'AbortError')));
   $('job-pause').addEventListener('click', () => job?.toggle());
   $('job-cancel').addEventListener('click', () => job?.cancel());
-  $('export').addEventListener('click', () => saveFile('library.safetensors', exportLibrary(), 'application/octet-stream'));
+  $('export').addEventListener('click', () => {
+    try {
+      saveFile('library.safetensors', exportLibrary(), 'application/octet-stream');
+    } catch (error) {
+      void report(error); // what a library of hundreds of megabytes may need, the browser may not have
+    }
+  });
   const importFile = $<HTMLInputElement>('import-file');
   $('import').addEventListener('click', () => importFile.click());
   importFile.addEventListener('change', () => {
@@ -89,19 +98,23 @@ function bring(files: readonly File[]): void {
 }
 
 let reading: AbortController | undefined;
+/** Files that cannot be read up to which each is told by itself. */
+const FEW = 2;
 
 async function read(files: readonly File[]): Promise<void> {
   const abort = (reading = new AbortController());
   const sources: Source[] = [];
-  const follow = (name: string, done = 0, total = 0): void => {
-    $('reading-name').textContent = total > 1 ? `Reading ${name}, page ${count(done)} of ${count(total)}` : `Reading ${name}`;
-  };
+  const failed: { file: File; error: unknown }[] = [];
+  const readings = new Reading(abort.signal, notify);
   $('reading').hidden = false;
-  for (const file of files) {
+  for (const [i, file] of files.entries()) {
+    const follow = (about = ''): void => {
+      const of = files.length > 1 ? `, ${count(i + 1)} of ${counted(files.length, 'file')}` : '';
+      $('reading-name').textContent = `Reading ${file.name}${file.size > LARGE ? ` (${size(file.size)})` : ''}${of}${about}`;
+    };
     try {
-      abort.signal.throwIfAborted();
-      follow(file.name);
-      for (const content of await readFile(file, abort.signal, (done, total) => follow(file.name, done, total), notify)) {
+      follow();
+      for (const content of await readings.read(file, (done, total, part) => follow(total > 1 ? `, ${part} ${count(done)} of ${count(total)}` : ''))) {
         if ('text' in content) sources.push(content);
         else {
           const { chooseColumns } = await import('./columns.js');
@@ -111,11 +124,14 @@ async function read(files: readonly File[]): Promise<void> {
       }
     } catch (error) {
       if (isAbort(error)) break;
-      void report(error);
+      failed.push({ file, error });
     }
   }
+  readings.close();
   $('reading').hidden = true;
   reading = undefined;
+  if (failed.length <= FEW) for (const { error } of failed) void report(error);
+  else notify(`${failed.length} of ${files.length} files could not be read: ${failed.slice(0, 3).map(({ file }) => file.name).join(', ')}${failed.length > 3 ? ', …' : ''}. ${(failed[0]!.error as Error).message}`);
   // Reading goes on while earlier documents are embedded.
   if (sources.length > 0) void embed(sources, []);
 }
@@ -183,14 +199,17 @@ async function embed(sources: readonly Source[], unfinished: readonly Document[]
 
 function drawJob(): void {
   if (!job) return;
-  const { title, doneTokens, totalTokens, donePassages, totalPassages, waiting, rate, paused } = job.state;
+  const { title, doneTokens, totalTokens, donePassages, totalPassages, waiting, rate, paused, cutting } = job.state;
   $('job-title').textContent = paused ? `Paused: ${title}` : title;
   const bar = $<HTMLProgressElement>('job-progress');
   if (totalTokens > 0) bar.value = doneTokens / totalTokens;
+  else if (cutting) bar.value = cutting.done;
   else bar.removeAttribute('value');
   $('job-pause').textContent = paused ? 'Go on' : 'Pause';
   if (queue.length > 0) $('job-title').append(`, then ${counted(queue.length, 'more drop')}`);
   const parts = [totalTokens > 0 ? `${count(doneTokens)} of ${counted(totalTokens, 'token')}` : counted(waiting, 'document')];
+  if (cutting && totalTokens === 0) parts.push(`${Math.floor(100 * cutting.done)} % cut into passages`);
+  if (cutting && totalTokens === 0 && cutting.left > 0) parts.push(`${duration(cutting.left)} left`);
   if (totalPassages > 1) parts.push(`${count(donePassages)} of ${counted(totalPassages, 'passage')}`);
   if (rate > 0) parts.push(`${count(rate)} tokens/s`);
   if (rate > 0 && !paused && totalTokens > doneTokens) parts.push(`${duration((1000 * (totalTokens - doneTokens)) / rate)} left`);
@@ -212,7 +231,8 @@ function drawDocuments(): void {
   $('linked').hidden = linked === undefined;
   $('linked-name').textContent = linked ?? '';
   const rows = documents.map((document) => drawDocument(document, shipped));
-  for (const document of drawn.keys()) if (!documents.includes(document)) drawn.delete(document);
+  const there = new Set(documents);
+  for (const document of drawn.keys()) if (!there.has(document)) drawn.delete(document);
   const list = $('documents');
   const wanted = rows.length > 0 ? rows : [h('li', { class: 'none' }, 'Nothing here yet.')];
   if (wanted.length !== list.childElementCount || wanted.some((row, i) => list.children[i] !== row)) list.replaceChildren(...wanted);

@@ -5,6 +5,7 @@
  * phrases: its order is another.)
  */
 
+import { Reader, Writer } from './varint.js';
 import { parts, stem, stemsOf, wordsOf, type Phrase } from './words.js';
 
 const K1 = 1.2;
@@ -20,9 +21,13 @@ const MANY = 100;
 /** The number of no stem. */
 const NONE = -1;
 
-interface Row {
+/** What is searched of a passage. */
+export interface Indexed {
   text: string;
   heading: string;
+}
+
+interface Row extends Indexed {
   live: boolean;
   /** Whether a word of the text has pieces. */
   compound: boolean;
@@ -68,6 +73,55 @@ export class WordIndex implements Words {
   private live = 0;
   private lengths = 0;
 
+  /** What has been counted, in bytes: the length of each row and whether it has compounds, and the rows of each stem. */
+  save(): Uint8Array {
+    const writer = new Writer();
+    writer.number(this.rows.length);
+    for (const [i, { compound }] of this.rows.entries()) writer.number(2 * this.lengthOf[i]! + Number(compound));
+    for (const [stemmed, term] of this.terms) {
+      const { rows, counts } = this.postings[term]!;
+      writer.text(stemmed);
+      writer.number(rows.length);
+      for (const [i, row] of rows.entries()) {
+        writer.number(row - (rows[i - 1] ?? 0));
+        writer.number(counts[i]!);
+      }
+    }
+    return Uint8Array.from(writer.bytes);
+  }
+
+  /**
+   * The index of passages that `save` has counted.
+   * @throws Error where it has counted others
+   */
+  static load(saved: Uint8Array, passages: readonly Indexed[]): WordIndex {
+    const index = new WordIndex();
+    const reader = new Reader(saved);
+    if (reader.number() !== passages.length) throw new Error('the words are of other passages');
+    for (const passage of passages) {
+      const number = reader.number();
+      index.rows.push({ ...passage, live: true, compound: number % 2 === 1 });
+      index.lengthOf.push(number >> 1);
+      index.lengths += number >> 1;
+    }
+    index.live = passages.length;
+    while (reader.more) {
+      const stemmed = reader.text(reader.number());
+      const posting: Posting = { rows: [], counts: [] };
+      let row = 0;
+      for (let n = reader.number(); n > 0 && reader.more; n--) {
+        row += reader.number();
+        if (row >= passages.length) throw new Error('the words are of other passages');
+        posting.rows.push(row);
+        posting.counts.push(reader.number());
+      }
+      index.terms.set(stemmed, index.postings.length);
+      index.postings.push(posting);
+    }
+    index.counts = new Uint32Array(Math.max(index.counts.length, 2 * index.postings.length));
+    return index;
+  }
+
   /** How many rows there are, taken-out ones included. */
   get size(): number {
     return this.rows.length;
@@ -79,7 +133,7 @@ export class WordIndex implements Words {
   }
 
   /** Adds a passage and returns its number. */
-  add(text: string, heading: string): number {
+  add({ text, heading }: Indexed): number {
     const row = this.rows.length;
     const touched: number[] = [];
     let length = 0;
