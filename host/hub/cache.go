@@ -16,41 +16,71 @@ import (
 )
 
 // Settings are what the environment says about the hub, as for Hugging
-// Face's own tools.
+// Face's own tools, which read older names, too.
 type Settings struct {
 	Endpoint string // HF_ENDPOINT
-	Token    string // HF_TOKEN, or what HF_TOKEN_PATH or the file token in HF_HOME holds
-	Cache    string // HF_HUB_CACHE, or hub in HF_HOME; empty if there is no home
-	Offline  bool   // HF_HUB_OFFLINE
+	// HF_TOKEN or HUGGING_FACE_HUB_TOKEN, or, unless HF_HUB_DISABLE_IMPLICIT_TOKEN
+	// is set, what HF_TOKEN_PATH or the file token in HF_HOME holds
+	Token   string
+	Cache   string // HF_HUB_CACHE or HUGGINGFACE_HUB_CACHE, or hub in HF_HOME; empty if there is no home
+	Offline bool   // HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE
 }
 
-// Environment reads the settings from an environment such as os.Getenv.
+// Environment reads the settings from an environment such as os.Getenv. Paths in
+// it may begin with ~ and hold variables.
 func Environment(get func(name string) string) Settings {
-	home := get("HF_HOME")
+	first := func(names ...string) string {
+		for _, name := range names {
+			if value := get(name); value != "" {
+				return value
+			}
+		}
+		return ""
+	}
+	user, err := os.UserHomeDir()
+	if err != nil {
+		user = ""
+	}
+	path := func(names ...string) string {
+		given := first(names...)
+		if rest, found := strings.CutPrefix(given, "~"); found && user != "" && (rest == "" || os.IsPathSeparator(rest[0])) {
+			given = user + rest
+		}
+		return os.Expand(given, func(name string) string { return orDefault(get(name), "$"+name) })
+	}
+	home := path("HF_HOME")
 	if home == "" {
-		caches := get("XDG_CACHE_HOME")
-		if user, err := os.UserHomeDir(); caches == "" && err == nil {
+		caches := path("XDG_CACHE_HOME")
+		if caches == "" && user != "" {
 			caches = filepath.Join(user, ".cache")
 		}
 		if caches != "" {
 			home = filepath.Join(caches, "huggingface")
 		}
 	}
-	s := Settings{Endpoint: orDefault(get("HF_ENDPOINT"), DefaultHub), Token: strings.TrimSpace(get("HF_TOKEN")), Cache: get("HF_HUB_CACHE")}
-	saved := get("HF_TOKEN_PATH")
+	s := Settings{
+		Endpoint: orDefault(get("HF_ENDPOINT"), DefaultHub), Cache: path("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"),
+		Token: strings.TrimSpace(first("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")), Offline: isTrue(first("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")),
+	}
+	saved := path("HF_TOKEN_PATH")
 	if home != "" {
 		s.Cache, saved = orDefault(s.Cache, filepath.Join(home, "hub")), orDefault(saved, filepath.Join(home, "token"))
 	}
-	if s.Token == "" && saved != "" {
+	if s.Token == "" && saved != "" && !isTrue(get("HF_HUB_DISABLE_IMPLICIT_TOKEN")) {
 		if text, err := locate.ReadLimited(saved, 1<<12); err == nil {
 			s.Token = strings.TrimSpace(string(text))
 		}
 	}
-	switch strings.ToUpper(get("HF_HUB_OFFLINE")) {
-	case "1", "ON", "YES", "TRUE":
-		s.Offline = true
-	}
 	return s
+}
+
+// isTrue says whether a variable is set as Hugging Face's tools take it.
+func isTrue(value string) bool {
+	switch strings.ToUpper(value) {
+	case "1", "ON", "YES", "TRUE":
+		return true
+	}
+	return false
 }
 
 // The cache holds for each repository refs/BRANCH with a commit, blobs/ETAG

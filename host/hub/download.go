@@ -19,6 +19,7 @@ import (
 	"syscall"
 	"time"
 
+	"m2embed/core/short"
 	"m2embed/host/internal/atomicfile"
 )
 
@@ -30,7 +31,8 @@ func (e *notFoundError) Error() string { return e.message }
 // downloader fetches the files of one repository into a folder.
 type downloader struct {
 	options  Options
-	base     string
+	base     string // the hub's address
+	shown    string // the same without a password, for messages
 	revision string // becomes the commit as soon as the hub has named it
 	folder   string
 	client   *http.Client
@@ -45,7 +47,7 @@ func keepToken(r *http.Request, via []*http.Request) {
 	}
 }
 
-func newDownloader(o Options, base, folder string) *downloader {
+func newDownloader(o Options, base *url.URL, folder string) *downloader {
 	client := http.Client{}
 	if o.Client != nil {
 		client = *o.Client
@@ -57,7 +59,7 @@ func newDownloader(o Options, base, folder string) *downloader {
 		keepToken(r, via)
 		return nil
 	}
-	return &downloader{fetched: map[string]bool{}, options: o, base: base, revision: orDefault(o.Revision, "main"), folder: folder, client: &client}
+	return &downloader{fetched: map[string]bool{}, options: o, base: base.String(), shown: base.Redacted(), revision: orDefault(o.Revision, "main"), folder: folder, client: &client}
 }
 
 // The patience of a downloader. Tests shorten the waits.
@@ -226,23 +228,23 @@ func retryAfter(header string, now time.Time) time.Duration {
 
 // status turns a response that is no success into an error.
 func (d *downloader) status(r *http.Response, name string) error {
-	detail := r.Header.Get("X-Error-Message")
+	detail, status := r.Header.Get("X-Error-Message"), short.Text(r.Status)
 	if detail != "" {
-		detail = ": " + detail
+		detail = ": " + short.Text(detail)
 	}
 	switch code := r.StatusCode; {
 	case code == http.StatusNotFound && r.Header.Get("X-Error-Code") == "RepoNotFound":
-		return &finalError{fmt.Errorf("no such repository on %s%s", d.base, detail)}
+		return &finalError{fmt.Errorf("no such repository on %s%s", d.shown, detail)}
 	case code == http.StatusNotFound && r.Header.Get("X-Error-Code") == "RevisionNotFound":
 		return &finalError{fmt.Errorf("no revision %q%s", d.revision, detail)}
 	case code == http.StatusNotFound:
-		return &finalError{&notFoundError{fmt.Sprintf("no file %s on %s%s", name, d.base, detail)}}
+		return &finalError{&notFoundError{fmt.Sprintf("no file %s on %s%s", name, d.shown, detail)}}
 	case code == http.StatusUnauthorized || code == http.StatusForbidden:
-		return &finalError{fmt.Errorf("%s: the repository does not exist, or a token with access to it is needed%s", r.Status, detail)}
+		return &finalError{fmt.Errorf("%s: the repository does not exist, or a token with access to it is needed%s", status, detail)}
 	case code == http.StatusTooManyRequests || code >= 500:
-		return &busyError{fmt.Errorf("the server answers %s%s", r.Status, detail), retryAfter(r.Header.Get("Retry-After"), time.Now())}
+		return &busyError{fmt.Errorf("the server answers %s%s", status, detail), retryAfter(r.Header.Get("Retry-After"), time.Now())}
 	case code >= 400 && code != http.StatusRequestedRangeNotSatisfiable:
-		return &finalError{fmt.Errorf("the server answers %s%s", r.Status, detail)}
+		return &finalError{fmt.Errorf("the server answers %s%s", status, detail)}
 	}
 	return nil
 }
@@ -262,9 +264,9 @@ func (d *downloader) retry(ctx context.Context, try func() (progress bool, err e
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case errors.Is(err, syscall.ECONNREFUSED):
-			return fmt.Errorf("nothing listens at %s: %w", d.base, err)
+			return fmt.Errorf("nothing listens at %s: %w", d.shown, err)
 		case errors.As(err, &unknown) && unknown.IsNotFound:
-			return fmt.Errorf("there is no host of the name in %s: %w", d.base, err)
+			return fmt.Errorf("there is no host of the name in %s: %w", d.shown, err)
 		case errors.As(err, &final):
 			return final.err
 		case progress:
@@ -348,7 +350,7 @@ func (d *downloader) continueAt(ctx context.Context, file remoteFile, f *os.File
 	case http.StatusPartialContent:
 		var start int64
 		if _, err := fmt.Sscanf(response.Header.Get("Content-Range"), "bytes %d-", &start); err != nil || start != at {
-			return 0, &finalError{fmt.Errorf("asked for bytes from %d on, got %q", at, response.Header.Get("Content-Range"))}
+			return 0, &finalError{fmt.Errorf("asked for bytes from %d on, got %s", at, short.Quote(response.Header.Get("Content-Range")))}
 		}
 	case http.StatusRequestedRangeNotSatisfiable:
 		var total int64
@@ -362,7 +364,7 @@ func (d *downloader) continueAt(ctx context.Context, file remoteFile, f *os.File
 	case http.StatusOK:
 		restart = at > 0 // the server does not know ranges
 	default:
-		return 0, &finalError{fmt.Errorf("the server answers %s", response.Status)}
+		return 0, &finalError{fmt.Errorf("the server answers %s", short.Text(response.Status))}
 	}
 	if restart {
 		at = 0

@@ -88,7 +88,7 @@ func pull(ctx context.Context, o Options) (err error) {
 	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
 		return fmt.Errorf("base URL %q, want http or https", o.BaseURL)
 	}
-	d := newDownloader(o, base.String(), filepath.Join(o.Folder, ".download"))
+	d := newDownloader(o, base, filepath.Join(o.Folder, ".download"))
 	made, err := convert.MakeFolder(d.folder)
 	defer func() {
 		if err != nil { // what was begun stays for the next try; empty folders go

@@ -349,6 +349,11 @@ func TestPullServers(t *testing.T) {
 			http.Error(w, "", http.StatusForbidden)
 			return true
 		})},
+		{"forbidden at length", "a token", weightsOnly(func(w http.ResponseWriter, r *http.Request, data []byte, count int) bool {
+			w.Header().Set("X-Error-Message", strings.Repeat("no ", 20_000))
+			http.Error(w, "", http.StatusForbidden)
+			return true
+		})},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := newHub(t, publishedFiles(t))
@@ -364,6 +369,9 @@ func TestPullServers(t *testing.T) {
 			}
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Fatalf("error %v, want %q in it", err, c.want)
+			}
+			if n := len(err.Error()); n > 1000 {
+				t.Errorf("an error of %d bytes", n)
 			}
 			if names := hosttest.FolderNames(t, folder); !slices.Equal(names, []string{".download"}) {
 				t.Errorf("files %v", names)
@@ -404,6 +412,7 @@ func TestPullErrors(t *testing.T) {
 		{"file URL", whole, Options{BaseURL: "file:///etc"}, "want http or https"},
 		{"unknown type", whole, Options{DType: "f8"}, "dtype"},
 		{"nobody listens", whole, Options{BaseURL: "http://127.0.0.1:1"}, "nothing listens"},
+		{"nobody listens to a user", whole, Options{BaseURL: "http://user:secret@127.0.0.1:1"}, "nothing listens at http://user:xxxxx@"},
 		{"broken weights", map[string][]byte{"config.json": whole["config.json"], "pytorch_model.bin": whole["pytorch_model.bin"][:200_000]}, Options{}, "the file is cut"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -422,6 +431,9 @@ func TestPullErrors(t *testing.T) {
 			}
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Fatalf("error %v, want %q in it", err, c.want)
+			}
+			if strings.Contains(err.Error(), "secret") {
+				t.Errorf("error %v holds the password", err)
 			}
 			if len(h.requests) == 0 || strings.HasPrefix(c.name, "no ") && !strings.Contains(c.name, "weights") {
 				if names := hosttest.FolderNames(t, parent); len(names) != 0 {

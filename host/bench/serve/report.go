@@ -34,68 +34,183 @@ func met(kept bool) string {
 	return "**no**"
 }
 
-// worst is the largest part as a percentage.
-func worst(parts []float64) string { return fmt.Sprintf("%.0f %%", 100*quantile(parts, 1)) }
+// column is one of a table: its head, and what it has of a row.
+type column[R any] struct {
+	head   string
+	number bool // on the right
+	cell   func(r R) string
+}
+
+// number is a column of numbers in a format.
+func number[R any](head, format string, of func(r R) float64) column[R] {
+	return column[R]{head, true, func(r R) string { return fmt.Sprintf(format, of(r)) }}
+}
+
+// milliseconds is a column of a quantile of seconds.
+func milliseconds[R any](head, format string, part float64, of func(r R) []float64) column[R] {
+	return number(head, format, func(r R) float64 { return 1000 * quantile(of(r), part) })
+}
+
+// promise is a column that says whether something is kept.
+func promise[R any](head string, kept func(r R) bool) column[R] {
+	return column[R]{head, false, func(r R) string { return met(kept(r)) }}
+}
+
+// others is the last column of a table.
+func others[R any](of func(r R) []float64) column[R] {
+	return column[R]{"others", true, func(r R) string { return fmt.Sprintf("%.0f %%", 100*quantile(of(r), 1)) }}
+}
+
+// row is one of a table, by its name.
+type row[R any] struct {
+	name string
+	of   R
+}
+
+// rowsOf are those that were measured, in the order of the models.
+func rowsOf[R any](b *bench, measured map[string]*R) (rows []row[*R]) {
+	for _, m := range b.models() {
+		if r := measured[m.name]; r != nil {
+			rows = append(rows, row[*R]{m.name, r})
+		}
+	}
+	return rows
+}
+
+// table writes rows, whose names are under a head of their own.
+func table[R any](text *strings.Builder, head string, rows []row[R], columns ...column[R]) {
+	fmt.Fprintf(text, "\n| %s |", head)
+	for _, c := range columns {
+		fmt.Fprintf(text, " %s |", c.head)
+	}
+	text.WriteString("\n| --- |")
+	for _, c := range columns {
+		if c.number {
+			text.WriteString(" ---: |")
+		} else {
+			text.WriteString(" --- |")
+		}
+	}
+	text.WriteString("\n")
+	for _, r := range rows {
+		fmt.Fprintf(text, "| %s |", r.name)
+		for _, c := range columns {
+			fmt.Fprintf(text, " %s |", c.cell(r.of))
+		}
+		text.WriteString("\n")
+	}
+}
 
 func (b *bench) markdown() string {
-	var text strings.Builder
-	line := func(format string, args ...any) { fmt.Fprintf(&text, format+"\n", args...) }
+	text := &strings.Builder{}
+	line := func(format string, args ...any) { fmt.Fprintf(text, format+"\n", args...) }
 	line("# The server\n")
 	line("%s. Written by `go run ./host/bench/serve`, in which all that is compared took turns; client and server shared the cores. Medians, unless another quantile is named. The last column of a table is the part of the processors' time that other programs had in the worst round.", b.Machine)
 	line("\n## Start and memory\n")
-	line("Memory at rest is measured a second after the start. Then 100 clients send bodies of 8 MB without their end.\n")
-	line("| model | ready after | ≤ 150 ms | at rest | weights | more | ≤ 60 MB | 100 unfinished bodies | ≤ 64 MB | others |\n| --- | ---: | --- | ---: | ---: | ---: | --- | ---: | --- | ---: |")
-	for _, m := range b.models() {
-		s := b.Start[m.name]
-		if s == nil {
-			continue
-		}
-		ready, rest := 1000*median(s.Ready), median(s.Rest)
-		line("| %s | %.0f ms | %s | %.1f MB | %.1f MB | %.1f MB | %s | %.1f MB | %s | %s |", m.name, ready, met(ready <= 150), rest, s.Weights, max(rest-s.Weights, 0), met(rest-s.Weights <= 60),
-			s.Unfinished, met(s.Unfinished <= 64), worst(s.Others))
-	}
+	line("Memory at rest is measured a second after the start. Then 100 clients send bodies of 8 MB without their end.")
+	b.startTable(text)
 	line("\n## 16 tokens beside 32,768 without end\n")
-	line("Two clients send texts of 32,768 tokens one after the other; a third asks ten times a second, at random moments, whether or not it has been answered.\n")
-	line("| model | idle p50 | p99 | beside p50 | p99 | p50 ≤ 5 × idle | p99 ≤ 20 × idle p50 + 25 ms | long ones lose | ≤ 15 %% | requests | others |\n| --- | ---: | ---: | ---: | ---: | --- | --- | ---: | --- | ---: | ---: |")
-	for _, m := range b.models() {
-		r := b.Beside[m.name]
-		if r == nil {
-			continue
-		}
-		i50, i99, b50, b99 := 1000*median(r.Idle), 1000*quantile(r.Idle, 0.99), 1000*median(r.Busy), 1000*quantile(r.Busy, 0.99)
-		loss := 100 * (1 - median(r.Shared)/median(r.Alone))
-		line("| %s | %.1f ms | %.1f | %.1f | %.1f | %.1f ×: %s | %.0f: %s | %.0f %% | %s | %d | %s |", m.name, i50, i99, b50, b99,
-			b50/i50, met(b50 <= 5*i50), 20*i50+25, met(b99 <= 20*i50+25), loss, met(loss <= 15), len(r.Busy), worst(r.Others))
-	}
+	line("Two clients send texts of 32,768 tokens one after the other; a third asks ten times a second, at random moments, whether or not it has been answered.")
+	b.besideTable(text)
 	line("\n## HTTP and JSON\n")
 	line("One text of 512 tokens against the same call in a program; 64 clients with 128 tokens each against calls with 64 such texts.\n")
 	line("The best tenth is in brackets: it is nearer to what happens where nobody else uses the cores.\n")
-	line("Processor time is that of one of the 64 texts: in a call of the engine, in the server, and beside it in the clients, who have the same cores.\n")
-	line("| model | 512 tokens, engine | server | more | ≤ 5 %% | 64 texts in a call | 64 clients | part | ≥ 90 %% | processor time, engine | server | more | clients | others |\n| --- | ---: | ---: | ---: | --- | ---: | ---: | ---: | --- | ---: | ---: | ---: | ---: | ---: |")
-	for _, m := range b.models() {
-		r := b.Overhead[m.name]
-		if r == nil {
-			continue
-		}
-		engine, server := 1000*median(r.Engine), 1000*median(r.HTTP)
-		best, bestServer := 1000*quantile(r.Engine, 0.1), 1000*quantile(r.HTTP, 0.1)
-		more, part := 100*(server/engine-1), 100*median(r.Crowd)/median(r.Batch)
-		line("| %s | %.2f (%.2f) ms | %.2f (%.2f) ms | %.1f (%.1f) %% | %s | %.0f/s | %.0f/s | %.0f %% | %s | %.2f ms | %.2f ms | %.0f %% | %.2f ms | %s |", m.name, engine, best, server, bestServer,
-			more, 100*(bestServer/best-1), met(more <= 5), median(r.Batch), median(r.Crowd), part, met(part >= 90),
-			1000*median(r.Engine64), 1000*median(r.Server64), 100*(median(r.Server64)/median(r.Engine64)-1), 1000*median(r.Client64), worst(r.Others))
-	}
+	line("Processor time is that of one of the 64 texts: in a call of the engine, in the server, and beside it in the clients, who have the same cores.")
+	b.overheadTable(text)
 	if len(b.Crowd) == 0 {
 		return text.String()
 	}
 	line("\n## Beside other servers\n")
-	line("64 clients with texts of 128 tokens; one that sends 16 tokens ten times a second, alone and beside four that send 512 without end.\n")
-	line("| server | requests/s | p50 | p99 | 16 tokens p50 | p99 | beside p50 | p99 | ready after | memory | others |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
-	for _, r := range b.Crowd {
-		line("| %s | %.1f | %.0f ms | %.0f | %.1f | %.1f | %.0f | %.0f | %.1f s | %.0f MB | %s |", r.Server, median(r.Rate), 1000*median(r.Latency), 1000*quantile(r.Latency, 0.99),
-			1000*median(r.Single), 1000*quantile(r.Single, 0.99), 1000*median(r.Beside), 1000*quantile(r.Beside, 0.99), r.Ready, r.Memory, worst(r.Others))
-	}
+	line("64 clients with texts of 128 tokens; one that sends 16 tokens ten times a second, alone and beside four that send 512 without end.")
+	b.crowdTable(text)
 	for _, n := range b.Notes {
 		line("\n%s.", n)
 	}
 	return text.String()
+}
+
+func (b *bench) startTable(text *strings.Builder) {
+	type r = *startRow
+	ready, rest := func(s r) float64 { return 1000 * median(s.Ready) }, func(s r) float64 { return median(s.Rest) }
+	table(text, "model", rowsOf(b, b.Start),
+		number("ready after", "%.0f ms", ready),
+		promise("≤ 150 ms", func(s r) bool { return ready(s) <= 150 }),
+		number("at rest", "%.1f MB", rest),
+		number("weights", "%.1f MB", func(s r) float64 { return s.Weights }),
+		number("more", "%.1f MB", func(s r) float64 { return max(rest(s)-s.Weights, 0) }),
+		promise("≤ 60 MB", func(s r) bool { return rest(s)-s.Weights <= 60 }),
+		number("100 unfinished bodies", "%.1f MB", func(s r) float64 { return s.Unfinished }),
+		promise("≤ 64 MB", func(s r) bool { return s.Unfinished <= 64 }),
+		others(func(s r) []float64 { return s.Others }))
+}
+
+func (b *bench) besideTable(text *strings.Builder) {
+	type r = *besideRow
+	idle, busy := func(s r) []float64 { return s.Idle }, func(s r) []float64 { return s.Busy }
+	loss := func(s r) float64 { return 100 * (1 - median(s.Shared)/median(s.Alone)) }
+	table(text, "model", rowsOf(b, b.Beside),
+		milliseconds("idle p50", "%.1f ms", 0.5, idle),
+		milliseconds("p99", "%.1f", 0.99, idle),
+		milliseconds("beside p50", "%.1f", 0.5, busy),
+		milliseconds("p99", "%.1f", 0.99, busy),
+		column[r]{"p50 ≤ 5 × idle", false, func(s r) string {
+			times := median(s.Busy) / median(s.Idle)
+			return fmt.Sprintf("%.1f ×: %s", times, met(times <= 5))
+		}},
+		column[r]{"p99 ≤ 20 × idle p50 + 25 ms", false, func(s r) string {
+			most := 20*median(s.Idle) + 0.025
+			return fmt.Sprintf("%.0f: %s", 1000*most, met(quantile(s.Busy, 0.99) <= most))
+		}},
+		number("long ones lose", "%.0f %%", loss),
+		promise("≤ 15 %", func(s r) bool { return loss(s) <= 15 }),
+		number("requests", "%.0f", func(s r) float64 { return float64(len(s.Busy)) }),
+		others(func(s r) []float64 { return s.Others }))
+}
+
+func (b *bench) overheadTable(text *strings.Builder) {
+	type r = *overheadRow
+	both := func(head string, of func(s r) []float64) column[r] {
+		return column[r]{head, true, func(s r) string {
+			return fmt.Sprintf("%.2f (%.2f) ms", 1000*median(of(s)), 1000*quantile(of(s), 0.1))
+		}}
+	}
+	more := func(s r, part float64) float64 { return 100 * (quantile(s.HTTP, part)/quantile(s.Engine, part) - 1) }
+	rate := func(head string, of func(s r) []float64) column[r] {
+		return number(head, "%.0f/s", func(s r) float64 { return median(of(s)) })
+	}
+	part := func(s r) float64 { return 100 * median(s.Crowd) / median(s.Batch) }
+	table(text, "model", rowsOf(b, b.Overhead),
+		both("512 tokens, engine", func(s r) []float64 { return s.Engine }),
+		both("server", func(s r) []float64 { return s.HTTP }),
+		column[r]{"more", true, func(s r) string { return fmt.Sprintf("%.1f (%.1f) %%", more(s, 0.5), more(s, 0.1)) }},
+		promise("≤ 5 %", func(s r) bool { return more(s, 0.5) <= 5 }),
+		rate("64 texts in a call", func(s r) []float64 { return s.Batch }),
+		rate("64 clients", func(s r) []float64 { return s.Crowd }),
+		number("part", "%.0f %%", part),
+		promise("≥ 90 %", func(s r) bool { return part(s) >= 90 }),
+		milliseconds("processor time, engine", "%.2f ms", 0.5, func(s r) []float64 { return s.Engine64 }),
+		milliseconds("server", "%.2f ms", 0.5, func(s r) []float64 { return s.Server64 }),
+		number("more", "%.0f %%", func(s r) float64 { return 100 * (median(s.Server64)/median(s.Engine64) - 1) }),
+		milliseconds("clients", "%.2f ms", 0.5, func(s r) []float64 { return s.Client64 }),
+		others(func(s r) []float64 { return s.Others }))
+}
+
+func (b *bench) crowdTable(text *strings.Builder) {
+	type r = crowdRow
+	latency, single, beside := func(s r) []float64 { return s.Latency }, func(s r) []float64 { return s.Single }, func(s r) []float64 { return s.Beside }
+	var rows []row[r]
+	for _, s := range b.Crowd {
+		rows = append(rows, row[r]{s.Server, s})
+	}
+	table(text, "server", rows,
+		number("requests/s", "%.1f", func(s r) float64 { return median(s.Rate) }),
+		milliseconds("p50", "%.0f ms", 0.5, latency),
+		milliseconds("p99", "%.0f", 0.99, latency),
+		milliseconds("16 tokens p50", "%.1f", 0.5, single),
+		milliseconds("p99", "%.1f", 0.99, single),
+		milliseconds("beside p50", "%.0f", 0.5, beside),
+		milliseconds("p99", "%.0f", 0.99, beside),
+		number("ready after", "%.1f s", func(s r) float64 { return s.Ready }),
+		number("memory", "%.0f MB", func(s r) float64 { return s.Memory }),
+		others(func(s r) []float64 { return s.Others }))
 }

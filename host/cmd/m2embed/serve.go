@@ -255,9 +255,11 @@ func (s *serving) run() error {
 		MaxHeaderBytes:    1 << 16,
 		ErrorLog:          slog.NewLogLogger(s.options.Log.Handler(), slog.LevelDebug),
 	}
-	address := scheme + "://" + listener.Addr().String()
-	s.call.note("%s, %s, on %s", sources[0].Name, m.Engine, address)
-	s.announce(m, address)
+	address, socket := scheme+"://"+listener.Addr().String(), ""
+	if listener.Addr().Network() == "unix" { // of systemd's
+		address, socket = scheme+"://localhost", listener.Addr().String()
+	}
+	s.announce(m, address, socket)
 	ended := make(chan error, 1)
 	go func() {
 		if tlsConfig != nil {
@@ -287,9 +289,13 @@ func (s *serving) run() error {
 	return nil
 }
 
-// announce says what is served and how to ask for it.
-func (s *serving) announce(m host.Info, address string) {
-	o := s.options
+// announce says what is served and how to ask for it, through a socket of files unless it is empty.
+func (s *serving) announce(m host.Info, address, socket string) {
+	o, curl, through := s.options, "curl -s", ""
+	if socket != "" {
+		curl, through = curl+" --unix-socket "+socket, " through "+socket
+	}
+	s.call.note("%s, %s, on %s%s", s.sources[0].name, m.Engine, address, through)
 	for i, one := range s.sources {
 		if i > 0 {
 			s.call.note("%s, opened when it is asked for, %s", one.name, one.what())
@@ -305,7 +311,7 @@ func (s *serving) announce(m host.Info, address string) {
 		token = ` -H "Authorization: Bearer $M2EMBED_TOKEN"`
 	}
 	s.call.note("vector space %s", m.Space)
-	s.call.note(`try: curl -s %s/v1/embeddings%s --json '{"input": "hello"}'`, address, token)
+	s.call.note(`try: %s %s/v1/embeddings%s --json '{"input": "hello"}'`, curl, address, token)
 }
 
 // spareThreads run requests while the engine's threads are busy with a long text.

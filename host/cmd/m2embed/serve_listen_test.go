@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -124,12 +125,18 @@ func TestSocket(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("no systemd there")
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	for network, address := range map[string]string{"tcp": "127.0.0.1:0", "unix": filepath.Join(t.TempDir(), "socket")} {
+		t.Run(network, func(t *testing.T) { testSocket(t, network, address) })
+	}
+}
+
+func testSocket(t *testing.T, network, address string) {
+	listener, err := net.Listen(network, address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	f, err := listener.(*net.TCPListener).File()
+	f, err := listener.(interface{ File() (*os.File, error) }).File()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +153,8 @@ func TestSocket(t *testing.T) {
 	child := exec.Command("sh", "-c", `LISTEN_PID=$$ exec "$0" -test.run '^TestSocket$'`, self)
 	child.Env = append(os.Environ(), "M2EMBED_TEST_SOCKET=1", "LISTEN_FDS=1", "NOTIFY_SOCKET="+told.LocalAddr().String())
 	child.ExtraFiles = []*os.File{f}
-	child.Stderr = os.Stderr
+	var said bytes.Buffer
+	child.Stderr = &said
 	in, err := child.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -160,13 +168,23 @@ func TestSocket(t *testing.T) {
 	if err != nil || string(state[:n]) != "READY=1" {
 		t.Errorf("systemd is told %q, %v", state[:n], err)
 	}
-	r, err := http.Get("http://" + listener.Addr().String() + "/readyz")
+	client := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, listener.Addr().String())
+	}}}
+	r, err := client.Get("http://localhost/readyz")
 	if err != nil || r.StatusCode != 200 {
 		t.Errorf("%v, %v", r, err)
 	}
-	http.DefaultClient.CloseIdleConnections()
+	client.CloseIdleConnections()
 	in.Close()
 	if err := child.Wait(); err != nil {
-		t.Error(err)
+		t.Errorf("%v: %s", err, &said)
+	}
+	try := "try: curl -s http://" + listener.Addr().String() + "/v1"
+	if network == "unix" {
+		try = "try: curl -s --unix-socket " + address + " http://localhost/v1"
+	}
+	if !strings.Contains(said.String(), try) {
+		t.Errorf("%q is missing in %s", try, &said)
 	}
 }
