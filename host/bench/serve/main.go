@@ -247,6 +247,7 @@ func (b *bench) shortBesideLong(program string, m served) error {
 // overheadRow compares the server with the engine in this process.
 type overheadRow struct {
 	HTTP, Engine []float64 // seconds of one text of 512 tokens
+	Empty        []float64 // seconds of a request that is for nothing, after such a text in this process
 	Crowd, Batch []float64 // texts of 128 tokens a second
 	// Seconds of processor time that such a text costs the engine in a call with 64,
 	// the server, and the clients.
@@ -298,7 +299,7 @@ func (b *bench) againstEngine(program string, m served) error {
 	}
 	for range b.rounds(9) {
 		err := b.undisturbed(&row.Others, []*server{s}, func() (func(), error) {
-			var engine, http []float64
+			var engine, http, empty []float64
 			for range 4 {
 				some, err := again(250*time.Millisecond, func() (float64, error) { return embed(one) })
 				if err != nil {
@@ -312,8 +313,20 @@ func (b *bench) againstEngine(program string, m served) error {
 					return nil, err
 				}
 				http = append(http, some...)
+				if some, err = again(100*time.Millisecond, func() (float64, error) {
+					if _, err := embed(one); err != nil {
+						return 0, err
+					}
+					took, err := s.greet()
+					return took.Seconds(), err
+				}); err != nil {
+					return nil, err
+				}
+				empty = append(empty, some...)
 			}
-			return func() { row.Engine, row.HTTP = append(row.Engine, engine...), append(row.HTTP, http...) }, nil
+			return func() {
+				row.Engine, row.HTTP, row.Empty = append(row.Engine, engine...), append(row.HTTP, http...), append(row.Empty, empty...)
+			}, nil
 		})
 		if err != nil {
 			return err

@@ -115,6 +115,7 @@ func (b *bench) markdown() string {
 	line("\n## HTTP and JSON\n")
 	line("One text of 512 tokens against the same call in a program; 64 clients with 128 tokens each against calls with 64 such texts.\n")
 	line("The best tenth is in brackets: it is nearer to what happens where nobody else uses the cores.\n")
+	line("An empty request asks for nothing (/healthz), after 512 tokens in the client: most of it is waking the server and then the client.\n")
 	line("Processor time is that of one of the 64 texts: in a call of the engine, in the server, and beside it in the clients, who have the same cores.")
 	b.overheadTable(text)
 	if len(b.Crowd) == 0 {
@@ -184,6 +185,7 @@ func (b *bench) overheadTable(text *strings.Builder) {
 		both("server", func(s r) []float64 { return s.HTTP }),
 		column[r]{"more", true, func(s r) string { return fmt.Sprintf("%.1f (%.1f) %%", more(s, 0.5), more(s, 0.1)) }},
 		promise("≤ 5 %", func(s r) bool { return more(s, 0.5) <= 5 }),
+		milliseconds("empty request", "%.2f ms", 0.5, func(s r) []float64 { return s.Empty }),
 		rate("64 texts in a call", func(s r) []float64 { return s.Batch }),
 		rate("64 clients", func(s r) []float64 { return s.Crowd }),
 		number("part", "%.0f %%", part),

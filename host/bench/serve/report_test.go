@@ -10,7 +10,7 @@ func TestMarkdown(t *testing.T) {
 	b := bench{results: results{
 		Start:    map[string]*startRow{"80M f32": {[]float64{0.1, 0.2, 0.3}, []float64{80, 80, 90}, 30, 65, some}},
 		Beside:   map[string]*besideRow{"80M f32": {[]float64{0.002}, []float64{0.008, 0.009, 0.2}, []float64{100}, []float64{90}, some}},
-		Overhead: map[string]*overheadRow{"80M f32": {[]float64{0.0104}, []float64{0.01}, []float64{80}, []float64{100}, []float64{0.010}, []float64{0.011}, []float64{0.002}, some}},
+		Overhead: map[string]*overheadRow{"80M f32": {[]float64{0.0104}, []float64{0.01}, []float64{0.0002}, []float64{80}, []float64{100}, []float64{0.010}, []float64{0.011}, []float64{0.002}, some}},
 		Crowd:    []crowdRow{{"x", []float64{10}, []float64{1}, []float64{0.1}, []float64{0.2}, 3, 400, some}},
 		Notes:    []string{"a note"},
 	}}
@@ -18,7 +18,7 @@ func TestMarkdown(t *testing.T) {
 	for _, want := range []string{
 		"| 80M f32 | 200 ms | **no** | 80.0 MB | 30.0 MB | 50.0 MB | yes | 65.0 MB | **no** | 2 % |",
 		"| 80M f32 | 2.0 ms | 2.0 | 9.0 | 200.0 | 4.5 ×: yes | 65: **no** | 10 % | yes | 3 | 2 % |",
-		"| 80M f32 | 10.00 (10.00) ms | 10.40 (10.40) ms | 4.0 (4.0) % | yes | 100/s | 80/s | 80 % | **no** | 10.00 ms | 11.00 ms | 10 % | 2.00 ms | 2 % |",
+		"| 80M f32 | 10.00 (10.00) ms | 10.40 (10.40) ms | 4.0 (4.0) % | yes | 0.20 ms | 100/s | 80/s | 80 % | **no** | 10.00 ms | 11.00 ms | 10 % | 2.00 ms | 2 % |",
 		"| x | 10.0 | 1000 ms | 1000 | 100.0 | 100.0 | 200 | 200 | 3.0 s | 400 MB | 2 % |", "a note.",
 	} {
 		if !strings.Contains(text, want) {

@@ -176,8 +176,18 @@ func (s *server) unfinished() float64 {
 
 // ask makes a request and reads the answer, which must be one with a vector.
 func (s *server) ask(body []byte) (time.Duration, error) {
-	address, path, _ := strings.Cut(strings.TrimPrefix(s.url, "http://"), "/")
-	request := append(fmt.Appendf(nil, "POST /%s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", path, len(body)), body...)
+	_, path, _ := strings.Cut(strings.TrimPrefix(s.url, "http://"), "/")
+	return s.exchange(append(fmt.Appendf(nil, "POST /%s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", path, len(body)), body...), `"embedding"`)
+}
+
+// greet makes a request that is for nothing.
+func (s *server) greet() (time.Duration, error) {
+	return s.exchange([]byte("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"), "ok")
+}
+
+// exchange sends a request and reads the answer, which must hold what is wanted.
+func (s *server) exchange(request []byte, want string) (time.Duration, error) {
+	address, _, _ := strings.Cut(strings.TrimPrefix(s.url, "http://"), "/")
 	begun := time.Now()
 	l, err := s.take(address)
 	if err != nil {
@@ -192,7 +202,7 @@ func (s *server) ask(body []byte) (time.Duration, error) {
 	}
 	data, err := io.ReadAll(r.Body)
 	took := time.Since(begun)
-	if err == nil && (r.StatusCode != 200 || !bytes.Contains(data, []byte(`"embedding"`))) {
+	if err == nil && (r.StatusCode != 200 || !bytes.Contains(data, []byte(want))) {
 		err = fmt.Errorf("%s: %.300s", r.Status, data)
 	}
 	if err != nil || r.Close {

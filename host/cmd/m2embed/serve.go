@@ -12,9 +12,11 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"os/signal"
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"m2embed/host"
@@ -164,6 +166,9 @@ func (s *serving) run() error {
 	if err := s.check(); err != nil {
 		return err
 	}
+	// Whoever reads the log may end and begin anew.
+	signal.Ignore(syscall.SIGPIPE)
+	defer signal.Reset(syscall.SIGPIPE)
 	files, err := openSite(s.site)
 	if err != nil {
 		return err

@@ -12,12 +12,21 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
 
-// serveProcess starts a server in a process of its own, this program.
+// serveProcess starts a server in a process of its own, this program, and reads its log.
 func serveProcess(t *testing.T, env []string, args ...string) (address string, server *exec.Cmd) {
+	t.Helper()
+	address, server, log := serveLogging(t, env, args...)
+	go io.Copy(io.Discard, log)
+	return address, server
+}
+
+// serveLogging is serveProcess with the log left to the caller.
+func serveLogging(t *testing.T, env []string, args ...string) (address string, server *exec.Cmd, log io.ReadCloser) {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -37,11 +46,30 @@ func serveProcess(t *testing.T, env []string, args ...string) (address string, s
 	for address == "" && lines.Scan() {
 		_, address, _ = strings.Cut(lines.Text(), " on http://")
 	}
-	go io.Copy(io.Discard, stderr)
 	if address == "" {
 		t.Fatal("the server does not start")
 	}
-	return address, server
+	return address, server, stderr
+}
+
+// TestLogGone: a server goes on when nobody reads its log any more.
+func TestLogGone(t *testing.T) {
+	address, server, log := serveLogging(t, nil, "--model", tiny, "--log-json")
+	log.Close()
+	for body, want := range map[string]int{`{"input":`: http.StatusBadRequest, `{"input":"x"}`: http.StatusOK, `{`: http.StatusBadRequest} {
+		r, err := http.Post("http://"+address+"/v1/embeddings", "application/json", strings.NewReader(body))
+		if err != nil {
+			t.Fatalf("%s: %v", body, err)
+		}
+		r.Body.Close()
+		if r.StatusCode != want {
+			t.Errorf("%s: %s, want %d", body, r.Status, want)
+		}
+	}
+	server.Process.Signal(syscall.SIGTERM)
+	if err := server.Wait(); err != nil && server.ProcessState.ExitCode() != exitInterrupted {
+		t.Errorf("the end: %v", err)
+	}
 }
 
 // TestServeChild is the process of serveProcess.
