@@ -124,11 +124,11 @@ arm64_package() {
 run_tests() {
 	need go "install Go 1.21 or later from go.dev"
 	need npm "install Node 20 or later"
-	sh wasm/build.sh module
+	sh site/build.sh element # the module and the npm packages, too: what runs beside reads them
 	# Browsers and emulators leave a core idle that Go's tests fill, and the other
 	# way round.
 	trap 'trap - INT; kill 0' INT # what runs beside would not hear it
-	beside go test_go test_race test_beam
+	beside go test_go test_race test_beam test_page
 	beside js test_js
 	beside gpu test_arm64 test_gpu
 	joined go js gpu
@@ -164,6 +164,9 @@ test_js() {
 	sh wasm/build.sh test
 	say "parity of the runtimes, short"
 	sh wasm/build.sh parity short
+}
+
+test_page() {
 	say "the page"
 	sh site/build.sh test
 }
@@ -172,6 +175,8 @@ test_js() {
 test_gpu() {
 	say "WebGPU"
 	nice -n 10 sh webgpu/build.sh test
+	say "WebGPU, npm package"
+	nice -n 10 sh wasm/build.sh test-gpu
 }
 
 # types checks the TypeScript of a folder.

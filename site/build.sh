@@ -20,17 +20,6 @@ dependencies() {
 	fi
 }
 
-# package builds the npm package m2embed unless it is newer than its sources.
-package() {
-	js=$root/wasm/js
-	if [ ! -f "$js/dist/worker.js" ] || [ ! -f "$js/dist/m2embed.wasm" ] ||
-		[ -n "$(find "$js/src" "$root/wasm" "$root/core" "$root/webgpu/executor.ts" "$root/webgpu/kernels" "$root/webgpu/plan" -name node_modules -prune -o -name dist -prune -o -name build -prune -o \
-			\( -name '*.go' -o -name '*.ts' -o -name '*.wgsl' \) ! -name '*_test.go' -newer "$js/dist/m2embed.wasm" -print | head -n 1)" ]; then
-		"$root/wasm/build.sh" module
-		"$root/wasm/build.sh" js
-	fi
-}
-
 # kernel compiles the loop of the search unless it is newer than its source.
 kernel() {
 	built=$site/kernel/.built/cosines.wasm
@@ -41,7 +30,7 @@ kernel() {
 
 build() {
 	dependencies
-	package
+	"$root/wasm/build.sh" js
 	kernel
 	(cd "$site" && node_modules/.bin/tsc --noEmit && node library.mjs && node_modules/.bin/vite build)
 }
@@ -49,7 +38,7 @@ build() {
 # element builds the custom element unless it is newer than its sources.
 element() {
 	dependencies
-	package
+	"$root/wasm/build.sh" js
 	script=$root/host/siteindex/scripts/m2embed-search.js
 	if [ ! -f "$script" ] || [ ! -f "$root/wasm/build/packages/m2embed-search/package.json" ] ||
 		[ -n "$(find "$site/element" "$site/element.mjs" "$site/src/search" "$site/src/dom.ts" "$site/package-lock.json" "$root/wasm/js/dist/worker.js" -newer "$script" -print | head -n 1)" ]; then

@@ -4,9 +4,11 @@
 #
 #   module        m2embed.wasm: the Go module with the SIMD kernels merged in
 #   fresh         the same, unless it is there and no source is newer
-#   js            the npm package, into wasm/js/dist, and those beside it into wasm/build/packages
+#   js            the npm package, into wasm/js/dist, and those beside it into wasm/build/packages,
+#                 unless they are there and nothing that they are made of is newer
 #   pack          the same as tarballs, into wasm/build/tarballs
 #   test          kernels as wasm, npm package, examples
+#   test-gpu      the npm package on a software adapter, in Node and Chromium
 #   parity [short] the same texts in every runtime, compared bit by bit; the whole
 #                 run writes testdata/bench/parity.md
 #   bundlers [NAME…] a project with every bundler, from the packed tarballs
@@ -71,15 +73,26 @@ fresh() {
 	module
 }
 
+# js builds the package unless it is there and nothing that it is made of is newer:
+# tests that run side by side read it.
 js() {
+	fresh
+	if [ -f "$out/package" ] && [ -f "$wasm/js/dist/m2embed.wasm" ]; then
+		newer=$(find "$wasm/js" "$wasm/build.sh" "$wasm/module/m2embed.wasm" "$root/webgpu/executor.ts" "$root/webgpu/kernels" \
+			"$root/LICENSE" "$root/NOTICE" "$small" "$base" \
+			\( -name node_modules -o -path "$wasm/js/dist" -o -path "$wasm/js/test" -o -path "$wasm/js/src/webgpu" \
+			-o -path "$wasm/js/LICENSE" -o -path "$wasm/js/NOTICE" \) -prune -o -type f -newer "$out/package" -print | head -n 1)
+		[ -n "$newer" ] || return 0
+		echo "$newer is newer than the package" >&2
+	fi
 	dependencies
 	rm -rf "$wasm/js/dist"
 	"$bin/tsc" -p "$wasm/js/tsconfig.json"
 	node "$wasm/js/lean.mjs"
-	fresh
 	cp "$wasm/js/m2embed.wasm.d.ts" "$wasm/js/dist"
 	cp "$wasm/module/m2embed.wasm" "$wasm/js/dist/m2embed.wasm"
 	node "$wasm/js/packages.mjs" m2embed-small "$small" m2embed-base "$base"
+	touch "$out/package"
 }
 
 # pack makes the tarballs of m2embed and the packages beside it, in wasm/build/tarballs.
@@ -146,9 +159,15 @@ test_all() {
 	test_kernels
 	js
 	browsers
-	(cd "$wasm/js" && node --test --test-concurrency=1 --test-reporter=spec test/*.test.mjs)
+	(cd "$wasm/js" && node --test --test-concurrency=1 --test-reporter=spec $(ls test/*.test.mjs | grep -v webgpu))
 	pack
 	node --no-warnings "$wasm/js/bundlers/bundlers.mjs" quick
+}
+
+test_gpu() {
+	js
+	browsers
+	(cd "$wasm/js" && node --test --test-reporter=spec test/webgpu.test.mjs)
 }
 
 # bundlers [NAME…]: see wasm/js/bundlers.
@@ -188,6 +207,7 @@ parity)
 	parity "${2:-}"
 	;;
 test) test_all ;;
+test-gpu) test_gpu ;;
 sizes) sizes ;;
 bench)
 	shift
@@ -195,7 +215,7 @@ bench)
 	;;
 test-kernels) test_kernels ;;
 *)
-	echo "usage: wasm/build.sh module | fresh | js | pack | test | parity [short] | bundlers [NAME…] | sizes | bench" >&2
+	echo "usage: wasm/build.sh module | fresh | js | pack | test | test-gpu | parity [short] | bundlers [NAME…] | sizes | bench" >&2
 	exit 2
 	;;
 esac
