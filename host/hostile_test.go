@@ -95,6 +95,9 @@ func hostileParts(t *testing.T) map[string]map[string]string {
 	cases["added tokens of Hangul"] = tokens(`"added_tokens": [`, `"added_tokens": [`+many(1000, `{"normalized":true,"content":"`+repeat("\ud55c", 330)+`%d"},`))
 	cases["a template of long lists"] = tokens(`"post_processor"`, `"post_processor": {"type": "TemplateProcessing", "single": [`+repeat(`{"SpecialToken":{"id":"m"}},`, 10_000)+
 		`{"Sequence":{"id":"A"}}], "special_tokens": {"m": {"ids": [1`+repeat(",1", 100_000)+`]}}}, "own_post_processor"`)
+	cases["a long list of special tokens"] = tokens(`"post_processor"`, `"post_processor": {"special_tokens": {"m": {"ids": [1`+repeat(",1", 8*million)+`]}}}, "own_post_processor"`)
+	cases["many special tokens"] = tokens(`"post_processor"`, `"post_processor": {"special_tokens": {`+many(million, `"%d":{},`)+`"m":{}}}, "own_post_processor"`)
+	cases["a template of many tokens"] = tokens(`"post_processor"`, `"post_processor": {"single": [`+repeat(`{"SpecialToken":{}},`, million)+`{}]}, "own_post_processor"`)
 	// numbered are entries with ids from 100,000 on.
 	numbered := func(n int, name string) string {
 		var b strings.Builder

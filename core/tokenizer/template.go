@@ -28,6 +28,8 @@ func (f *file) readPostProcessor(d jsonReader) error {
 					return fmt.Errorf("the text stands in the template twice")
 				case isText:
 					textAt = len(single)
+				case len(single) == 2*maxTemplate:
+					return errTemplate
 				default:
 					single = append(single, item)
 				}
@@ -88,13 +90,18 @@ func (f *file) readTemplateIDs(d jsonReader, token string) error {
 			return d.SkipValue()
 		}
 		return d.array(func(int) error {
+			if len(ids) == maxTemplate {
+				return errTemplate
+			}
 			var id int
 			err := d.count(&id)
 			ids = append(ids, int32(id))
 			return err
 		})
 	})
-	f.templateIDs[token] = ids
+	if f.templateIDs[token] = ids; len(f.templateIDs) > 2*maxTemplate {
+		return errTemplate
+	}
 	return err
 }
 
@@ -118,6 +125,8 @@ func readTokenPair(d jsonReader, item *templateItem) error {
 // get one: a template may repeat long lists of them.
 const maxTemplate = 1024
 
+var errTemplate = fmt.Errorf("more than %d special tokens on one side of a text", maxTemplate)
+
 // resolve returns the ids of template items.
 func (f *file) resolve(items []templateItem) ([]int32, error) {
 	var ids []int32
@@ -130,7 +139,7 @@ func (f *file) resolve(items []templateItem) ([]int32, error) {
 			return nil, fmt.Errorf("post_processor: %s is in the template, but not in special_tokens", shorten(item.token))
 		}
 		if len(ids)+len(special) > maxTemplate {
-			return nil, fmt.Errorf("post_processor: more than %d special tokens on one side of a text", maxTemplate)
+			return nil, fmt.Errorf("post_processor: %w", errTemplate)
 		}
 		ids = append(ids, special...)
 	}

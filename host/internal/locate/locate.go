@@ -17,10 +17,11 @@ import (
 	"m2embed/host/internal/yamlconfig"
 )
 
-// Files larger than these are no configuration and no tokenizer.
+// Files larger than these are no configuration and no tokenizer of a BERT: one of
+// 500,000 tokens has 13 MB.
 const (
 	MaxConfigSize    = 1 << 20
-	MaxTokenizerSize = 64 << 20
+	MaxTokenizerSize = 16 << 20
 )
 
 // CacheSuffix ends the names of converted files that stand beside the checkpoint
