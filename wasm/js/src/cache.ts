@@ -50,8 +50,6 @@ export async function openStore(option: boolean | string | undefined, url: strin
 }
 
 function openWriter(cache: Cache, url: string, total: number, answer: Headers | undefined): Writer {
-  const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>({}, new ByteLengthQueuingStrategy({ highWaterMark: WAITING }));
-  const writer = writable.getWriter();
   const headers = new Headers({ 'content-type': 'application/octet-stream' });
   if (total > 0) headers.set('content-length', String(total));
   for (const name of ['etag', 'last-modified']) {
@@ -59,20 +57,40 @@ function openWriter(cache: Cache, url: string, total: number, answer: Headers | 
     if (value) headers.set(name, value);
   }
   let failed = false;
-  const stored = cache.put(url, new Response(readable, { headers })).catch(() => (failed = true));
+  // Small files are written once they are closed: until then who waits for a first vector has the cores.
+  let held: Uint8Array[] | undefined = [];
+  let bytes = 0;
+  let writer: WritableStreamDefaultWriter<Uint8Array>;
+  let stored: Promise<unknown>;
+  const push = (chunk: Uint8Array): void => void writer.write(chunk).catch(() => (failed = true));
+  const begin = (): void => {
+    const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>({}, new ByteLengthQueuingStrategy({ highWaterMark: WAITING }));
+    writer = writable.getWriter();
+    stored = cache.put(url, new Response(readable, { headers })).catch(() => (failed = true));
+    held!.forEach(push);
+    held = undefined;
+  };
   // A refused entry must not hold up the download.
   const quietly = (work: Promise<unknown>): Promise<unknown> => Promise.race([work, stored]).catch(() => (failed = true));
   return {
     async write(chunk) {
       if (failed) return;
-      writer.write(chunk).catch(() => (failed = true));
-      if (writer.desiredSize! <= 0) await quietly(writer.ready);
+      bytes += chunk.length;
+      if (held) held.push(chunk);
+      else push(chunk);
+      if (held && bytes > WAITING) begin();
+      if (!held && writer.desiredSize! <= 0) await quietly(writer.ready);
     },
     async close() {
       if (failed) return;
+      if (held) begin();
       await quietly(writer.close());
       await stored;
     },
-    abort: () => void writer.abort().catch(() => {}),
+    abort: () => {
+      failed = true;
+      if (held) held = [];
+      else void writer.abort().catch(() => {});
+    },
   };
 }

@@ -6,6 +6,9 @@ import { M2EmbedError, type EmbedOptions, type Embedder, type Embedding, type In
 /** How long to compute before others get a turn, in ms. */
 const TURN = 12;
 
+/** How long the files that were fetched wait for the first vector, before they are written to the cache, in ms. */
+const FIRST = 1000;
+
 /** What runs the passes of a run in the module's place. */
 export interface Accelerator {
   /** Its name, for people. */
@@ -39,12 +42,16 @@ export class ModelEmbedder implements Embedder {
   /** Runs go one after the other: a second one at a time would only need more memory. */
   private queue: Promise<unknown> = Promise.resolve();
 
-  /** `kept` settles once the files are in the cache. */
-  constructor(instance: Instance, model: number, readonly kept: Promise<unknown>, { gpu, mayFallBack = false, fallback }: Placement = {}) {
+  private keeping: Promise<unknown> | undefined;
+  private keepLater: ReturnType<typeof setTimeout> | undefined;
+
+  /** `keep` puts the files that were fetched into the cache. */
+  constructor(instance: Instance, model: number, private readonly keep: (() => Promise<unknown>) | undefined, { gpu, mayFallBack = false, fallback }: Placement = {}) {
     this.instance = instance;
     this.model = model;
     this.gpu = gpu;
     this.mayFallBack = mayFallBack;
+    if (keep) this.keepLater = setTimeout(() => void this.kept(), FIRST);
     const raw = instance.info(model);
     this.info = {
       ...raw,
@@ -61,6 +68,12 @@ export class ModelEmbedder implements Embedder {
 
   get gpuMemory(): number {
     return this.gpu?.memory ?? 0;
+  }
+
+  /** Settles once the files are in the cache. */
+  kept(): Promise<unknown> {
+    clearTimeout(this.keepLater);
+    return (this.keeping ??= Promise.resolve(this.keep?.()).catch(() => {}));
   }
 
   /** Uploads the weights and makes a first vector, so that what the GPU cannot do shows now. */
@@ -113,7 +126,7 @@ export class ModelEmbedder implements Embedder {
     this.disposed = true;
     this.endRun?.(gone());
     await this.queue.catch(() => {});
-    await this.kept.catch(() => {});
+    await this.kept();
     this.gpu?.close();
     this.gpu = undefined;
     this.instance = undefined;
@@ -145,6 +158,7 @@ export class ModelEmbedder implements Embedder {
       return instance.finish(run);
     } finally {
       if (!instance.isLost) instance.freeRun(run);
+      void this.kept();
     }
   }
 

@@ -132,6 +132,11 @@ export class ModelFile {
     await this.writer?.write(chunk);
   }
 
+  /** Whether there is something to keep. */
+  get isNew(): boolean {
+    return this.writer !== undefined;
+  }
+
   /** Keeps what was written. */
   async keep(): Promise<void> {
     await this.writer?.close();

@@ -1,6 +1,7 @@
 /** What runs inside a worker: one model, driven by messages (see protocol.ts). Each kind of worker has an entry of its own. */
 
 import { compile } from './compile.js';
+import type { ModelEmbedder } from './embedder.js';
 import { Gpu } from './gpu.js';
 import { load } from './load.js';
 import type { Call, Embedded, Failure, Loaded, Reply, Sent, SentFiles, Standing } from './protocol.js';
@@ -15,7 +16,7 @@ export interface Port {
 /** Serves one model over a port, for as long as the worker lives. */
 export function serve(port: Port): void {
   const aborts = new Map<number, AbortController>();
-  let model: Embedder | undefined;
+  let model: ModelEmbedder | undefined;
   const post = (reply: Reply, transfer: Transferable[] = []): void => port.post(reply, transfer);
 
   async function handle(call: Exclude<Call, { call: 'abort' }>, signal: AbortSignal): Promise<void> {
@@ -28,10 +29,7 @@ export function serve(port: Port): void {
       const share = call.share ? (found: SentFiles): void => void (files = found) : undefined;
       const compiled = module instanceof WebAssembly.Module ? module : compile(received(module), options);
       // The GPU's half is part of the worker's script: a worker of one file needs no other.
-      const loaded = await load({ config: received(config), tokenizer: received(tokenizer), weights: received(weights) }, compiled, options, async () => Gpu, share);
-      model = loaded;
-      // Who ends a worker does not ask whether it still writes.
-      await loaded.kept;
+      model = await load({ config: received(config), tokenizer: received(tokenizer), weights: received(weights) }, compiled, options, async () => Gpu, share);
       const result: Loaded = standing(model);
       try {
         post({ id, result: { ...result, ...(files && { files }) } });
@@ -41,6 +39,11 @@ export function serve(port: Port): void {
       return;
     }
     if (!model) throw new M2EmbedError('not_ready', 'the worker has no model');
+    if (call.call === 'keep') {
+      await model.kept();
+      post({ id, result: standing(model) });
+      return;
+    }
     if (call.call === 'tokenize') {
       post({ id, result: await model.tokenize(call.text, { signal }) });
       return;

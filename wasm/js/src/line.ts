@@ -69,6 +69,15 @@ export class Line {
     });
   }
 
+  /** Refuses the calls in work. */
+  refuse(error: M2EmbedError): void {
+    for (const [id, { reject }] of this.waiting) {
+      reject(error);
+      this.send({ id, call: 'abort' });
+    }
+    this.waiting.clear();
+  }
+
   /** Ends the worker; calls in work and later ones are refused. */
   end(): void {
     this.fail(new M2EmbedError('bad_handle', 'the model was disposed'));

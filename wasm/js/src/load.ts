@@ -35,8 +35,8 @@ export async function load(source: string | URL | ModelFiles, module: WebAssembl
   try {
     const loaded = loadFiles(filesOf(source), module, o, placing, share);
     // A GPU that is missing ends the load before anything large was fetched.
-    const [{ instance, model, kept }, placement] = await Promise.all([loaded, placing]);
-    const embedder = new ModelEmbedder(instance, model, kept, placement);
+    const [{ instance, model, keep }, placement] = await Promise.all([loaded, placing]);
+    const embedder = new ModelEmbedder(instance, model, keep, placement);
     if (placement.gpu) {
       let uploaded = 0;
       await embedder.warm(o.signal, (bytes) => o.onProgress?.({ stage: 'gpu', loaded: (uploaded += bytes), total: 0, cached: false }));
@@ -71,7 +71,7 @@ function explained(error: unknown, files: readonly ModelFile[]): unknown {
   return text === error.message ? error : new M2EmbedError(error.code, text, { cause: error.cause });
 }
 
-async function loadFiles(files: ModelFiles, module: WebAssembly.Module | Promise<WebAssembly.Module>, o: LoadOptions, placing: Promise<Placement>, share?: Share): Promise<{ instance: Instance; model: number; kept: Promise<unknown> }> {
+async function loadFiles(files: ModelFiles, module: WebAssembly.Module | Promise<WebAssembly.Module>, o: LoadOptions, placing: Promise<Placement>, share?: Share): Promise<{ instance: Instance; model: number; keep: (() => Promise<unknown>) | undefined }> {
   const config = new ModelFile('config', files.config, o);
   const tokenizer = new ModelFile('tokenizer', files.tokenizer, o);
   const weights = new ModelFile('weights', files.weights, o);
@@ -120,8 +120,7 @@ async function loadFiles(files: ModelFiles, module: WebAssembly.Module | Promise
       await Promise.all(all.map((file) => file.forget()));
       model = await attempt(true);
     }
-    // The first vector need not wait for the disk.
-    return { instance: instance!, model, kept: Promise.all(all.map((file) => file.keep())) };
+    return { instance: instance!, model, keep: all.some((file) => file.isNew) ? () => Promise.all(all.map((file) => file.keep())) : undefined };
   } catch (error) {
     void settled.then(() => all.forEach((file) => file.drop()));
     throw explained(error, all);

@@ -181,7 +181,10 @@ class WorkerEmbedder implements Embedder {
 
   async dispose(): Promise<void> {
     this.disposed = true;
-    [...this.lines].forEach((line) => line.end());
+    const lines = [...this.lines];
+    lines.forEach((line) => line.refuse(gone()));
+    // One of them has fetched, and may still have to keep it.
+    await Promise.all(lines.map((line) => line.call({ call: 'keep' }).catch(() => {}).finally(() => line.end())));
   }
 
   [Symbol.asyncDispose](): Promise<void> {

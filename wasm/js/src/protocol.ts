@@ -24,6 +24,8 @@ export type Call =
   | { id: number; call: 'tokenize'; text: string }
   | { id: number; call: 'passages'; text: string; options: Omit<PassageOptions, 'signal'> }
   | { id: number; call: 'decode'; ids: Int32Array | readonly number[]; options: { specialTokens?: boolean } }
+  /** Waits until the fetched files are in the cache. */
+  | { id: number; call: 'keep' }
   /** Aborts the call with this id. */
   | { id: number; call: 'abort' };
 

@@ -67,6 +67,31 @@ for (const start of [chromium, firefox]) {
   });
 }
 
+test('files are kept after the first vector, or soon where there is none', async (t) => {
+  const { evaluate, keys } = await page(t);
+  for (const text of ['a text', undefined]) {
+    const begun = await evaluate(async (text) => {
+      await caches.delete('m2embed');
+      const { M2Embed } = await import('/wasm/js/dist/index.js');
+      const put = Cache.prototype.put;
+      let begun = 0;
+      Cache.prototype.put = function (...given) {
+        begun++;
+        return put.apply(this, given);
+      };
+      globalThis.model = await M2Embed.load('/testdata/tiny/');
+      const before = begun;
+      if (text !== undefined) await model.embed(text);
+      return before;
+    }, text);
+    assert.equal(begun, 0);
+    for (let tries = 0; (await keys()).length < 3; tries++) {
+      assert.ok(tries < 600, 'nothing is kept');
+      await new Promise((done) => setTimeout(done, 50));
+    }
+  }
+});
+
 test('an error page as weights is not kept, and does not replace what is kept', async (t) => {
   const { files, load, keys } = await page(t);
   files['model.safetensors'] = { body: html };

@@ -214,14 +214,14 @@ test('in Chromium: the page stays live, and weights are kept', async (t) => {
       cached.push(seen.every(Boolean));
       return model;
     };
-    (await load()).dispose();
+    await (await load()).dispose();
     const model = await load();
     // A damaged entry is noticed and replaced.
     const cache = await caches.open('m2embed');
     const [key] = await cache.keys();
     const good = await (await cache.match(key)).arrayBuffer();
     await cache.put(key, new Response(good.slice(0, 1000)));
-    (await load()).dispose();
+    await (await load()).dispose();
     const healed = (await (await cache.match(key)).arrayBuffer()).byteLength === good.byteLength;
     let longest = 0;
     let last = performance.now();
