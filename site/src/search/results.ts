@@ -88,6 +88,7 @@ export function startResults(empty: (root: HTMLElement) => void): void {
   const choose = (mode: Mode): void => {
     settings.set('mode', mode);
     linkedMode = undefined;
+    remember();
     for (const button of buttons) button.setAttribute('aria-pressed', String(button.dataset['mode'] === mode));
     void search();
   };
@@ -129,7 +130,7 @@ export async function search(): Promise<void> {
     all = false;
   }
   asked = key;
-  if (!same) remember();
+  if (!same) rememberSoon();
   const time = $('query-time');
   if (query === '' || entries.length === 0) {
     hits = queryVector = undefined;
@@ -176,8 +177,8 @@ export function searchChosen(): void {
 /** Characters of a query that an address takes. */
 const LINKED = 1000;
 
-/** Keeps the query and how it is searched for in the address, so that it can be shared; after the last key, since browsers refuse many changes one behind the other. */
-const remember = debounce(400, () => {
+/** Keeps the query and how it is searched for in the address, so that it can be shared. */
+function remember(): void {
   const query = $<HTMLInputElement>('query').value.trim();
   const mode = modeInUse();
   const address = new URL(location.href);
@@ -186,7 +187,10 @@ const remember = debounce(400, () => {
     else address.searchParams.set(name, value);
   }
   if (address.href !== location.href) history.replaceState(null, '', address);
-});
+}
+
+/** After the last key, since browsers refuse many changes one behind the other. */
+const rememberSoon = debounce(400, remember);
 
 /** The documents of these passages. */
 let documents: Document[] = [];
