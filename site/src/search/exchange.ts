@@ -141,9 +141,10 @@ export async function importLibrary(file: Parts): Promise<Document[]> {
   const added: Document[] = [];
   // Only a file that is good to its end changes the library.
   for (const { about: one, vectors, passages } of whole) {
-    const { name, text, places, readAs, mode, size, model, dimension } = one;
-    if (library.same(one)) continue;
-    const document = await library.add({ name, text, ...(arePlaces(places) && { places }), ...(typeof readAs === 'string' && { readAs }), mode, ...(Number.isInteger(size) && { size: size! }), model, dimension, passages });
+    const { name, text, readAs, mode, size, model, dimension } = one;
+    const places = arePlaces(one.places) ? one.places : undefined;
+    if (library.same({ text, mode, model, ...(places && { places }), ...(size && { size }) })) continue;
+    const document = await library.add({ name, text, ...(places && { places }), ...(typeof readAs === 'string' && { readAs }), mode, ...(Number.isInteger(size) && { size: size! }), model, dimension, passages });
     await library.append(document, passages.map((_, k) => vectors.subarray(k * dimension, (k + 1) * dimension)));
     added.push(document);
   }

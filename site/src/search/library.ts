@@ -143,9 +143,9 @@ class Library extends EventTarget {
     return this.documents.find((document) => document.id === id);
   }
 
-  /** A document with the same text, embedded in the same way. */
-  same({ text, mode, size, model }: Pick<Document, 'text' | 'mode' | 'size' | 'model'>): Document | undefined {
-    return this.documents.find((document) => document.text === text && document.model === model && document.mode === mode && (mode === 'whole' || size === undefined || document.size === undefined || document.size === size));
+  /** A document with the same text at the same places, embedded in the same way. */
+  same({ text, places, mode, size, model }: Pick<Document, 'text' | 'places' | 'mode' | 'size' | 'model'>): Document | undefined {
+    return this.documents.find((document) => document.text === text && document.model === model && document.mode === mode && (mode === 'whole' || size === undefined || document.size === undefined || document.size === size) && areSame(document.places, places));
   }
 
   /** Adds a document without vectors yet; they follow by `append`. */
@@ -302,6 +302,9 @@ class Library extends EventTarget {
 function identifier(): string {
   return crypto.randomUUID?.() ?? [...crypto.getRandomValues(new Uint32Array(4))].map((n) => n.toString(16).padStart(8, '0')).join('-');
 }
+
+/** Of two tables with the same texts the other columns may differ. */
+const areSame = (a: readonly Place[] = [], b: readonly Place[] = []): boolean => a.length === b.length && a.every(({ at, label }, i) => at === b[i]!.at && label === b[i]!.label);
 
 function stored({ passages, done: _, ...rest }: Document): Stored {
   return { ...rest, spans: new Int32Array(passages.flatMap(({ start, end, tokens }) => [start, end, tokens])) };

@@ -177,10 +177,11 @@ async function embed(sources: readonly Source[], unfinished: readonly Document[]
   try {
     await library.open();
     const model = engine.choice.id;
-    const fresh = sources.filter(({ text }, i) => !library.same({ text, model, ...settings }) && sources.findIndex((other) => other.text === text) === i);
+    const kept = ({ text, places }: Source): Document | undefined => library.same({ text, ...(places && { places }), model, ...settings });
+    const fresh = sources.filter((source, i) => !kept(source) && sources.findIndex((other) => other.text === source.text && JSON.stringify(other.places) === JSON.stringify(source.places)) === i);
     const known = sources.filter((source) => !fresh.includes(source));
     if (known.length > 0) notify(known.length === 1 ? `${known[0]!.name} is in the library already.` : `${known.length} of these documents are in the library already.`);
-    const partly = known.map(({ text }) => library.same({ text, model, ...settings })).filter((document) => document !== undefined && document.done < document.passages.length);
+    const partly = known.map(kept).filter((document) => document !== undefined && document.done < document.passages.length);
     const rest = [...new Set([...unfinished, ...partly])] as Document[];
     if (fresh.length + rest.length > 0) await mine.run(fresh, rest, settings);
     const [foreign] = mine.foreign;
