@@ -19,8 +19,8 @@ import (
 // Face's own tools, which read older names, too.
 type Settings struct {
 	Endpoint string // HF_ENDPOINT
-	// HF_TOKEN or HUGGING_FACE_HUB_TOKEN, or, unless HF_HUB_DISABLE_IMPLICIT_TOKEN
-	// is set, what HF_TOKEN_PATH or the file token in HF_HOME holds
+	// HF_TOKEN or HUGGING_FACE_HUB_TOKEN, or what HF_TOKEN_PATH or the file token in
+	// HF_HOME holds; none where HF_HUB_DISABLE_IMPLICIT_TOKEN is set
 	Token   string
 	Cache   string // HF_HUB_CACHE or HUGGINGFACE_HUB_CACHE, or hub in HF_HOME; empty if there is no home
 	Offline bool   // HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE
@@ -66,7 +66,10 @@ func Environment(get func(name string) string) Settings {
 	if home != "" {
 		s.Cache, saved = orDefault(s.Cache, filepath.Join(home, "hub")), orDefault(saved, filepath.Join(home, "token"))
 	}
-	if s.Token == "" && saved != "" && !isTrue(get("HF_HUB_DISABLE_IMPLICIT_TOKEN")) {
+	switch {
+	case isTrue(get("HF_HUB_DISABLE_IMPLICIT_TOKEN")):
+		s.Token = ""
+	case s.Token == "" && saved != "":
 		if text, err := locate.ReadLimited(saved, 1<<12); err == nil {
 			s.Token = strings.TrimSpace(string(text))
 		}

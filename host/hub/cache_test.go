@@ -177,7 +177,7 @@ func TestEnvironment(t *testing.T) {
 		{map[string]string{"HF_HOME": home, "HF_TOKEN_PATH": other, "HF_HUB_CACHE": "/c", "HF_HUB_OFFLINE": "0"}, Settings{DefaultHub, "elsewhere", "/c", false}},
 		{map[string]string{"XDG_CACHE_HOME": home, "HF_HUB_OFFLINE": "true"}, Settings{DefaultHub, "", filepath.Join(home, "huggingface", "hub"), true}},
 		{map[string]string{"HF_HOME": home, "HUGGING_FACE_HUB_TOKEN": "old", "HUGGINGFACE_HUB_CACHE": "/old", "TRANSFORMERS_OFFLINE": "YES"}, Settings{DefaultHub, "old", "/old", true}},
-		{map[string]string{"HF_HOME": home, "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1"}, Settings{DefaultHub, "", hub, false}},
+		{map[string]string{"HF_HOME": home, "HF_TOKEN": "t", "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1"}, Settings{DefaultHub, "", hub, false}},
 		{map[string]string{"HF_HOME": "$WHERE", "WHERE": home, "HF_HUB_CACHE": "~/${WHERE}/$NOWHERE"}, Settings{DefaultHub, "saved", user + "/" + home + "/$NOWHERE", false}},
 		{map[string]string{"HF_HOME": "~", "HF_TOKEN": "t", "HF_HUB_CACHE": "~else/c"}, Settings{DefaultHub, "t", "~else/c", false}},
 	} {
