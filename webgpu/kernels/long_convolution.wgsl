@@ -23,8 +23,10 @@
 // n2, multiplies by the filter and goes back over k2, `columns_inverse`
 // finishes. Scratch holds (pairs, N1, N2) complex numbers. Number k1 + N1·k2 is
 // mirrored by N1-k1 + N1·(N2-1-k2), so rows k1 and N1-k1 meet in a workgroup, and
-// row N1-k1 lies N1/2 rows behind row k1; rows 0 and N1/2 mirror themselves.
-// A filter's spectrum has rows 0 to N1/2 - 1, halves of rows 0 and N1/2 in row 0.
+// row N1-k1 lies behind row k1; rows 0 and N1/2 mirror themselves. The spectra of
+// channels a and b are one, H_a + H_b and H_a - H_b of a number side by side, which
+// one load of 16 bytes brings: it has rows 0 to N1/2 - 1, halves of rows 0 and N1/2
+// in row 0.
 //
 // Transforms are Stockham's, radix 16, with a last pass of radix 8, 4 or 2
 // where the length asks for it. Each invocation holds 16 numbers, so that one
@@ -60,8 +62,11 @@ struct Shape {
 @group(0) @binding(2) var<storage, read> u: array<f32>;               // (D, columns); for filters: taps (2, rows, row)
 @group(0) @binding(3) var<storage, read> gate: array<f32>;            // (D, columns)
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;         // (D, columns)
-@group(0) @binding(5) var<storage, read> spectrum: array<vec2<f32>>;  // (channels, P)
+@group(0) @binding(5) var<storage, read> spectrum: array<vec2<f32>>;  // unified: (channels, P)
+@group(0) @binding(5) var<storage, read> spectra: array<vec4<f32>>;   // streamed: (pairs of channels, P)
 @group(0) @binding(6) var<storage, read_write> scratch: array<vec2<f32>>;  // (pairs, N); for filters: the spectrum
+@group(0) @binding(6) var<storage, read> transformed: array<vec2<f32>>;    // the same, only read
+@group(0) @binding(6) var<storage, read_write> numbers: array<vec4<f32>>;  // the same for filters, two numbers each
 @group(0) @binding(7) var<storage, read> skip: array<f32>;            // D term, (D)
 @group(0) @binding(8) var<storage, read> deltas: array<f32>;          // decay rates, (D)
 @group(0) @binding(9) var<storage, read> time: array<f32>;            // decay's time t, (Lmax)
@@ -313,27 +318,26 @@ fn transform(v: ptr<function, Sixteen>, origin: u32, step: u32, j: u32) {
   if (SIZE_LOG % 4u != 0u) { last_pass(v, j); }
 }
 
-// A row of u or y; it has no elements behind the last channel.
+// A row of u or y. Behind the last channel it has no elements, and begins where
+// some row does.
 struct Row { first: u32, length: u32 }
 
 fn row_at(channel: u32, text: u32) -> Row {
-  let first = (shape.first_channel + channel) * shape.row + text * shape.length;
-  return Row(first, select(0u, shape.length, channel < shape.rows / shape.texts));
+  let exists = channel < shape.rows / shape.texts;
+  let first = (shape.first_channel + select(0u, channel, exists)) * shape.row + text * shape.length;
+  return Row(first, select(0u, shape.length, exists));
 }
 
-fn input(row: Row, i: u32) -> f32 {
-  if (i < row.length) { return u[row.first + i]; }
-  return 0.0;
-}
+// Loads stand in no branch, so that none waits for another.
+fn input(row: Row, i: u32) -> f32 { return select(0.0, u[row.first + min(i, shape.length - 1u)], i < row.length); }
 
 fn inputs(a: Row, b: Row, i: u32) -> vec2<f32> { return vec2<f32>(input(a, i), input(b, i)); }
 
 // What a number of the result meets: its gate, or what it is added to.
 fn other(row: Row, i: u32) -> f32 {
-  if (i < row.length) {
-    if (shape.mode == 1u) { return gate[row.first + i]; }
-    if (shape.mode == 2u) { return y[row.first + i]; }
-  }
+  let at = row.first + min(i, shape.length - 1u);
+  if (shape.mode == 1u) { return gate[at]; }
+  if (shape.mode == 2u) { return y[at]; }
   return 0.0;
 }
 
@@ -349,10 +353,10 @@ fn outputs(a: Row, b: Row, i: u32, value: vec2<f32>, met: vec2<f32>) {
   output(b, i, value.x, met.y);
 }
 
-// Number z of a pair, whose mirror is m, by filters a and b; parts exchanged
-// for the inverse.
-fn filtered(z: vec2<f32>, m: vec2<f32>, a: vec2<f32>, b: vec2<f32>) -> vec2<f32> {
-  return (multiply(z, a + b) + multiply(conjugate(m), a - b)).yx;
+// Number z of a pair, whose mirror is m, by the sum and the difference of the
+// filters a and b; parts exchanged for the inverse.
+fn filtered(z: vec2<f32>, m: vec2<f32>, sum: vec2<f32>, difference: vec2<f32>) -> vec2<f32> {
+  return (multiply(z, sum) + multiply(conjugate(m), difference)).yx;
 }
 
 // Filters' spectra a and b, scaled, of number z whose mirror is m.
@@ -420,8 +424,8 @@ fn filter_at(channel: u32, k: u32) -> vec4<f32> {
 fn filter_numbers(v: ptr<function, Sixteen>, mirror: ptr<function, Sixteen>, q: u32, channel_a: u32, channel_b: u32, k: u32) {
   let a = filter_at(channel_a, k);
   let b = filter_at(channel_b, k);
-  (*v)[q] = filtered((*v)[q], (*mirror)[q], a.xy, b.xy);
-  (*v)[q + 8u] = filtered((*v)[q + 8u], (*mirror)[q + 8u], a.zw, b.zw);
+  (*v)[q] = filtered((*v)[q], (*mirror)[q], a.xy + b.xy, a.xy - b.xy);
+  (*v)[q + 8u] = filtered((*v)[q + 8u], (*mirror)[q + 8u], a.zw + b.zw, a.zw - b.zw);
 }
 
 @compute @workgroup_size(THREADS)
@@ -540,7 +544,7 @@ fn turn(v: ptr<function, Sixteen>, by: Turn) {
 // Where row k1 begins in a pair's scratch.
 fn scratch_row(k1: u32) -> u32 {
   let half = 1u << (SIZE_LOG - 1u);
-  return select(k1, half + ((2u * half - k1) & (half - 1u)), k1 >= half) << OTHER_LOG;
+  return select(2u * k1, 2u * ((2u * half - k1) & (half - 1u)) + 1u, k1 >= half) << OTHER_LOG;
 }
 
 fn store_columns(v: ptr<function, Sixteen>, to: u32, j: u32) {
@@ -616,22 +620,22 @@ fn columns_inverse(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoc
   let row_b = row_at(a + 1u, group.y % shape.texts);
   let start = (group.y << (SIZE_LOG + OTHER_LOG)) + n2;
   var v: Sixteen;
-  v[0] = scratch[start + scratch_row(j + 0u * threads)];
-  v[1] = scratch[start + scratch_row(j + 1u * threads)];
-  v[2] = scratch[start + scratch_row(j + 2u * threads)];
-  v[3] = scratch[start + scratch_row(j + 3u * threads)];
-  v[4] = scratch[start + scratch_row(j + 4u * threads)];
-  v[5] = scratch[start + scratch_row(j + 5u * threads)];
-  v[6] = scratch[start + scratch_row(j + 6u * threads)];
-  v[7] = scratch[start + scratch_row(j + 7u * threads)];
-  v[8] = scratch[start + scratch_row(j + 8u * threads)];
-  v[9] = scratch[start + scratch_row(j + 9u * threads)];
-  v[10] = scratch[start + scratch_row(j + 10u * threads)];
-  v[11] = scratch[start + scratch_row(j + 11u * threads)];
-  v[12] = scratch[start + scratch_row(j + 12u * threads)];
-  v[13] = scratch[start + scratch_row(j + 13u * threads)];
-  v[14] = scratch[start + scratch_row(j + 14u * threads)];
-  v[15] = scratch[start + scratch_row(j + 15u * threads)];
+  v[0] = transformed[start + scratch_row(j + 0u * threads)];
+  v[1] = transformed[start + scratch_row(j + 1u * threads)];
+  v[2] = transformed[start + scratch_row(j + 2u * threads)];
+  v[3] = transformed[start + scratch_row(j + 3u * threads)];
+  v[4] = transformed[start + scratch_row(j + 4u * threads)];
+  v[5] = transformed[start + scratch_row(j + 5u * threads)];
+  v[6] = transformed[start + scratch_row(j + 6u * threads)];
+  v[7] = transformed[start + scratch_row(j + 7u * threads)];
+  v[8] = transformed[start + scratch_row(j + 8u * threads)];
+  v[9] = transformed[start + scratch_row(j + 9u * threads)];
+  v[10] = transformed[start + scratch_row(j + 10u * threads)];
+  v[11] = transformed[start + scratch_row(j + 11u * threads)];
+  v[12] = transformed[start + scratch_row(j + 12u * threads)];
+  v[13] = transformed[start + scratch_row(j + 13u * threads)];
+  v[14] = transformed[start + scratch_row(j + 14u * threads)];
+  v[15] = transformed[start + scratch_row(j + 15u * threads)];
   turn(&v, by);
   transform(&v, column, wide, j);
   // All loads before the first store: the compiler cannot tell that they differ.
@@ -720,12 +724,12 @@ fn transform_pair(a: ptr<function, Sixteen>, b: ptr<function, Sixteen>, row_a: u
   }
 }
 
-// A pair's rows in workgroup memory and its channels' filters. Alone: rows
-// mirror themselves.
-struct Pair { row_a: u32, row_b: u32, filter_a: u32, filter_b: u32, alone: bool }
+// A pair's rows in workgroup memory and where its channels' filters begin. Alone:
+// rows mirror themselves.
+struct Pair { row_a: u32, row_b: u32, filters: u32, alone: bool }
 
-// Number i of both channels' filters.
-fn filters_at(p: Pair, i: u32) -> vec4<f32> { return vec4<f32>(spectrum[p.filter_a + i], spectrum[p.filter_b + i]); }
+// Number i of the filters' sum and of their difference.
+fn filters_at(p: Pair, i: u32) -> vec4<f32> { return spectra[p.filters + i]; }
 
 fn conjugates(f: vec4<f32>) -> vec4<f32> { return f * vec4<f32>(1.0, -1.0, 1.0, -1.0); }
 
@@ -785,15 +789,12 @@ fn rows(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let k = threads - 1u - i;
   let slot = id / threads;
   let pair = group.x * (THREADS / threads) + slot;
-  let from_a = (group.y << (SIZE_LOG + OTHER_LOG)) + (pair << SIZE_LOG) + i;
-  let from_b = (group.y << (SIZE_LOG + OTHER_LOG)) + ((pair + (1u << (OTHER_LOG - 1u))) << SIZE_LOG) + k;
-  let channel = 2u * (group.y / shape.texts);
-  let size_log = SIZE_LOG + OTHER_LOG - 1u;
-  let filter_a = (shape.filter_channel + channel) << size_log;
-  let filter_b = filter_a + select(0u, 1u << size_log, channel + 1u < shape.rows / shape.texts);
+  let from_a = (group.y << (SIZE_LOG + OTHER_LOG)) + ((2u * pair) << SIZE_LOG) + i;
+  let from_b = (group.y << (SIZE_LOG + OTHER_LOG)) + ((2u * pair + 1u) << SIZE_LOG) + k;
+  let filters = (shape.filter_channel / 2u + group.y / shape.texts) << (SIZE_LOG + OTHER_LOG - 1u);
   let row_a = (2u * slot) << SIZE_LOG;
   let row_b = (2u * slot + 1u) << SIZE_LOG;
-  let p = Pair(row_a, row_b, filter_a, filter_b, pair == 0u);
+  let p = Pair(row_a, row_b, filters, pair == 0u);
   var a: Sixteen;
   var b: Sixteen;
   load_row(&a, from_a);
@@ -847,7 +848,8 @@ fn rows(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 }
 
 // Pairs as in `rows`, but an invocation holds 16 numbers of one row; a pair's
-// members are neighbours in workgroup memory.
+// members are neighbours in workgroup memory. Each of them stores half of the
+// first row's numbers, the second from their mirrors.
 @compute @workgroup_size(THREADS)
 fn rows_filter(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) id: u32) {
   let threads = 1u << (SIZE_LOG - 4u);
@@ -856,66 +858,76 @@ fn rows_filter(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocatio
   let member = slot & 1u;
   let pair = group.x * (THREADS / threads / 2u) + slot / 2u;
   let half = 1u << (SIZE_LOG + OTHER_LOG - 1u);
-  let start = (shape.filter_channel + 2u * group.y) * half;   // of channel a, and of the pair's scratch
+  let start = (shape.filter_channel / 2u + group.y) * half + (pair << SIZE_LOG);   // of the pair's numbers, two each
   var v: Sixteen;
-  load_row(&v, start + member * half + (pair << SIZE_LOG) + j);
+  load_filter_row(&v, start, (member << SIZE_LOG) + j);
   transform(&v, slot << SIZE_LOG, 1u, j);
   var mirror = v;
   exchange_mirrored(&mirror, slot << SIZE_LOG, select(slot ^ 1u, slot, pair == 0u) << SIZE_LOG, j, pair == 0u && member == 0u);
   let scale = 0.125 / f32(half);
   if (pair == 0u) {
-    // Both channels' halves of rows 0 and N1/2.
+    // Both halves of rows 0 and N1/2.
     let to = start + (member << (SIZE_LOG - 1u)) + j;
     let first = apart(v[0], mirror[0], scale);
     let middle = apart(v[8], mirror[8], scale);
-    store_pair(to, half, select(first, vec4<f32>(first.x, middle.x, first.z, middle.z), member == 0u && j == 0u));
-    store_pair(to + 1u * threads, half, apart(v[1], mirror[1], scale));
-    store_pair(to + 2u * threads, half, apart(v[2], mirror[2], scale));
-    store_pair(to + 3u * threads, half, apart(v[3], mirror[3], scale));
-    store_pair(to + 4u * threads, half, apart(v[4], mirror[4], scale));
-    store_pair(to + 5u * threads, half, apart(v[5], mirror[5], scale));
-    store_pair(to + 6u * threads, half, apart(v[6], mirror[6], scale));
-    store_pair(to + 7u * threads, half, apart(v[7], mirror[7], scale));
+    store_pair(to, select(first, vec4<f32>(first.x, middle.x, first.z, middle.z), member == 0u && j == 0u));
+    store_pair(to + 1u * threads, apart(v[1], mirror[1], scale));
+    store_pair(to + 2u * threads, apart(v[2], mirror[2], scale));
+    store_pair(to + 3u * threads, apart(v[3], mirror[3], scale));
+    store_pair(to + 4u * threads, apart(v[4], mirror[4], scale));
+    store_pair(to + 5u * threads, apart(v[5], mirror[5], scale));
+    store_pair(to + 6u * threads, apart(v[6], mirror[6], scale));
+    store_pair(to + 7u * threads, apart(v[7], mirror[7], scale));
   } else if (member == 0u) {
-    let to = start + (pair << SIZE_LOG) + j;
-    scratch[to + 0u * threads] = apart(v[0], mirror[0], scale).xy;
-    scratch[to + 1u * threads] = apart(v[1], mirror[1], scale).xy;
-    scratch[to + 2u * threads] = apart(v[2], mirror[2], scale).xy;
-    scratch[to + 3u * threads] = apart(v[3], mirror[3], scale).xy;
-    scratch[to + 4u * threads] = apart(v[4], mirror[4], scale).xy;
-    scratch[to + 5u * threads] = apart(v[5], mirror[5], scale).xy;
-    scratch[to + 6u * threads] = apart(v[6], mirror[6], scale).xy;
-    scratch[to + 7u * threads] = apart(v[7], mirror[7], scale).xy;
-    scratch[to + 8u * threads] = apart(v[8], mirror[8], scale).xy;
-    scratch[to + 9u * threads] = apart(v[9], mirror[9], scale).xy;
-    scratch[to + 10u * threads] = apart(v[10], mirror[10], scale).xy;
-    scratch[to + 11u * threads] = apart(v[11], mirror[11], scale).xy;
-    scratch[to + 12u * threads] = apart(v[12], mirror[12], scale).xy;
-    scratch[to + 13u * threads] = apart(v[13], mirror[13], scale).xy;
-    scratch[to + 14u * threads] = apart(v[14], mirror[14], scale).xy;
-    scratch[to + 15u * threads] = apart(v[15], mirror[15], scale).xy;
+    let to = start + j;
+    store_pair(to + 8u * threads, apart(v[8], mirror[8], scale));
+    store_pair(to + 9u * threads, apart(v[9], mirror[9], scale));
+    store_pair(to + 10u * threads, apart(v[10], mirror[10], scale));
+    store_pair(to + 11u * threads, apart(v[11], mirror[11], scale));
+    store_pair(to + 12u * threads, apart(v[12], mirror[12], scale));
+    store_pair(to + 13u * threads, apart(v[13], mirror[13], scale));
+    store_pair(to + 14u * threads, apart(v[14], mirror[14], scale));
+    store_pair(to + 15u * threads, apart(v[15], mirror[15], scale));
   } else {
-    let to = start + half + (pair << SIZE_LOG) + (1u << SIZE_LOG) - 1u - j;
-    scratch[to - 0u * threads] = conjugate(apart(v[0], mirror[0], scale).zw);
-    scratch[to - 1u * threads] = conjugate(apart(v[1], mirror[1], scale).zw);
-    scratch[to - 2u * threads] = conjugate(apart(v[2], mirror[2], scale).zw);
-    scratch[to - 3u * threads] = conjugate(apart(v[3], mirror[3], scale).zw);
-    scratch[to - 4u * threads] = conjugate(apart(v[4], mirror[4], scale).zw);
-    scratch[to - 5u * threads] = conjugate(apart(v[5], mirror[5], scale).zw);
-    scratch[to - 6u * threads] = conjugate(apart(v[6], mirror[6], scale).zw);
-    scratch[to - 7u * threads] = conjugate(apart(v[7], mirror[7], scale).zw);
-    scratch[to - 8u * threads] = conjugate(apart(v[8], mirror[8], scale).zw);
-    scratch[to - 9u * threads] = conjugate(apart(v[9], mirror[9], scale).zw);
-    scratch[to - 10u * threads] = conjugate(apart(v[10], mirror[10], scale).zw);
-    scratch[to - 11u * threads] = conjugate(apart(v[11], mirror[11], scale).zw);
-    scratch[to - 12u * threads] = conjugate(apart(v[12], mirror[12], scale).zw);
-    scratch[to - 13u * threads] = conjugate(apart(v[13], mirror[13], scale).zw);
-    scratch[to - 14u * threads] = conjugate(apart(v[14], mirror[14], scale).zw);
-    scratch[to - 15u * threads] = conjugate(apart(v[15], mirror[15], scale).zw);
+    let to = start + (1u << SIZE_LOG) - 1u - j;
+    store_pair(to - 8u * threads, conjugates(apart(v[8], mirror[8], scale)));
+    store_pair(to - 9u * threads, conjugates(apart(v[9], mirror[9], scale)));
+    store_pair(to - 10u * threads, conjugates(apart(v[10], mirror[10], scale)));
+    store_pair(to - 11u * threads, conjugates(apart(v[11], mirror[11], scale)));
+    store_pair(to - 12u * threads, conjugates(apart(v[12], mirror[12], scale)));
+    store_pair(to - 13u * threads, conjugates(apart(v[13], mirror[13], scale)));
+    store_pair(to - 14u * threads, conjugates(apart(v[14], mirror[14], scale)));
+    store_pair(to - 15u * threads, conjugates(apart(v[15], mirror[15], scale)));
   }
 }
 
-fn store_pair(to: u32, half: u32, numbers: vec4<f32>) {
-  scratch[to] = numbers.xy;
-  scratch[to + half] = numbers.zw;
+// Number i behind two numbers each from start on.
+fn filter_number(start: u32, i: u32) -> vec2<f32> {
+  let two = numbers[start + (i >> 1u)];
+  return select(two.xy, two.zw, (i & 1u) == 1u);
+}
+
+fn load_filter_row(v: ptr<function, Sixteen>, start: u32, i: u32) {
+  let threads = 1u << (SIZE_LOG - 4u);
+  (*v)[0] = filter_number(start, i + 0u * threads);
+  (*v)[1] = filter_number(start, i + 1u * threads);
+  (*v)[2] = filter_number(start, i + 2u * threads);
+  (*v)[3] = filter_number(start, i + 3u * threads);
+  (*v)[4] = filter_number(start, i + 4u * threads);
+  (*v)[5] = filter_number(start, i + 5u * threads);
+  (*v)[6] = filter_number(start, i + 6u * threads);
+  (*v)[7] = filter_number(start, i + 7u * threads);
+  (*v)[8] = filter_number(start, i + 8u * threads);
+  (*v)[9] = filter_number(start, i + 9u * threads);
+  (*v)[10] = filter_number(start, i + 10u * threads);
+  (*v)[11] = filter_number(start, i + 11u * threads);
+  (*v)[12] = filter_number(start, i + 12u * threads);
+  (*v)[13] = filter_number(start, i + 13u * threads);
+  (*v)[14] = filter_number(start, i + 14u * threads);
+  (*v)[15] = filter_number(start, i + 15u * threads);
+}
+
+// Filters a and b of a number as their sum and difference.
+fn store_pair(to: u32, filters: vec4<f32>) {
+  numbers[to] = vec4<f32>(filters.xy + filters.zw, filters.xy - filters.zw);
 }

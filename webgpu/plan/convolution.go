@@ -63,7 +63,11 @@ func (p *planner) channelBlock() int {
 	rowBytes := 8 * p.size * p.s.Texts // scratch of a channel
 	block := p.d
 	if p.size > unifiedLimit {
-		block = min(block, p.o.BlockBytes/2/rowBytes, p.limits.MaxComputeWorkgroupsPerDimension/p.s.Texts)
+		aim := p.o.BlockBytes / rowBytes
+		if !p.keepsSpectra() {
+			aim /= 2 // as much again for the block's spectra
+		}
+		block = min(block, aim, p.limits.MaxComputeWorkgroupsPerDimension/p.s.Texts)
 		block = min(block, most/rowBytes)
 	}
 	block = min(block, most/(8*p.size), 1024*p.limits.MaxComputeWorkgroupsPerDimension/(p.size*p.s.Texts))

@@ -26,9 +26,9 @@ type Options struct {
 	// eighth more. 0 stands for 384 MiB, enough for an 80M model at 2,048
 	// tokens; negative keeps none.
 	SpectraBytes int
-	// BlockBytes is the aim for the streamed convolution's scratch and spectra, and
-	// MLPBytes that for the MLP's inner activations, each made blockwise; 0 stands
-	// for 256 and 96 MiB.
+	// BlockBytes is the aim for the streamed convolution's scratch and the spectra
+	// that are not kept, and MLPBytes that for the MLP's inner activations, each
+	// made blockwise; 0 stands for 256 and 96 MiB.
 	BlockBytes, MLPBytes int
 	// Tile forces how products are cut; the zero value chooses for each product.
 	// It is for measurements.
