@@ -363,8 +363,8 @@ func TestBadInputs(t *testing.T) {
 			t.Errorf("%s: code %d, want %d: %v", name, codeOf(err), c.code, err)
 		}
 	}
-	// 10 MB of one word, and of words: cut, and said so.
-	for _, text := range []string{strings.Repeat("x", 10<<20), strings.Repeat("word ", 2<<20)} {
+	// 4 MB of one word, and of words: cut, and said so.
+	for _, text := range []string{strings.Repeat("x", 4<<20), strings.Repeat("word ", 1<<20)} {
 		found, err := e.Embed(t.Context(), core.Texts(text), core.Options{})
 		if err != nil {
 			t.Fatal(err)

@@ -51,7 +51,7 @@ func TestLimitOfRuns(t *testing.T) {
 		"ids":           {slices.Repeat([]core.Input{{IDs: make([]int32, 20)}}, 5000), true},
 		"two large":     {core.Texts(strings.Repeat("y ", 2e6), strings.Repeat("!", 4e6)), true},
 	}
-	for _, mb := range []float64{7, 9, 12.6, 40} {
+	for _, mb := range []float64{9, 12.6, 40} {
 		batches[fmt.Sprint(mb, " MB")] = batch{core.Texts(strings.Repeat("y ", int(mb*1e6/2))), mb < 40}
 	}
 	for name, b := range batches {
@@ -114,7 +114,7 @@ func TestLimitOfTokenize(t *testing.T) {
 	folding.Tokenizer = bytes.Replace(plain.Tokenizer, []byte(`"normalized": false`), []byte(`"normalized": true`), 1)
 	for _, m := range []Model{plain, folding} {
 		for _, unit := range []string{"y ", "!", "unaffable words are long ", "東京"} {
-			sizes := []int{2e4, 5e5, 2e6, 10e6}
+			sizes := []int{2e4, 2e6, 5e6}
 			if bytes.Equal(m.Tokenizer, folding.Tokenizer) {
 				sizes = []int{2e4, 2e6} // it takes more for the same text
 			}
@@ -135,14 +135,14 @@ func TestLimitOfTokenize(t *testing.T) {
 	}
 }
 
-// TestTokenizeLarge: 4 MB of text are tokenized, in no more than 45 bytes a
+// TestTokenizeLarge: 2 MB of text are tokenized, in no more than 45 bytes a
 // token.
 func TestTokenizeLarge(t *testing.T) {
 	e := open(t, tiny(t, "model.safetensors"), Options{})
 	before := e.Memory()
 	err := use(t.Context(), e, func(i *instance) error {
-		size, err := tokenize(t.Context(), i, strings.Repeat("y ", 2<<20))
-		tokens := 2<<20 + 2
+		size, err := tokenize(t.Context(), i, strings.Repeat("y ", 1<<20))
+		tokens := 1<<20 + 2
 		if want := 4 + 16*tokens + (tokens - 2) + len("[CLS][SEP]"); size != want {
 			t.Errorf("%d bytes of tokens, want %d", size, want)
 		}
@@ -198,7 +198,7 @@ func TestGarbage(t *testing.T) {
 			return err
 		}
 		before := i.memory()
-		for range 100 {
+		for range 50 {
 			// A megabyte of garbage each.
 			if _, err := i.status(t.Context(), "run_free", startRun(t, i, 10_000)); err != nil {
 				return err

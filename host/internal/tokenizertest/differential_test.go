@@ -19,7 +19,7 @@ import (
 
 // A longer run, as in: go test ./host/internal/tokenizertest -args -strings 5000000 -seed 7
 var (
-	stringCount = flag.Int("strings", 200_000, "generated strings to compare")
+	stringCount = flag.Int("strings", 100_000, "generated strings to compare")
 	stringSeed  = flag.Uint64("seed", 1, "seed of the generated strings")
 )
 
