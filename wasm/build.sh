@@ -167,7 +167,7 @@ test_all() {
 test_gpu() {
 	js
 	browsers
-	(cd "$wasm/js" && node --test --test-reporter=spec test/webgpu.test.mjs)
+	sh "$root/webgpu/build.sh" on-mesa node --test --test-reporter=spec "$wasm/js/test/webgpu.test.mjs"
 }
 
 # bundlers [NAME…]: see wasm/js/bundlers.

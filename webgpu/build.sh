@@ -2,7 +2,8 @@
 # Steps of the GPU part, called by ../build.sh.
 #
 #   test    planner, kernels and executors on software adapters: in the test's own
-#           process (native, on Mesa's if it can be had), in Node and in Chromium
+#           process (native) and in Node on Mesa's if it can be had, in Chromium on its own
+#   on-mesa COMMAND… runs a command where native tests run, in this folder
 #   types   type-check the executor
 #   soak    the same with long texts
 #   bench   time kernels and forward passes on this machine's GPU; writes
@@ -59,22 +60,24 @@ mesa() {
 	) || echo "without Mesa's software driver: Chromium's will do" >&2
 }
 
-# in_mesa COMMAND… runs a command on Mesa's driver: with vectors of four numbers and
-# without passes of its compiler, which takes longer than the kernels run.
+# on_mesa COMMAND… runs a command on Mesa's driver where that has an adapter, with
+# vectors of four numbers and without passes of its compiler, which takes longer than
+# the kernels run. Elsewhere it runs on Chromium's.
+on_mesa() (
+	mesa
+	if [ -f "$mesa/driver.json" ]; then
+		[ -f "$mesa/works" ] || ! in_mesa env M2EMBED_WEBGPU=native go test -tags m2embed_operations -count=1 -run '^TestTranspose$' ./parity >/dev/null 2>&1 || touch "$mesa/works"
+		[ ! -f "$mesa/works" ] || {
+			in_mesa "$@"
+			return
+		}
+	fi
+	"$@"
+)
+
 in_mesa() {
 	LD_LIBRARY_PATH="$mesa/libraries" VK_ICD_FILENAMES="$mesa/driver.json" \
 		MESA_SHADER_CACHE_DIR="$mesa/compiled" LP_NATIVE_VECTOR_WIDTH=128 GALLIVM_PERF=nopt "$@"
-}
-
-# native_tests COMMAND… runs a command on Mesa's driver where that has an adapter.
-native_tests() {
-	export M2EMBED_WEBGPU=native
-	mesa
-	if [ -f "$mesa/driver.json" ] && in_mesa go test -tags m2embed_operations -count=1 -run '^TestTranspose$' ./parity >/dev/null 2>&1; then
-		in_mesa "$@"
-	else
-		"$@"
-	fi
 }
 
 verb=${1:-test}
@@ -83,12 +86,17 @@ test)
 	software
 	go test ./plan ./kernels
 	node --test dist/test/executor.test.js
-	echo "GPU runner native" >&2
-	(native_tests go test -tags m2embed_operations -count=1 -timeout 20m -p 1 ./parity ./native)
-	for runner in node chromium; do
+	for runner in native node; do
 		echo "GPU runner $runner" >&2
-		M2EMBED_WEBGPU=$runner go test -tags m2embed_operations -count=1 -timeout 20m ./parity ./native
+		on_mesa env M2EMBED_WEBGPU=$runner go test -tags m2embed_operations -count=1 -timeout 20m -p 1 ./parity ./native
 	done
+	echo "GPU runner chromium" >&2
+	M2EMBED_WEBGPU=chromium go test -tags m2embed_operations -count=1 -timeout 20m ./parity ./native
+	;;
+on-mesa)
+	shift
+	software
+	on_mesa "$@"
 	;;
 types)
 	packages
@@ -96,8 +104,7 @@ types)
 	;;
 soak)
 	software
-	export M2EMBED_SOAK=1
-	native_tests go test -tags m2embed_operations -count=1 -timeout 120m ./parity
+	on_mesa env M2EMBED_SOAK=1 M2EMBED_WEBGPU=native go test -tags m2embed_operations -count=1 -timeout 120m ./parity
 	;;
 bench)
 	packages
@@ -106,7 +113,7 @@ bench)
 	go run -tags m2embed_operations ./webgpu/bench -torch "${PYTHON:-}" -json testdata/bench/webgpu.json -markdown testdata/bench/webgpu.md
 	;;
 *)
-	echo "webgpu/build.sh: unknown verb $verb: test, types, soak, bench" >&2
+	echo "webgpu/build.sh: unknown verb $verb: test, on-mesa, types, soak, bench" >&2
 	exit 2
 	;;
 esac
