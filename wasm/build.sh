@@ -80,7 +80,7 @@ js() {
 	if [ -f "$out/package" ] && [ -f "$wasm/js/dist/m2embed.wasm" ]; then
 		newer=$(find "$wasm/js" "$wasm/build.sh" "$wasm/module/m2embed.wasm" "$root/webgpu/executor.ts" "$root/webgpu/kernels" \
 			"$root/LICENSE" "$root/NOTICE" "$small" "$base" \
-			\( -name node_modules -o -path "$wasm/js/dist" -o -path "$wasm/js/test" -o -path "$wasm/js/src/webgpu" \
+			\( -name node_modules -o -name '*.tgz' -o -path "$wasm/js/dist" -o -path "$wasm/js/test" -o -path "$wasm/js/src/webgpu" \
 			-o -path "$wasm/js/LICENSE" -o -path "$wasm/js/NOTICE" \) -prune -o -type f -newer "$out/package" -print | head -n 1)
 		[ -n "$newer" ] || return 0
 		echo "$newer is newer than the package" >&2
