@@ -8,9 +8,11 @@ const TEXTS = ['a', 'hello world', '', 'word '.repeat(12), 'x y z '.repeat(10), 
 async function unpadded(base, changes = {}) {
   const folder = `${base}/testdata/tiny/`;
   const config = { ...(await (await fetch(`${folder}config.json`)).json()), num_hidden_layers: 1, padding: 'none', ...changes };
-  const weights = new Uint8Array(await (await fetch(`${folder}model.safetensors`)).arrayBuffer());
+  const read = async (name) => new Uint8Array(await (await fetch(`${folder}${name}`)).arrayBuffer());
+  const [tokenizer, weights] = [await read('tokenizer.json'), await read('model.safetensors')];
   const unused = config.use_positional_encodings ? /position_ids/ : /position_/;
-  return { config: new TextEncoder().encode(JSON.stringify(config)), tokenizer: `${folder}tokenizer.json`, weights: inFloat32(weights, 1, unused) };
+  // Bytes: while a software adapter computes in Node, connections wait too long.
+  return { config: new TextEncoder().encode(JSON.stringify(config)), tokenizer, weights: inFloat32(weights, 1, unused) };
 }
 
 /** Largest of 1 - cosine that counts as the same, by what differs. */
@@ -83,6 +85,24 @@ function runOut(device, times) {
     const found = await pop();
     return calls++ % 2 === 0 && calls <= 2 * times ? { message: 'no room' } : found;
   };
+}
+
+/** The shortest: the module's vectors, a device that goes away, disposal, and no software for auto. */
+export async function brief({ M2Embed, cosine, gpu, base }) {
+  const seen = watched(gpu);
+  const tiny = await unpadded(base);
+  const cpu = await M2Embed.load(tiny);
+  const model = await M2Embed.load(tiny, { backend: 'webgpu', gpu: seen.gpu });
+  const texts = TEXTS.slice(0, 3);
+  const found = compare(cosine, await model.embedDetailed(texts), await cpu.embedDetailed(texts), LIMITS.f32);
+  await fails(model.embed(texts, { onProgress: () => seen.devices[0].destroy() }), 'gpu_lost');
+  await model.dispose();
+  await fails(model.embed('a'), 'bad_handle');
+  const auto = await M2Embed.load(tiny, { backend: 'auto', gpu });
+  assert(auto.info.backend === 'wasm' && /software/.test(auto.info.fallback), JSON.stringify(auto.info));
+  await auto.dispose();
+  await cpu.dispose();
+  return found;
 }
 
 /** Options, errors, caches, abort, lack of memory, loss of the device and disposal, on the test model. */

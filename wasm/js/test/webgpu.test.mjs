@@ -42,9 +42,8 @@ test('Node', async (t) => {
   }
   const server = await serve();
   t.after(() => server.close());
-  for (const name of ['options', 'auto']) {
-    await t.test(name, async (t) => t.diagnostic(JSON.stringify(await cases[name]({ M2Embed, cosine, gpu, base: server.url }))));
-  }
+  // Chromium runs all cases, by the same code of ours and of Dawn: a software adapter takes minutes for them.
+  t.diagnostic(JSON.stringify(await cases.brief({ M2Embed, cosine, gpu, base: server.url })));
 });
 
 test('Chromium', async (t) => {
