@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { gzipSync } from 'node:zlib';
 
 const here = fileURLToPath(new URL('..', import.meta.url));
 const exec = promisify(execFile);
@@ -37,6 +38,22 @@ test('the tarball', async () => {
   const [head, libraries] = own.split('\n\n\n');
   assert.ok(all.startsWith(head) && all.includes(libraries.trimEnd()) && /golang\.org/.test(libraries), own);
   assert.deepEqual(readFileSync(join(here, 'LICENSE')), readFileSync(join(here, '../..', 'LICENSE')));
+});
+
+test('the scripts of the main entry, beside the module', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'm2embed-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  await exec(join(here, 'node_modules/bun/bin/bun.exe'), ['build', join(here, 'dist/index.js'), '--target=browser', '--minify', '--splitting', '--outdir', folder]);
+  const fetched = new Set();
+  const follow = (name) => {
+    if (fetched.has(name)) return;
+    fetched.add(name);
+    for (const [, from] of readFileSync(join(folder, name), 'utf8').matchAll(/(?:from|import)"\.\/([^"]+)"/g)) follow(from);
+  };
+  follow('index.js');
+  const size = [...fetched].reduce((n, name) => n + gzipSync(readFileSync(join(folder, name)), { level: 9 }).length, 0);
+  t.diagnostic(`${size} bytes gzip in ${fetched.size} files`);
+  assert.ok(fetched.size > 1 && size <= 20_000, `${size} bytes`);
 });
 
 test('publint has nothing to say', async () => {
