@@ -1,9 +1,9 @@
-/** HTML and Office documents without a page: what is seen, what is hidden, what lies too deep. */
+/** HTML, Office documents and subtitles without a page: what is seen, what is hidden, what lies too deep, what is long. */
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { strToU8, zipSync } from 'fflate';
-import { readDocx, readEpub, readHtml, readOpenDocument, readXlsx } from './parts.mjs';
+import { readDocx, readEpub, readHtml, readOpenDocument, readSubtitles, readXlsx } from './parts.mjs';
 
 const zip = (parts) => zipSync(Object.fromEntries(Object.entries(parts).map(([path, content]) => [path, typeof content === 'string' ? strToU8(content) : content])));
 
@@ -34,7 +34,7 @@ test('of HTML what is seen is read', () => {
 });
 
 test('what lies deep keeps its text, or is refused', () => {
-  const deep = 20_000;
+  const deep = 5000;
   const within = (tag) => `<p>Before.</p>${`<${tag}>`.repeat(deep)}Deep.${`</${tag}>`.repeat(deep)}<p>Behind.</p>`;
   for (const tag of ['div', 'ul><li', 'table><tr><td', 'h1', 'p']) assert.match(readHtml(within(tag.replaceAll('><', '>\n<'))).text, /^Before\.\s+Deep\.\s+Behind\.$/, tag);
   assert.equal(readHtml(`${'<div/>'.repeat(deep)}Text.`).text, 'Text.');
@@ -66,4 +66,17 @@ test('sheets: strings, dates, gaps, sentences within cells', () => {
     'xl/sheet.xml': '<worksheet><cols><col/></cols><sheetData><row r="1"><c r="B1" t="s"><v>0</v></c><c r="D1" t="inlineStr"><is><t>in</t><r><t>line</t></r></is></c></row><row><c t="s"><v>9</v></c></row><row r="3"><c r="A3" s="1"><v>45292</v></c><c s="3"><v>45292.5</v></c><c s="2"><v>7</v></c><c t="b"><v>1</v></c><c t="str"><f>A1</f><v>made</v></c><c t="e"><v>#N/A</v></c></row></sheetData></worksheet>',
   });
   assert.deepEqual(readXlsx(file, 'a.xlsx'), [{ name: 'A', rows: [['', 'Tea & bread', '', 'inline'], ['2024-01-01', '2024-01-01 12:00', '7', 'true', 'made', '#N/A']] }]);
+});
+
+test('subtitles of a hundred thousand cues take no longer for each', () => {
+  const cues = (n) => Array.from({ length: n }, (_, i) => `${i}\n00:00:01,000 --> 00:00:02,000\nSaid number ${i}.\n`).join('\n');
+  const time = (n) => {
+    const source = cues(n);
+    const started = process.cpuUsage().user;
+    const { text, places } = readSubtitles(source);
+    assert.ok(text.startsWith('Said number 0. Said number 1.') && text.endsWith(`Said number ${n - 1}.`) && places.length > n / 40);
+    return (process.cpuUsage().user - started) / 1000; // ms
+  };
+  time(5000);
+  assert.ok(time(100_000) < 40 * Math.max(50, time(10_000)));
 });

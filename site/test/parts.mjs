@@ -12,4 +12,4 @@ const [{ output }] = await build({
   define: { __COSINES__: JSON.stringify(readFileSync(`${site}kernel/.built/cosines.wasm`, 'base64')) },
   build: { write: false, minify: false, target: 'es2022', lib: { entry: `${site}test/parts.ts`, formats: ['es'] } },
 });
-export const { meaning, parse, parseJson, parseJsonLines, rank, readDocx, readEpub, readHtml, readOpenDocument, readXlsx, stem, Vectors, WordIndex } = await import(`data:text/javascript;base64,${Buffer.from(output[0].code).toString('base64')}`);
+export const { meaning, parse, parseJson, parseJsonLines, rank, readDocx, readEpub, readHtml, readOpenDocument, readSubtitles, readXlsx, stem, Vectors, WordIndex } = await import(`data:text/javascript;base64,${Buffer.from(output[0].code).toString('base64')}`);

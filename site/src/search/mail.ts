@@ -2,9 +2,12 @@
 
 import { readHtml } from './html.js';
 
-export async function readMail(bytes: Uint8Array): Promise<string> {
+/** @throws Error with a sentence for the visitor */
+export async function readMail(bytes: Uint8Array, name: string): Promise<string> {
   const { default: PostalMime } = await import('postal-mime');
-  const mail = await PostalMime.parse(bytes);
+  const mail = await PostalMime.parse(bytes).catch((cause: Error) => {
+    throw new Error(`${name} could not be read as an e-mail (${cause.message.replace(/\.$/, '')}).`, { cause });
+  });
   const people = (list: readonly { name?: string; address?: string }[] | undefined): string => (list ?? []).map(({ name, address }) => [name, address && (name ? `<${address}>` : address)].filter(Boolean).join(' ')).join(', ');
   const head = [
     ['From', people(mail.from ? [mail.from] : [])],

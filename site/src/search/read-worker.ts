@@ -53,7 +53,7 @@ async function readAny(file: File, follow: Follow, tell: Tell, packed: boolean):
   if (magic.startsWith('PK\x03\x04') || magic.startsWith('PK\x05\x06')) return readPacked(bytes, name, ending, follow, tell, packed);
   if (ending === 'eml') {
     const { readMail } = await import('./mail.js');
-    return [{ name, text: await readMail(bytes) }];
+    return [{ name, text: await readMail(bytes, name) }];
   }
   const isHtml = /^x?html?$/.test(ending) || file.type === 'text/html';
   const { text, ...as } = await decode(bytes, name, isHtml || ending === 'xml' ? declaredCharset(bytes) : undefined);

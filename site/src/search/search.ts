@@ -6,7 +6,7 @@ import { engine } from '../engine.js';
 import { explain, notify, report } from '../notice.js';
 import { exportLibrary, importLibrary, keepLinked, leaveLinked, openShipped } from './exchange.js';
 import { Job } from './job.js';
-import { library, type Document } from './library.js';
+import { areSame, library, type Document } from './library.js';
 import { isTable } from './place.js';
 import { openPassage } from './reader.js';
 import { Reading, type Source } from './read.js';
@@ -178,7 +178,7 @@ async function embed(sources: readonly Source[], unfinished: readonly Document[]
     await library.open();
     const model = engine.choice.id;
     const kept = ({ text, places }: Source): Document | undefined => library.same({ text, ...(places && { places }), model, ...settings });
-    const fresh = sources.filter((source, i) => !kept(source) && sources.findIndex((other) => other.text === source.text && JSON.stringify(other.places) === JSON.stringify(source.places)) === i);
+    const fresh = sources.filter((source, i) => !kept(source) && sources.findIndex((other) => other.text === source.text && areSame(other.places, source.places)) === i);
     const known = sources.filter((source) => !fresh.includes(source));
     if (known.length > 0) notify(known.length === 1 ? `${known[0]!.name} is in the library already.` : `${known.length} of these documents are in the library already.`);
     const partly = known.map(kept).filter((document) => document !== undefined && document.done < document.passages.length);

@@ -19,7 +19,8 @@ export function readSubtitles(source: string): { text: string; places: Place[] }
     for (const line of lines.slice(row + 1)) {
       const said = line.replace(/<[^<>]*>|\{\\[^{}]*\}/g, '').replace(/&(amp|lt|gt|nbsp);/g, (_, name: string) => ({ amp: '&', lt: '<', gt: '>' })[name] ?? ' ').trim();
       if (said === '' || said === last) continue;
-      const ends = /[.!?…"”]$/.test(text);
+      // What was said last is the end of the text, which is not looked at itself: to find its end takes longer with each line.
+      const ends = /[.!?…"”]$/.test(last);
       if (text !== '') text += ends && text.length - (places.at(-1)?.at ?? 0) > APART ? '\n\n' : ' ';
       if (places.length === 0 || text.length - places.at(-1)!.at > APART) places.push({ at: text.length, label: `${Number(hours)}:${minutes!.padStart(2, '0')}:${seconds}` });
       text += said;
