@@ -438,6 +438,8 @@ export function packOptions(o: EmbedOptions): Uint8Array {
   // 0 is the module's word for the model's own limit.
   if (o.maxLength === 0) throw new M2EmbedError('bad_argument', 'maxLength 0: want a number of tokens, or leave it out for the limit of the model');
   record[2] = whole('maxLength', o.maxLength ?? 0);
+  // TEI's word, whose values have other names: unheard, a text would be cut that should be refused.
+  if ('truncate' in o) throw new M2EmbedError('bad_argument', "truncate: want truncation, one of 'keep-sep', 'drop-sep', 'refuse'");
   record[3] = choice('truncation', o.truncation ?? 'keep-sep', ['keep-sep', 'drop-sep', 'refuse']);
   record[4] = choice('pooling', o.pooling ?? 'model', ['model', 'cls', 'mean', 'cls_hidden', 'mean_hidden', 'none']) - 1;
   if (o.dimensions === 0) throw new M2EmbedError('bad_argument', 'dimensions 0: want a number of values, or leave it out for the whole vector');

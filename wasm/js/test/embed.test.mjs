@@ -57,7 +57,7 @@ test('reports say what was run', async () => {
   await assert.rejects(model.embed(['one', 'word '.repeat(2000)], { truncation: 'refuse' }), (e) => e.input === 1);
   await fails(model.embed('x', { maxLength: 1 }), 'bad_argument', /2 to 512/);
   await fails(model.embed('x', { padding: 513 }), 'bad_argument', /512/);
-  for (const bad of [{ padding: 'most' }, { padding: 0 }, { padding: 1.5 }, { maxLength: -1 }, { truncation: 'middle' }, { pooling: 'max' }]) {
+  for (const bad of [{ padding: 'most' }, { padding: 0 }, { padding: 1.5 }, { maxLength: -1 }, { truncation: 'middle' }, { truncate: 'error' }, { pooling: 'max' }]) {
     await fails(model.embed('x', bad), 'bad_argument', /want/);
   }
 });
