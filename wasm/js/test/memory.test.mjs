@@ -18,7 +18,7 @@ test('2,000 texts', async (t) => {
   for (let i = 0; i < 2000; i++) await model.embed(texts[i % texts.length], { padding: 'none' });
   t.diagnostic(`${before} bytes before, ${model.memory} after`);
   // Memory grows in steps of 256 KiB; some 3 % are usual.
-  assert.ok(model.memory <= 1.1 * before, `${before} bytes before, ${model.memory} after`);
+  assert.ok(model.memory <= 1.05 * before, `${before} bytes before, ${model.memory} after`);
 });
 
 test('30 models, one after the other', async (t) => {
@@ -38,6 +38,6 @@ test('30 models, one after the other', async (t) => {
   const seen = JSON.parse(stdout);
   const most = (part) => Math.max(...part);
   t.diagnostic(seen.map((n) => Math.round(n / 1e6)).join(' '));
-  // One instance that stays is some 20 MB: twenty of them would show.
-  assert.ok(most(seen.slice(20)) < most(seen.slice(0, 10)) + 60e6, stdout);
+  // One instance that stays is some 20 MB; 1 % is usual.
+  assert.ok(most(seen.slice(20)) < 1.1 * most(seen.slice(0, 10)), stdout);
 });
