@@ -86,6 +86,7 @@ func (r *Run) Step() (done bool) {
 			r.dropFilters() // no thread is in a unit any more
 		}
 	}()
+	defer catchFaults(catchFaults(true))
 	if r.err != nil || r.at == len(r.tasks) {
 		return true
 	}

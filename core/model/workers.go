@@ -86,6 +86,7 @@ func newSleeper() sleeper { return sleeper{wake: make(chan struct{}, 1)} }
 
 // help runs a helper's part of each round.
 func (w *workers) help(h *helper, worker int) {
+	catchFaults(true)
 	var seen uint64
 	for {
 		h.await(func() bool { return h.rounds.Load() > seen })

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -50,6 +51,44 @@ func serveLogging(t *testing.T, env []string, args ...string) (address string, s
 		t.Fatal("the server does not start")
 	}
 	return address, server, stderr
+}
+
+// TestCutFile: a file of weights that is cut under a server costs it requests, not its life.
+func TestCutFile(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "m")
+	if err := os.CopyFS(folder, os.DirFS(tiny)); err != nil {
+		t.Fatal(err)
+	}
+	for _, threads := range []string{"1", "2"} {
+		address, _ := serveProcess(t, nil, "--model", "whole="+tiny, "--model", "cut="+folder, "--threads", threads)
+		ask := func(model, text string, want int) {
+			t.Helper()
+			r, err := http.Post("http://"+address+"/v1/embeddings", "application/json", strings.NewReader(fmt.Sprintf(`{"model":%q,"input":%q}`, model, text)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Body.Close()
+			if r.StatusCode != want {
+				t.Errorf("%s on %s threads: %s, want %d", model, threads, r.Status, want)
+			}
+		}
+		ask("cut", "some words", http.StatusOK)
+		weights := filepath.Join(folder, "model.safetensors")
+		data, err := os.ReadFile(weights)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(weights, 1000); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			ask("cut", strings.Repeat("other words of another text ", 20), http.StatusInternalServerError)
+			ask("whole", "some words", http.StatusOK)
+		}
+		if err := os.WriteFile(weights, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // TestLogGone: a server goes on when nobody reads its log any more.
