@@ -32,6 +32,7 @@ type Document struct {
 	// Line is the line of the file at which Text begins, 1 for the first; 0 where
 	// lines of Text are none of the file's.
 	Line     int
+	OneLine  bool              // all of Text stands at Line, whatever lines it has itself
 	Fields   map[string]string // of a row, an object or a message beside its text
 	Modified time.Time         // of the file, or of the message
 

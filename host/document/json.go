@@ -173,7 +173,7 @@ func (l *lineCounter) line(offset int64) int {
 
 // object yields the document in a JSON value: an object's text, or a string.
 func (j *job) object(value []byte, number, line int, title string) (bool, error) {
-	d := Document{Part: "#" + strconv.Itoa(number), Title: title, Line: line, Fields: fields{}}
+	d := Document{Part: "#" + strconv.Itoa(number), Title: title, Line: line, OneLine: true, Fields: fields{}}
 	value = bytes.TrimSpace(bytes.TrimPrefix(value, []byte("\ufeff")))
 	where := func(err error) error { return fmt.Errorf("line %d: %w", line, err) }
 	switch {

@@ -393,7 +393,7 @@ func (t *table) row(row []string, number, line int) error {
 			}
 		}
 	}
-	d := Document{Part: "#" + strconv.Itoa(number), Title: t.name, Line: line, Fields: fields{}}
+	d := Document{Part: "#" + strconv.Itoa(number), Title: t.name, Line: line, OneLine: true, Fields: fields{}}
 	title := ""
 	if t.title >= 0 && t.title < len(row) {
 		title = strings.TrimSpace(row[t.title])

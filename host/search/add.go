@@ -23,6 +23,7 @@ type Document struct {
 	Headings []passage.Heading // of the text
 	Pages    []int             // bytes at which pages begin, ascending; nil for a text without
 	Line     int               // at which Text begins in its file, 1 if it is 0; -1 where it has no lines
+	OneLine  bool              // all of Text stands at Line, as that of a row or an object does
 	Fields   map[string]string // for filters
 	Modified time.Time
 	// Stamp is kept for the caller, who may tell by it whether a document must be
@@ -40,13 +41,10 @@ const embedBatch = 64
 // piece is a passage on its way into the file.
 type piece struct {
 	passage.Passage
-	document, line, page int
-	text                 string
-	vector               []byte
+	document int
+	shown
+	vector []byte
 }
-
-// heading are those above a passage, outermost first.
-func (p *piece) heading() string { return strings.Join(p.Headings, " > ") }
 
 // Add puts documents into the index, all or none; those of unchanged text and
 // fields cost nothing. They are embedded before the file is locked.
@@ -153,6 +151,9 @@ func (o *Options) hash(d *Document) []byte {
 	if d.Line < 0 || d.Line > 1 {
 		fmt.Fprintf(h, "line %d\n", d.Line)
 	}
+	if d.OneLine {
+		fmt.Fprintln(h, "one line")
+	}
 	h.Write([]byte(d.Text))
 	return h.Sum(nil)[:16]
 }
@@ -174,14 +175,16 @@ func (o *Options) cut(document int, d *Document) []piece {
 			line -= strings.Count(d.Text[p.Start:at], "\n")
 		}
 		at = p.Start
-		shown := line
+		line := line
 		if d.Line < 0 {
-			shown = 0
+			line = 0
+		} else if d.OneLine {
+			line = max(d.Line, 1)
 		}
-		pieces = append(pieces, piece{
-			Passage: p, document: document, line: shown, text: d.Text[p.Start:p.End],
-			page: sort.SearchInts(d.Pages, p.Start+1),
-		})
+		page := sort.SearchInts(d.Pages, p.Start+1)
+		pieces = append(pieces, piece{Passage: p, document: document, shown: shown{
+			start: p.Start, line: line, page: page, heading: strings.Join(p.Headings, " > "), text: d.Text[p.Start:p.End], oneLine: d.OneLine,
+		}})
 	}
 	return pieces
 }

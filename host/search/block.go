@@ -24,9 +24,11 @@ import (
 // for each
 //
 //	uvarint  the byte of the document at which it begins
-//	uvarint  its line, uvarint its page
+//	uvarint  twice its line, and 1 more if all of it stands there
+//	uvarint  its page
 //	uvarint  bytes of its heading, and the heading
 //	uvarint  bytes of its text, and the text
+//	uvarint  how many turns it has, and for each the byte, the page, and the heading
 const (
 	// blockPassages and blockBytes of text are what a block has, and not less unless
 	// it is the last, or passages are gone.
@@ -53,6 +55,8 @@ type head struct {
 type shown struct {
 	start, line, page int
 	heading, text     string
+	turns             []turn
+	oneLine           bool // all of it stands at line
 }
 
 // block is a block of passages.
@@ -111,12 +115,20 @@ func encodeTexts(texts []shown) []byte {
 	for own := range slices.Chunk(texts, packTexts) {
 		b = b[:0]
 		for _, t := range own {
-			for _, n := range []int{t.start, t.line, t.page, len(t.heading)} {
+			line := 2 * t.line
+			if t.oneLine {
+				line++
+			}
+			for _, n := range []int{t.start, line, t.page} {
 				b = binary.AppendUvarint(b, uint64(n))
 			}
-			b = append(b, t.heading...)
-			b = binary.AppendUvarint(b, uint64(len(t.text)))
-			b = append(b, t.text...)
+			b = appendString(appendString(b, t.heading), t.text)
+			b = binary.AppendUvarint(b, uint64(len(t.turns)))
+			for _, u := range t.turns {
+				b = binary.AppendUvarint(b, uint64(u.At))
+				b = binary.AppendUvarint(b, uint64(u.Page))
+				b = appendString(b, u.Heading)
+			}
 		}
 		frame := e.EncodeAll(b, nil)
 		all = binary.AppendUvarint(all, uint64(len(frame)))
@@ -164,30 +176,53 @@ func decodePack(frame []byte, texts []shown, only int) error {
 	*room = data
 	defer unpacked.Put(room)
 	for i := range texts {
-		var n [4]uint64
+		var n [3]uint64
 		ok := true
 		for i := range n {
 			if n[i], data, ok = number(data); !ok || n[i] > math.MaxInt64 {
 				return errBlock
 			}
 		}
-		if n[3] > uint64(len(data)) {
+		heading, rest, ok1 := stringAt(data)
+		text, rest, ok2 := stringAt(rest)
+		count, rest, ok3 := number(rest)
+		if !ok1 || !ok2 || !ok3 || count > uint64(len(rest)) {
 			return errBlock
 		}
-		heading := data[:n[3]]
-		size, rest, ok := number(data[n[3]:])
-		if !ok || size > uint64(len(rest)) {
-			return errBlock
+		var turns []turn
+		for range count {
+			at, next, ok1 := number(rest)
+			page, next, ok2 := number(next)
+			own, next, ok3 := stringAt(next)
+			if !ok1 || !ok2 || !ok3 || at > uint64(len(text)) || page > math.MaxInt64 {
+				return errBlock
+			}
+			if rest = next; only < 0 || only == i {
+				turns = append(turns, turn{int(at), int(page), string(own)})
+			}
 		}
 		if only < 0 || only == i {
-			texts[i] = shown{start: int(n[0]), line: int(n[1]), page: int(n[2]), heading: string(heading), text: string(rest[:size])}
+			texts[i] = shown{start: int(n[0]), line: int(n[1] / 2), page: int(n[2]), heading: string(heading), text: string(text), turns: turns, oneLine: n[1]%2 == 1}
 		}
-		data = rest[size:]
+		data = rest
 	}
 	if len(data) > 0 {
 		return errBlock
 	}
 	return nil
+}
+
+func appendString(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+// stringAt takes what appendString wrote.
+func stringAt(data []byte) (s, rest []byte, ok bool) {
+	size, rest, ok := number(data)
+	if !ok || size > uint64(len(rest)) {
+		return nil, nil, false
+	}
+	return rest[:size], rest[size:], true
 }
 
 // unpacked keeps room for texts.

@@ -18,7 +18,11 @@ func blockOf(r *rand.Rand, n int) *block {
 		id += 1 + r.Int64N(1<<uint(r.IntN(30)))
 		document = 1 + r.Int64N(1<<40)
 		b.heads = append(b.heads, head{id, document, r.IntN(1 << 20)})
-		b.texts = append(b.texts, shown{start: r.IntN(1 << 30), line: r.IntN(9), page: i, heading: strings.Repeat("Head > ", r.IntN(3)), text: strings.Repeat(fmt.Sprint("word ", i), r.IntN(50))})
+		b.texts = append(b.texts, shown{start: r.IntN(1 << 30), line: r.IntN(9), page: i, heading: strings.Repeat("Head > ", r.IntN(3)), text: strings.Repeat(fmt.Sprint("word ", i), r.IntN(50)), oneLine: i%3 == 0})
+		for at := range r.IntN(3) {
+			last := &b.texts[i]
+			last.turns = append(last.turns, turn{min(at, len(last.text)), r.IntN(9), strings.Repeat("Turn", at)})
+		}
 		b.vectors = append(b.vectors, byte(i), byte(n))
 	}
 	return b
@@ -38,7 +42,7 @@ func TestBlock(t *testing.T) {
 			t.Fatalf("%d texts: %v", n, err)
 		}
 		for i := range n {
-			if one, err := decodeTexts(packed, n, i); err != nil || one[i] != b.texts[i] {
+			if one, err := decodeTexts(packed, n, i); err != nil || !reflect.DeepEqual(one[i], b.texts[i]) {
 				t.Fatalf("text %d of %d: %v", i, n, err)
 			}
 		}
@@ -125,7 +129,7 @@ func FuzzBlock(f *testing.F) {
 		}
 		n = min(max(n, 0), 100)
 		if found, err := decodeTexts(texts, n, -1); err == nil {
-			if again, err := decodeTexts(encodeTexts(found), n, -1); err != nil || !slices.Equal(again, found) {
+			if again, err := decodeTexts(encodeTexts(found), n, -1); err != nil || !reflect.DeepEqual(again, found) {
 				t.Errorf("texts again: %v", err)
 			}
 		}

@@ -45,39 +45,82 @@ func stem(word string) string {
 	return word
 }
 
+// markedWord is what a mark is on: a word of the query, or a part of one.
+type markedWord struct {
+	stem string
+	part bool
+}
+
 // marks finds the words of a query in a text, ascending.
-func marks(text string, terms []term) []Mark {
-	wanted, begins := map[string]bool{}, []string(nil)
+func marks(text string, terms []term) (found []Mark, which []markedWord) {
+	wanted, begins := map[string]markedWord{}, []string(nil)
 	for _, t := range terms {
 		if t.excluded {
 			continue
 		}
-		for _, w := range append(append([]string{}, t.pieces...), t.alone...) {
+		for i, w := range append(append([]string{}, t.pieces...), t.alone...) {
 			w = fold(w)
 			if len(t.pieces) == 1 && !t.quoted && stop[w] {
 				continue
 			}
-			wanted[stem(w)] = true
+			if s := stem(w); wanted[s].stem == "" || i < len(t.pieces) {
+				wanted[s] = markedWord{s, i >= len(t.pieces)}
+			}
 		}
 		if t.prefix {
 			begins = append(begins, fold(t.pieces[len(t.pieces)-1]))
 		}
 	}
-	var found []Mark
 	for start, word := range eachWord(text) {
 		folded := fold(word)
-		marked := wanted[stem(folded)]
+		is, marked := wanted[stem(folded)]
 		if !marked && compound(word) {
 			for _, piece := range split(word) {
-				marked = marked || wanted[stem(fold(piece))]
+				if w, ok := wanted[stem(fold(piece))]; ok {
+					is, marked = w, true
+				}
 			}
 		}
 		for _, b := range begins {
-			marked = marked || strings.HasPrefix(folded, b)
+			if !marked && strings.HasPrefix(folded, b) {
+				is, marked = markedWord{stem: b}, true
+			}
 		}
 		if marked {
-			found = append(found, Mark{start, start + len(word)})
+			found, which = append(found, Mark{start, start + len(word)}), append(which, is)
 		}
 	}
-	return found
+	return found, which
+}
+
+// closeness is how many bytes apart words count as standing together.
+const closeness = 120
+
+// focus is the mark that a passage is shown by: one of a word that the passage rarely
+// holds, with most such words around it. It is 0 where there are none.
+func focus(found []Mark, which []markedWord) (at int) {
+	worth := map[markedWord]float64{}
+	for _, w := range which {
+		worth[w]++
+	}
+	for w, times := range worth {
+		if worth[w] = 2 / times; w.part {
+			worth[w] /= 2
+		}
+	}
+	best := 0.0
+	for i, m := range found {
+		near := map[markedWord]bool{}
+		score := 0.1 * worth[which[i]] // of equal company
+		for k, n := range found {
+			if n.Start >= m.Start-closeness && n.End <= m.End+closeness && !near[which[k]] {
+				near[which[k]] = true
+				score += worth[which[k]]
+			}
+		}
+		if score > best+1e-9 {
+			at, best = m.Start, score
+		}
+	}
+	return at
 }

@@ -9,6 +9,7 @@ import (
 	"math"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -33,7 +34,7 @@ type Postgres struct {
 }
 
 // postgresFormat is the version of the tables; those of another are refused.
-const postgresFormat = "1"
+const postgresFormat = "2"
 
 // postgresLock is taken, for one transaction, by whoever writes.
 const postgresLock = 0x6d32656d // "m2em"
@@ -46,6 +47,7 @@ CREATE TABLE m2embed_documents(
 CREATE TABLE m2embed_passages(
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, document bigint NOT NULL REFERENCES m2embed_documents ON DELETE CASCADE,
 	start bigint NOT NULL, stop bigint NOT NULL, line bigint NOT NULL, page bigint NOT NULL, heading text NOT NULL, text text NOT NULL,
+	turns jsonb NOT NULL, one_line boolean NOT NULL,
 	words tsvector NOT NULL, exact tsvector NOT NULL, draw integer NOT NULL);
 CREATE INDEX m2embed_passages_document ON m2embed_passages(document);
 CREATE INDEX m2embed_passages_words ON m2embed_passages USING gin(words);
@@ -358,6 +360,10 @@ func storable(documents []Document) ([]Document, error) {
 			fields[clean(key)] = clean(value)
 		}
 		d.Fields = fields
+		d.Headings = slices.Clone(d.Headings)
+		for i := range d.Headings {
+			d.Headings[i].Title = clean(d.Headings[i].Title)
+		}
 		kept = append(kept, d)
 	}
 	return kept, nil
@@ -423,9 +429,9 @@ func upsert(ctx context.Context, tx pgx.Tx, documents []Document, hashes [][]byt
 // copyPassages writes passages with COPY, into a table from which the server makes
 // their words.
 func (pg *Postgres) copyPassages(ctx context.Context, tx pgx.Tx, documents []Document, ids map[int]int64, pieces []piece, vectors [][]float32) error {
-	columns := []string{"document", "start", "stop", "line", "page", "heading", "text", "body", "above", "parts"}
+	columns := []string{"document", "start", "stop", "line", "page", "heading", "text", "turns", "one_line", "body", "above", "parts"}
 	table := `CREATE TEMP TABLE m2embed_incoming(number bigint GENERATED ALWAYS AS IDENTITY, document bigint, start bigint, stop bigint, line bigint, page bigint,
-		heading text, text text, body text, above text, parts text`
+		heading text, text text, turns jsonb, one_line boolean, body text, above text, parts text`
 	into, from := "", ""
 	if pg.column != "" {
 		columns, table = append(columns, "vector"), table+", vector vector"
@@ -435,12 +441,20 @@ func (pg *Postgres) copyPassages(ctx context.Context, tx pgx.Tx, documents []Doc
 		return err
 	}
 	at := 0
+	var found turner
 	source := pgx.CopyFromFunc(func() ([]any, error) {
 		if at == len(pieces) {
 			return nil, nil
 		}
 		p, d := &pieces[at], &documents[pieces[at].document]
-		row := []any{ids[p.document], p.Start, p.End, p.line, p.page, strings.Join(p.Headings, " > "), p.text,
+		if found.document != d {
+			found = turner{document: d}
+		}
+		turns, err := json.Marshal(found.of(p))
+		if err != nil {
+			return nil, err
+		}
+		row := []any{ids[p.document], p.Start, p.End, p.line, p.page, p.heading, p.text, string(turns), p.oneLine,
 			foldedText(p.text), foldedText(d.Title + "\n" + p.Context()), foldedText(parts(p.text))}
 		if pg.column != "" {
 			var v any
@@ -455,8 +469,8 @@ func (pg *Postgres) copyPassages(ctx context.Context, tx pgx.Tx, documents []Doc
 	if _, err := tx.CopyFrom(ctx, pgx.Identifier{"m2embed_incoming"}, columns, source); err != nil {
 		return err
 	}
-	_, err := tx.Exec(ctx, `INSERT INTO m2embed_passages(document, start, stop, line, page, heading, text, words, exact, draw`+into+`)
-		SELECT document, start, stop, line, page, heading, text,
+	_, err := tx.Exec(ctx, `INSERT INTO m2embed_passages(document, start, stop, line, page, heading, text, turns, one_line, words, exact, draw`+into+`)
+		SELECT document, start, stop, line, page, heading, text, turns, one_line,
 			setweight(to_tsvector('english', body), 'A') || setweight(to_tsvector('english', above), 'B') || setweight(to_tsvector('english', parts), 'C'),
 			setweight(to_tsvector('simple', body), 'A') || setweight(to_tsvector('simple', above), 'B'),
 			hashtext(text)`+from+` FROM m2embed_incoming ORDER BY number`)

@@ -57,18 +57,20 @@ func (pg *Postgres) query(ctx context.Context, query string, q Query) (Answer, e
 		}
 		var h Hit
 		var modified int64
+		var turns []turn
+		var oneLine bool
 		_, err = pgx.ForEachRow(rows, []any{&h.ID, &h.Title, &modified, &h.Fields, &h.Start, &h.End, &h.Line, &h.Page, &h.Heading, &h.Text,
-			&h.Score, &h.Cosine, &h.BM25, &h.Good}, func() error {
+			&turns, &oneLine, &h.Score, &h.Cosine, &h.BM25, &h.Good}, func() error {
 			found := h
 			if modified != 0 {
 				found.Modified = time.Unix(modified, 0).UTC()
 			}
-			found.Marks = marks(found.Text, terms)
+			found.settle(terms, turns, oneLine)
 			if found.Good {
 				a.Good++
 			}
 			a.Hits = append(a.Hits, found)
-			h = Hit{}
+			h, turns = Hit{}, nil
 			return nil
 		})
 		return err
@@ -158,7 +160,7 @@ ranked AS MATERIALIZED (
 judged AS MATERIALIZED (
 	SELECT r.id, {score} AS score, m.cosine, m.raw, ({good}) AS good
 	FROM (SELECT * FROM ranked) r JOIN (SELECT id, cosine, raw FROM measured) m USING(id), bounds)
-SELECT d.name, d.title, d.modified, d.fields, p.start, p.stop, p.line, p.page, p.heading, p.text, j.score, j.cosine, j.raw, j.good
+SELECT d.name, d.title, d.modified, d.fields, p.start, p.stop, p.line, p.page, p.heading, p.text, p.turns, p.one_line, j.score, j.cosine, j.raw, j.good
 FROM (SELECT * FROM judged WHERE good OR $6 ORDER BY score DESC, id LIMIT $7) j
 JOIN m2embed_passages p USING(id) JOIN m2embed_documents d ON d.id = p.document ORDER BY j.score DESC, j.id`
 

@@ -55,12 +55,14 @@ type Hit struct {
 	BM25      float64   // of its words
 	Good      bool      // above the relevance floor
 
-	Start, End int    // bytes of the document that are the passage
-	Line       int    // of the file, from 1 on; 0 for a text without lines
-	Page       int    // from 1 on; 0 for a document without pages
-	Heading    string // of the sections that it stands in, outermost first
-	Text       string
-	Marks      []Mark // words of the query in Text
+	Start, End int // bytes of the document that are the passage
+	// Line, Page and Heading are the place of the marked words, where rare ones of
+	// them stand together; without any, that of the passage's beginning.
+	Line    int    // of the file, from 1 on; 0 for a text without lines
+	Page    int    // from 1 on; 0 for a document without pages
+	Heading string // of the sections that it stands in, outermost first
+	Text    string
+	Marks   []Mark // words of the query in Text
 }
 
 // Mark is a range of bytes.

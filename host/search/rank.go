@@ -166,7 +166,7 @@ func (c *candidates) answer(ctx context.Context, tx *sql.Tx) (Answer, error) {
 		if err := json.Unmarshal([]byte(d.fields), &h.Fields); err != nil {
 			return a, err
 		}
-		h.Marks = marks(h.Text, c.terms)
+		h.settle(c.terms, p.turns, p.oneLine)
 		if h.Good {
 			a.Good++
 		}

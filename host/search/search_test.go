@@ -114,6 +114,7 @@ func find(t *testing.T, name string, ix Store) {
 	t.Helper()
 	documents := append([]Document{}, notes...)
 	documents[0].Headings = passage.Markdown(documents[0].Text)
+	documents[0].Pages = []int{0, strings.Index(documents[0].Text, "## Ports")}
 	if a, err := ix.Add(t.Context(), documents...); err != nil || a.Documents != 5 || a.Passages < 5 {
 		t.Fatalf("%s: added %+v, %v", name, a, err)
 	}
@@ -125,6 +126,17 @@ func find(t *testing.T, name string, ix Store) {
 		}
 		if h := a.Hits[0]; !h.Good || len(h.Marks) == 0 || h.Start < 0 || h.End-h.Start != len(h.Text) {
 			t.Errorf("%s: %s: %+v", name, query, h)
+		}
+	}
+	// The place is that of the words, not that of the passage's beginning.
+	for query, want := range map[string]Hit{
+		"CRON_CHECK": {Line: 3, Page: 1, Heading: "Jobs"}, "port 5222": {Line: 7, Page: 2, Heading: "Jobs > Ports"}, "ports": {Line: 5, Page: 2, Heading: "Jobs > Ports"},
+	} {
+		a, err := ix.Query(t.Context(), query, Query{Glob: "cron.md"})
+		if err != nil || len(a.Hits) != 1 {
+			t.Errorf("%s: %s: %v, %v", name, query, a.Hits, err)
+		} else if h := a.Hits[0]; h.Line != want.Line || h.Page != want.Page || h.Heading != want.Heading {
+			t.Errorf("%s: %s is in line %d, page %d, %q; want %d, %d, %q", name, query, h.Line, h.Page, h.Heading, want.Line, want.Page, want.Heading)
 		}
 	}
 	for _, c := range demanded {
@@ -144,6 +156,48 @@ func TestWordsAreFound(t *testing.T) {
 	}
 }
 
+// TestTurns cuts a text of short pages and sections, one by one and together, with
+// overlap: each word is found at its page and under its heading.
+func TestTurns(t *testing.T) {
+	var d Document
+	d.ID, d.Line = "x", 10
+	for i := range 60 {
+		if i%3 == 0 {
+			d.Pages = append(d.Pages, len(d.Text))
+		}
+		if i%2 == 0 {
+			title := fmt.Sprint("Part ", i)
+			d.Headings = append(d.Headings, passage.Heading{Start: len(d.Text), End: len(d.Text) + len(title), Level: 1 + i/2%3, Title: title})
+			d.Text += title + "\n\n"
+		}
+		d.Text += fmt.Sprintf("Word%dx and others.\n\n", i)
+	}
+	for _, o := range []passage.Options{{}, {Target: 4}, {Target: 20, Overlap: 10}, {Target: 2000}} {
+		ix := open(t, "", Options{Passage: o})
+		add(t, ix, d)
+		for i := range 60 {
+			a, err := ix.Query(t.Context(), fmt.Sprintf("word%dx", i), Query{Mode: Words})
+			if err != nil || len(a.Hits) != 1 {
+				t.Fatal(a, err)
+			}
+			h := a.Hits[0]
+			at := strings.Index(d.Text, fmt.Sprintf("Word%dx", i))
+			if line := 10 + strings.Count(d.Text[:at], "\n"); h.Line != line || h.Page != 1+i/3 || !strings.HasSuffix(h.Heading, fmt.Sprint("Part ", i/2*2)) || strings.Count(h.Heading, ">") != i/2%3 {
+				t.Errorf("%+v: word %d in line %d, page %d, %q; want line %d, page %d", o, i, h.Line, h.Page, h.Heading, line, 1+i/3)
+			}
+		}
+		if err := ix.Check(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	d.OneLine = true
+	ix := open(t, "", Options{})
+	add(t, ix, d)
+	if a, err := ix.Query(t.Context(), "word50x", Query{}); err != nil || a.Hits[0].Line != 10 {
+		t.Errorf("%+v, %v, want line 10", a, err)
+	}
+}
+
 func TestPlaces(t *testing.T) {
 	ix := open(t, filepath.Join(t.TempDir(), "x.db"), Options{Passage: passage.Options{Target: 16, Max: 24}})
 	d := notes[0]
@@ -154,7 +208,7 @@ func TestPlaces(t *testing.T) {
 		t.Fatal(a, err)
 	}
 	h := a.Hits[0]
-	if h.Page != 2 || h.Heading != "Jobs > Ports" || h.Line != 5 || d.Text[h.Start:h.End] != h.Text || h.Text[h.Marks[0].Start:h.Marks[0].End] != "5222" {
+	if h.Page != 2 || h.Heading != "Jobs > Ports" || h.Line != 7 || d.Text[h.Start:h.End] != h.Text || h.Text[h.Marks[0].Start:h.Marks[0].End] != "5222" {
 		t.Errorf("%+v", h)
 	}
 }

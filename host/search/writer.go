@@ -95,14 +95,15 @@ func (w *writer) add(d *Document, hash []byte, pieces []piece) error {
 	if err := row.insert(w.tx); err != nil {
 		return err
 	}
+	turns := turner{document: d}
 	for _, p := range pieces {
-		s := shown{start: p.Start, line: p.line, page: p.page, heading: p.heading(), text: p.text}
-		if err := w.room(s); err != nil {
+		p.turns = turns.of(&p)
+		if err := w.room(p.shown); err != nil {
 			return err
 		}
 		n := w.words.add(w.next, [columns]string{p.text, d.Title + "\n" + p.Context(), parts(p.text)})
 		w.open.heads = append(w.open.heads, head{w.next, row.id, n})
-		w.open.texts = append(w.open.texts, s)
+		w.open.texts = append(w.open.texts, p.shown)
 		w.open.vectors = append(w.open.vectors, p.vector...)
 		w.next++
 	}

@@ -61,7 +61,7 @@ func TestIndex(t *testing.T) {
 		}
 		return m
 	}
-	if m := found("CRON_CHECK"); !strings.HasSuffix(m.ID, "a.md") || m.Line != 1 || m.Heading != "Jobs" || !m.Good || len(m.Marks) == 0 || !strings.HasPrefix(m.Text[m.Marks[0][0]:m.Marks[0][1]], "CRON") {
+	if m := found("CRON_CHECK"); !strings.HasSuffix(m.ID, "a.md") || m.Line != 3 || m.Heading != "Jobs" || !m.Good || len(m.Marks) == 0 || !strings.HasPrefix(m.Text[m.Marks[0][0]:m.Marks[0][1]], "CRON") {
 		t.Errorf("%+v", m)
 	}
 	if m := found("where do I find the key", "--where", "topic=home"); !strings.HasSuffix(m.ID, "faq.csv#1") || m.Line != 2 || m.Title != "Where is the key?" || m.Text != "Under the mat, réally" {
@@ -131,7 +131,7 @@ func TestSearchPaths(t *testing.T) {
 		t.Fatal(err)
 	}
 	out, notes := search(strings.NewReader("ferry\n\n\"no such phrase here\"\nbus\n"), "--interactive", folder)
-	if strings.Count(out, "a.txt:1") != 2 || strings.Count(notes, "1 good match in") != 2 || strings.Count(notes, "no good match") != 1 {
+	if strings.Count(out, "a.txt:2") != 1 || strings.Count(out, "a.txt:1") != 1 || strings.Count(notes, "1 good match in") != 2 || strings.Count(notes, "no good match") != 1 {
 		t.Error(out, notes)
 	}
 }

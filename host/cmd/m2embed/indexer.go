@@ -241,7 +241,7 @@ func (in *indexer) read(f pending, progress func(int64)) error {
 			part = d.Part
 			last = &search.Document{
 				ID: id, Text: d.Text, Title: d.Title, Headings: d.Headings, Pages: d.Pages, Fields: d.Fields, Modified: d.Modified,
-				Line: d.Line, Stamp: stamp(f.size, f.modified, d.Part, false),
+				Line: d.Line, OneLine: d.OneLine, Stamp: stamp(f.size, f.modified, d.Part, false),
 			}
 			if d.Line == 0 {
 				last.Line = -1
