@@ -8,6 +8,7 @@ import './markup.test.mjs';
 import './element.test.mjs';
 import './search.test.mjs';
 import './reading.test.mjs';
+import './firefox.test.mjs';
 import './model.test.mjs';
 import './sections.test.mjs';
 import './snippets.test.mjs';
