@@ -106,6 +106,16 @@ export const says = (page, selector, pattern) => page.waitForFunction(([s, sourc
 /** Waits until no documents are being embedded. */
 export const idle = (page) => page.waitForFunction(() => document.querySelector('#job').hidden, null, { timeout: PATIENCE });
 
+/** Gives the page files, [name, bytes] each, where the browser has no call for it: Firefox under Puppeteer. */
+export const chooseFiles = (page, files) =>
+  page.evaluate((all) => {
+    const transfer = new DataTransfer();
+    for (const [name, base64] of all) transfer.items.add(new File([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))], name));
+    const input = document.querySelector('#files');
+    input.files = transfer.files;
+    input.dispatchEvent(new Event('change'));
+  }, files.map(([name, bytes]) => [name, bytes.toString('base64')]));
+
 /** Pastes a text into the library. */
 export async function addText(page, name, text) {
   await page.click('#paste');

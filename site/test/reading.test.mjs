@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { strToU8, zipSync } from 'fflate';
 import { firefox } from '../../wasm/js/test/browsers.mjs';
-import { idle, PATIENCE, ready, says, startServer, visit } from './browser.mjs';
+import { chooseFiles, idle, PATIENCE, ready, says, startServer, visit } from './browser.mjs';
 import { pdf } from './files.mjs';
 
 const file = (name, content, mimeType = '') => ({ name, mimeType, buffer: Buffer.from(content) });
@@ -185,14 +185,8 @@ test('Firefox reads the same', async (t) => {
   t.after(() => browser.close());
   const { page } = browser;
   await page.waitForSelector('#model-button[data-phase="ready"]', { timeout: PATIENCE });
-  const files = [...Object.entries(encoded).map(([name, [bytes]]) => [name, bytes.toString('base64')]), ['letter.docx', docx.buffer.toString('base64')], ['page.html', html.buffer.toString('base64')]];
-  await page.evaluate((all) => {
-    const transfer = new DataTransfer();
-    for (const [name, base64] of all) transfer.items.add(new File([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))], name));
-    const input = document.querySelector('#files');
-    input.files = transfer.files;
-    input.dispatchEvent(new Event('change'));
-  }, files);
+  const files = [...Object.entries(encoded).map(([name, [bytes]]) => [name, bytes]), [docx.name, docx.buffer], [html.name, html.buffer]];
+  await chooseFiles(page, files);
   await page.waitForFunction((n) => document.querySelectorAll('.documents button.danger').length === n && document.querySelector('#job').hidden, { timeout: PATIENCE }, files.length);
   const { 'letter.docx': letter, 'page.html': garden, ...others } = await page.evaluate(readLibrary);
   assert.deepEqual(asRead(others), wanted);
